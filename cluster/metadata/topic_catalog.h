@@ -1,0 +1,91 @@
+// What topics there are: an immutable snapshot that every call reads, and where it comes from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "storage/base/ids.h"
+#include "storage/log/log_store.h"
+
+namespace naru::cluster {
+
+enum class CleanupPolicy { kDelete };
+
+// A topic's configuration, complete. Defaults and ranges are those of proto/naru/v1/admin.proto (TopicConfig).
+struct TopicConfig {
+  int64_t retention_ms = 604'800'000;
+  int64_t retention_bytes = -1;
+  CleanupPolicy cleanup_policy = CleanupPolicy::kDelete;
+  int32_t record_bytes_max = 1 << 20;
+  int32_t min_in_sync_replicas = 1;
+  Durability durability = Durability::kFsync;
+  bool append_time_stamped = false;
+
+  LogSettings ToLogSettings() const {
+    return {durability, retention_ms, retention_bytes, append_time_stamped};
+  }
+  friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
+};
+
+struct PartitionPlacement {
+  LogId log;  // on this broker
+  BrokerId leader;
+  LeaderEpoch leader_epoch;
+  std::vector<BrokerId> replicas;
+};
+
+struct TopicInfo {
+  std::string name;
+  std::string topic_id;  // 16 bytes
+  TopicConfig config;
+  int64_t create_time_ms = 0;
+  int32_t replication_factor = 1;
+  std::vector<PartitionPlacement> partitions;  // by number
+
+  int32_t partition_count() const { return static_cast<int32_t>(partitions.size()); }
+};
+
+struct BrokerInfo {
+  BrokerId id;
+  std::string address;  // host:port, as advertised
+};
+
+// A snapshot; never changes once published. Cheap to share, safe on any thread.
+struct TopicCatalog {
+  int64_t version = 0;  // rises with every change
+  std::string cluster_id;
+  BrokerId self;
+  std::vector<BrokerInfo> brokers;
+  absl::btree_map<std::string, std::shared_ptr<const TopicInfo>, std::less<>> topics;
+
+  // TOPIC_NOT_FOUND, with the command that creates it, or TOPIC_ID_MISMATCH when `topic_id` is not empty and not
+  // the topic's; INVALID_FIELD for a name that no topic can have or an id that is not 16 bytes.
+  absl::StatusOr<std::shared_ptr<const TopicInfo>> Find(std::string_view name, std::string_view topic_id = {}) const;
+};
+
+// PARTITION_NOT_FOUND (metadata partitions) unless 0 ≤ partition < partition_count.
+absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, int32_t partition);
+
+// 1–249 of [A-Za-z0-9._-], not "." or "..": as in Kafka. INVALID_FIELD otherwise.
+absl::Status ValidateTopicName(std::string_view field, std::string_view name);
+
+// Where snapshots come from. Thread-safe; never blocks.
+class CatalogSource {
+ public:
+  using WatchId = uint64_t;
+  virtual ~CatalogSource() = default;
+  virtual std::shared_ptr<const TopicCatalog> Current() const = 0;
+  // Calls `changed` after each publication, on the publisher's thread; it must be short and must not call back.
+  virtual WatchId Watch(std::function<void()> changed) = 0;
+  // When it returns, the watch neither runs nor will.
+  virtual void CancelWatch(WatchId watch) = 0;
+};
+
+}  // namespace naru::cluster

@@ -1,0 +1,36 @@
+// Structured events: one line an event, with named fields. Implemented over a logging library by the server,
+// by a recorder in tests. Thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace naru {
+
+enum class Severity { kDebug, kInfo, kWarning, kError };
+
+struct EventField {
+  template <typename T>
+  EventField(std::string_view name, const T& value) : name(name), value(absl::StrCat(value)) {}
+  std::string_view name;
+  std::string value;
+};
+
+class EventLog {
+ public:
+  virtual ~EventLog() = default;
+  // `event` is a fixed snake_case name ("segment_created"); what varies goes into fields.
+  virtual void Write(Severity severity, std::string_view event, const std::vector<EventField>& fields) = 0;
+};
+
+// Swallows everything.
+class NullEventLog final : public EventLog {
+ public:
+  void Write(Severity, std::string_view, const std::vector<EventField>&) override {}
+};
+
+}  // namespace naru

@@ -1,0 +1,60 @@
+// From a stored batch to what a consumer gets, without decoding records. Pure, thread-safe.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "storage/base/ids.h"
+#include "storage/batch/batch.h"
+
+namespace naru {
+
+// A batch with the broker's facts about it, as read from a log.
+struct StoredBatchView {
+  Offset base_offset;
+  Offset next_offset;
+  LeaderEpoch leader_epoch;
+  int64_t append_time_ms = 0;
+  // The greatest record timestamp, append time filled in.
+  int64_t max_timestamp_ms = 0;
+  uint32_t crc32c = 0;
+  uint32_t record_count = 0;
+  // The topic delivers append times (TIMESTAMP_TYPE_APPEND_TIME when it was appended).
+  bool append_time_stamped = false;
+  // The RecordBatch's raw bytes.
+  absl::Cord bytes;
+};
+
+struct SpliceLimits {
+  Offset from;            // first record wanted
+  Offset end;             // records below this only
+  int64_t bytes_max = 0;  // of output; at least one record goes out if none has yet (see `out` below)
+  int64_t records_max = 0;  // 0: no limit
+};
+
+struct Spliced {
+  Offset next_offset;  // where to go on: after the last record spliced, or past the batch when it is used up
+  int64_t records = 0;
+  bool limit_reached = false;
+};
+
+// Appends the batch's records in [from, end) to `out` as repeated field `field` of the answer: each is the stored
+// record's bytes with offset, and timestamp_ms where the broker gives it, added behind (the last one wins in
+// every protobuf parser). Cuts at a record when `out` would pass bytes_max, but a first record goes into an empty
+// `out` whatever its size. DATA_LOSS/CORRUPT_DATA when the bytes are no valid batch.
+absl::Status SpliceRecords(const StoredBatchView& batch, uint32_t field, const SpliceLimits& limits,
+                           std::string& out, Spliced& result);
+
+// Appends the batch as a StoredBatch message in repeated field `field` to `out`, the bytes shared, not copied.
+void WrapStored(const StoredBatchView& batch, uint32_t field, absl::Cord& out);
+
+// The offset and timestamp of the first record at or after `timestamp_ms`, from offset `from` on. nullopt: none.
+struct TimedOffset {
+  Offset offset;
+  int64_t timestamp_ms = 0;
+};
+absl::StatusOr<std::optional<TimedOffset>> FindTimestamp(const StoredBatchView& batch, int64_t timestamp_ms,
+                                                         Offset from);
+
+}  // namespace naru

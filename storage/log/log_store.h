@@ -1,0 +1,203 @@
+// The partition store as everything above it sees it: many logs, each an ordered sequence of record batches under
+// rising offsets. Two implementations: storage/store (segments and RocksDB) and storage/log/memory_log_store.h;
+// tests/storage/log/contract holds both to this page.
+//
+// Threads. Every method may be called from any thread, also a gRPC reaction: none blocks on disk. Completions
+// run on the store's threads or inline in the call, without locks of the store held, each exactly once; they must
+// be short and must not block. Requests for one log take effect in the order of the calls. After Stop() everything
+// unfinished, and every later call, completes with SHUTTING_DOWN.
+//
+// Offsets of one log. log start ≤ durable end ≤ end.
+//   end          after the last batch appended (written, perhaps not yet durable)
+//   durable end  everything below is on stable storage
+//   readable end what readers see: the durable end, or the end for logs with Durability::kBackground
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
+#include "storage/base/ids.h"
+#include "storage/batch/batch.h"
+#include "storage/batch/splice.h"
+
+namespace naru {
+
+enum class Durability : uint8_t {
+  kFsync,       // complete an append when it is on stable storage
+  kBackground,  // complete it when written; synced within LogStore's background interval
+};
+
+// How a log behaves. Not persisted by the store: its owner configures every log anew after a start. Until then a
+// log has these defaults.
+struct LogSettings {
+  Durability durability = Durability::kFsync;
+  // Batches whose append time is older than this go; -1: never.
+  int64_t retention_ms = -1;
+  // The oldest batches go while the log is larger; -1: no bound.
+  int64_t retention_bytes = -1;
+  // Mark batches so that readers see append times.
+  bool append_time_stamped = false;
+};
+
+// An idempotent producer's claim on a batch (KIP-98): sequences count records, per producer and log.
+struct ProducerStamp {
+  int64_t producer_id = 0;
+  int64_t epoch = 0;
+  int64_t base_sequence = 0;
+};
+
+struct AppendRequest {
+  LogId log;
+  // A RecordBatch's raw bytes that WalkBatch accepted, and what it found.
+  absl::Cord batch;
+  BatchInfo info;
+  // Only if this is the log's end: else EXPECTED_OFFSET_MISMATCH (metadata end_offset).
+  std::optional<Offset> expected_offset;
+  // Only if this is the log's leader epoch: else STALE_LEADER_EPOCH.
+  std::optional<LeaderEpoch> leader_epoch;
+  // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not the
+  // next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five batches,
+  // which then completes OK with `duplicate`. A new epoch, or a producer not known to the log, starts at any
+  // sequence 0.
+  std::optional<ProducerStamp> producer;
+};
+
+struct Appended {
+  Offset base_offset;
+  Offset next_offset;
+  int64_t append_time_ms = 0;
+  Offset log_start;
+  bool duplicate = false;
+};
+
+// Batches as another replica's log holds them, to be appended at exactly their offsets.
+struct ReplicaAppendRequest {
+  LogId log;
+  std::vector<StoredBatchView> batches;
+  // Stamps by batch, empty or as many as batches.
+  std::vector<std::optional<ProducerStamp>> producers;
+};
+
+struct ReadRequest {
+  LogId log;
+  Offset from;
+  // Batches that begin below this only.
+  Offset end = Offset(INT64_MAX);
+  // Of batch bytes; the first batch comes whatever its size.
+  int64_t bytes_max = 1 << 20;
+  // Also what is written and not yet durable: for replication.
+  bool include_undurable = false;
+};
+
+struct ReadResult {
+  // Contiguous, in order; the first holds `from` (and may begin before it). Empty: `from` is the end.
+  std::vector<StoredBatchView> batches;
+  Offset log_start;
+  Offset readable_end;
+};
+
+struct LogInfo {
+  Offset log_start;
+  Offset end;
+  Offset durable_end;
+  Offset readable_end;
+  LeaderEpoch leader_epoch;
+  // Bytes of the batches in [log start, end).
+  int64_t size_bytes = 0;
+  // Of the last batch, 0 when there was none.
+  int64_t last_append_time_ms = 0;
+};
+
+struct EpochEnd {
+  LeaderEpoch epoch;
+  Offset end;
+};
+
+// What the log knows of a producer.
+struct ProducerState {
+  int64_t producer_id = 0;
+  int64_t epoch = 0;
+  int64_t next_sequence = 0;
+  // The newest batches, oldest first, at most five.
+  struct Batch {
+    int64_t base_sequence = 0;
+    int64_t next_sequence = 0;
+    Offset base_offset;
+    int64_t append_time_ms = 0;
+  };
+  std::vector<Batch> batches;
+};
+
+class LogStore {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+  using AppendDone = absl::AnyInvocable<void(absl::StatusOr<Appended>)>;
+  using ReadDone = absl::AnyInvocable<void(absl::StatusOr<ReadResult>)>;
+  using TimeDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<TimedOffset>>)>;
+  using WatchId = uint64_t;
+
+  virtual ~LogStore() = default;
+
+  // Makes empty logs, durable when done. Ids are chosen by the caller, > 0, never used before; making a log that
+  // exists is fine and changes nothing; one that was deleted is INVALID_TOPIC_STATE.
+  virtual void CreateLogs(std::vector<LogId> logs, Done done) = 0;
+  // Durable when done; reads and appends then say PARTITION_NOT_FOUND and watches fire. Unknown ids are fine. Space
+  // comes back in the background.
+  virtual void DeleteLogs(std::vector<LogId> logs, Done done) = 0;
+  // PARTITION_NOT_FOUND for an unknown log.
+  virtual absl::Status Configure(LogId log, const LogSettings& settings) = 0;
+  // In order of id.
+  virtual std::vector<LogId> Logs() const = 0;
+
+  // PARTITION_NOT_FOUND; STORAGE_FULL; TOO_MANY_IN_FLIGHT when the store's queue is full; and as AppendRequest says.
+  // A failed append took no offsets.
+  virtual void Append(AppendRequest request, AppendDone done) = 0;
+  // INVALID_FIELD unless the first base offset is the log's end, each batch follows the one before it without a
+  // gap and epochs do not fall. Producer state follows the stamps unchecked: the leader checked them. `done` gets
+  // the first base offset and the last next offset when durable (kFsync) or written (kBackground).
+  virtual void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) = 0;
+
+  // OFFSET_OUT_OF_RANGE (metadata log_start_offset, high_watermark) unless log start ≤ from ≤ readable end (the end,
+  // with include_undurable). PARTITION_NOT_FOUND. CORRUPT_DATA when what is stored fails its checksum.
+  virtual void Read(ReadRequest request, ReadDone done) = 0;
+  // The first record at or after the time among [log start, readable end).
+  virtual void FindByTime(LogId log, int64_t timestamp_ms, TimeDone done) = 0;
+
+  // Calls `fire` once when the log's readable end is above `offset`, its start above `offset`, or it is deleted;
+  // perhaps inline. A watch that has not fired must be cancelled before what it captures goes away.
+  virtual WatchId Watch(LogId log, Offset offset, absl::AnyInvocable<void()> fire) = 0;
+  // True: it will not fire. False: it fired, or is just firing (then the call waits for it, unless it is made from
+  // inside `fire`).
+  virtual bool CancelWatch(WatchId watch) = 0;
+
+  // Moves the log start up to `start`, durable when done; never backwards (then nothing happens). Above the
+  // readable end: OFFSET_OUT_OF_RANGE. Batches wholly below the start are given up; one it cuts stays readable
+  // from its start.
+  virtual void MoveLogStart(LogId log, Offset start, Done done) = 0;
+  // Takes away batches at and above `end`, durable when done: end, epochs and producer state go back with it. A
+  // batch that `end` cuts goes whole (log end is then its base offset). Below the log start: the log becomes
+  // empty at `end`, its start moves there too.
+  virtual void Truncate(LogId log, Offset end, Done done) = 0;
+  // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the current one
+  // again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.
+  virtual void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) = 0;
+
+  virtual absl::StatusOr<LogInfo> Info(LogId log) const = 0;
+  // The largest epoch ≤ `epoch` in which something was appended, and where it ended: the start of the next
+  // one, or the log's end (KIP-101, KIP-279). {-1, log start} when there is none.
+  virtual absl::StatusOr<EpochEnd> EndOffsetForEpoch(LogId log, LeaderEpoch epoch) const = 0;
+  // By producer id, as of the end.
+  virtual absl::StatusOr<std::vector<ProducerState>> Producers(LogId log) const = 0;
+
+  // Finishes what was begun, makes it durable, and refuses everything after. Idempotent; blocks.
+  virtual void Stop() = 0;
+};
+
+}  // namespace naru

@@ -1,0 +1,108 @@
+// The partition store: segments that are the write-ahead log, and a RocksDB index that is their fold, behind the
+// LogStore interface. One per data directory. See storage/FORMAT.md for the bytes and ARCHITECTURE.md for the
+// life of a record.
+//
+// Threads it owns: the appender (assigns offsets, writes), the syncer (fdatasync, acks, index), the maintainer
+// (retention, space, checkpoints, disk watch) and a few readers (index look-ups and cold reads).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "storage/base/clock.h"
+#include "storage/base/event_log.h"
+#include "storage/base/files.h"
+#include "storage/log/log_store.h"
+
+namespace naru {
+
+struct StoreOptions {
+  // Holds `segments/`, `index/`, `lock`. Made when missing.
+  std::string directory;
+  // Size of a segment file, preallocated. 1 MiB to 4 GiB. A batch larger than a segment is refused.
+  int64_t segment_bytes = int64_t{256} << 20;
+  // Bytes of the newest batches kept in memory for readers at the tail. 0 and more.
+  int64_t tail_cache_bytes = int64_t{64} << 20;
+  // Bytes of batches that wait for the appender, or are written and not yet durable. At least 4 MiB.
+  int64_t queue_bytes_max = int64_t{128} << 20;
+  // A start after a crash replays at most about this many bytes: the index is flushed that often. At least 1 MiB.
+  int64_t checkpoint_bytes = int64_t{512} << 20;
+  // Produces are refused (STORAGE_FULL) while the disk has less than this available, and taken again above 1.25
+  // times this. 0: never refuse.
+  int64_t disk_reserve_bytes = int64_t{1} << 30;
+  // How often retention, space and disk are looked at, milliseconds. At least 10.
+  int64_t maintenance_interval_ms = 1'000;
+  // Logs with Durability::kBackground are on disk after about this long, milliseconds. At least 1.
+  int64_t background_sync_interval_ms = 200;
+  // A sealed segment with less than this share of its bytes alive has the rest copied to the head. 0 to 0.9.
+  double compact_below_live_share = 0.34;
+  // Readers of cold data. 1 to 64.
+  int reader_threads = 2;
+  // RocksDB's block cache and memtables together, bytes.
+  int64_t index_memory_bytes = int64_t{64} << 20;
+
+  absl::Status Validate() const;
+};
+
+// Counters since the start and gauges of now. Plain values: a snapshot.
+struct StoreStats {
+  int64_t logs = 0;
+  int64_t segments = 0;
+  int64_t segment_bytes = 0;  // on disk
+  int64_t live_bytes = 0;     // of them, entries that the index still points to
+  int64_t appended_batches = 0, appended_records = 0, appended_bytes = 0;
+  int64_t append_groups = 0;  // batches per group = appended_batches / append_groups
+  int64_t syncs = 0;
+  int64_t sync_ns = 0;  // time in fdatasync
+  int64_t read_batches = 0, read_bytes = 0, tail_cache_hits = 0, tail_cache_misses = 0;
+  int64_t tail_cache_used_bytes = 0;
+  int64_t queue_used_bytes = 0, queue_refusals = 0;
+  int64_t storage_full_refusals = 0;
+  bool storage_full = false;
+  int64_t disk_available_bytes = 0, disk_total_bytes = 0;
+  int64_t checkpoints = 0;
+  int64_t bytes_since_checkpoint = 0;
+  int64_t retention_moves = 0;      // log starts moved by retention
+  int64_t segments_removed = 0;     // unlinked
+  int64_t relocated_bytes = 0;      // copied to give space back
+  int64_t replayed_entries = 0, replayed_bytes = 0;  // by the last start
+  int64_t torn_tail_bytes = 0;                       // cut off by the last start
+};
+
+class PartitionStore : public LogStore {
+ public:
+  // Opens or makes the store in `options.directory` and recovers it: what was acknowledged is there.
+  //   FAILED_PRECONDITION  another process holds the directory (the message names it)
+  //   DATA_LOSS            a hole: something that was durable cannot be read. Nothing was changed; the message
+  //                        says where, and that `narud salvage` copies out what still checks
+  //   INVALID_ARGUMENT     options, or a format version that this program does not read
+  // `files`, `clock` and `events` outlive the store.
+  static absl::StatusOr<std::unique_ptr<PartitionStore>> Open(const StoreOptions& options, FileSystem& files,
+                                                              const Clock& clock, EventLog& events);
+
+  virtual StoreStats Stats() const = 0;
+  // Flushes the index, so that a start replays nothing before this moment. Blocks.
+  virtual absl::Status Checkpoint() = 0;
+  // Does one round of retention and of giving space back now, and waits for it. For tests and tools.
+  virtual absl::Status RunMaintenance() = 0;
+};
+
+// What a salvage found and saved.
+struct SalvageReport {
+  int64_t segments_read = 0;
+  int64_t batches_saved = 0;
+  int64_t records_saved = 0;
+  int64_t batches_damaged = 0;
+  int64_t bytes_skipped = 0;
+  std::vector<std::string> damage;  // one line for each place: file, position, what is wrong
+};
+
+// Reads a damaged store's segments, without its index, and writes every batch that still checks to a fresh store in
+// `to`, log by log in offset order with its offsets kept (a hole becomes a moved log start: everything before the
+// last hole of a log is left in the report). `from` is not changed. For `narud salvage`.
+absl::StatusOr<SalvageReport> Salvage(const std::string& from, const std::string& to, FileSystem& files,
+                                      const Clock& clock, EventLog& events);
+
+}  // namespace naru
