@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "storage/base/strings.h"
+
 namespace naru {
 
 uint32_t ExtendCrc32c(uint32_t crc, std::string_view data) {
@@ -21,7 +23,7 @@ uint32_t ExtendCrc32c(uint32_t crc, std::string_view data) {
 
 uint32_t Crc32c(const absl::Cord& data) {
   uint32_t crc = 0;
-  for (std::string_view chunk : data.Chunks()) crc = ExtendCrc32c(crc, chunk);
+  for (absl::string_view chunk : data.Chunks()) crc = ExtendCrc32c(crc, Std(chunk));
   return crc;
 }
 

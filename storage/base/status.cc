@@ -3,7 +3,7 @@
 #include <array>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/str_cat.h"
+#include "storage/base/strings.h"
 
 namespace naru {
 namespace {
@@ -16,7 +16,8 @@ struct ReasonEntry {
 
 constexpr std::array kReasons = {
     ReasonEntry{Reason::kNotLeader, "NOT_LEADER", absl::StatusCode::kFailedPrecondition},
-    ReasonEntry{Reason::kExpectedOffsetMismatch, "EXPECTED_OFFSET_MISMATCH", absl::StatusCode::kFailedPrecondition},
+    ReasonEntry{Reason::kExpectedOffsetMismatch, "EXPECTED_OFFSET_MISMATCH",
+                absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kProducerFenced, "PRODUCER_FENCED", absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kOutOfOrderSequence, "OUT_OF_ORDER_SEQUENCE", absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kStaleLeaderEpoch, "STALE_LEADER_EPOCH", absl::StatusCode::kFailedPrecondition},
@@ -35,7 +36,8 @@ constexpr std::array kReasons = {
     ReasonEntry{Reason::kUnknownBatchField, "UNKNOWN_BATCH_FIELD", absl::StatusCode::kInvalidArgument},
     ReasonEntry{Reason::kRecordTooLarge, "RECORD_TOO_LARGE", absl::StatusCode::kInvalidArgument},
     ReasonEntry{Reason::kBatchTooLarge, "BATCH_TOO_LARGE", absl::StatusCode::kInvalidArgument},
-    ReasonEntry{Reason::kUnsupportedCompression, "UNSUPPORTED_COMPRESSION", absl::StatusCode::kInvalidArgument},
+    ReasonEntry{Reason::kUnsupportedCompression, "UNSUPPORTED_COMPRESSION",
+                absl::StatusCode::kInvalidArgument},
     ReasonEntry{Reason::kTooManyInFlight, "TOO_MANY_IN_FLIGHT", absl::StatusCode::kResourceExhausted},
     ReasonEntry{Reason::kTopicNotFound, "TOPIC_NOT_FOUND", absl::StatusCode::kNotFound},
     ReasonEntry{Reason::kPartitionNotFound, "PARTITION_NOT_FOUND", absl::StatusCode::kNotFound},
@@ -44,8 +46,8 @@ constexpr std::array kReasons = {
     ReasonEntry{Reason::kInternal, "INTERNAL", absl::StatusCode::kInternal},
 };
 
-constexpr std::string_view kReasonUrl = "naru/reason";
-constexpr std::string_view kMetadataUrl = "naru/metadata";  // key NUL value NUL …
+constexpr absl::string_view kReasonUrl = "naru/reason";
+constexpr absl::string_view kMetadataUrl = "naru/metadata";  // key NUL value NUL …
 
 const ReasonEntry& EntryOf(Reason reason) {
   for (const ReasonEntry& entry : kReasons) {
@@ -67,8 +69,8 @@ std::optional<Reason> ReasonFromName(std::string_view name) {
 }
 
 absl::Status MakeError(Reason reason, std::string_view message, ErrorMetadata metadata) {
-  absl::Status status(CanonicalCode(reason), message);
-  status.SetPayload(kReasonUrl, absl::Cord(ReasonName(reason)));
+  absl::Status status(CanonicalCode(reason), Absl(message));
+  status.SetPayload(kReasonUrl, absl::Cord(Absl(ReasonName(reason))));
   if (!metadata.empty()) {
     std::string packed;
     for (const auto& [key, value] : metadata) {
