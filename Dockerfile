@@ -1,0 +1,22 @@
+# docker build -t naru . && docker run -p 9410:9410 -p 9411:9411 -v naru:/var/lib/naru naru
+FROM debian:bookworm-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+# The packages first, so that a change of the code does not install them again.
+COPY dev ./
+RUN ./dev setup
+COPY . .
+RUN ./dev build release narud naru
+
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends \
+      ca-certificates libgrpc++1.51 libprotobuf32 libabsl20220623 librocksdb7.8 libspdlog1.10 \
+      libprometheus-cpp-core1.0 libyaml-cpp0.7 libcpp-httplib0.11 libjemalloc2 libisal2 \
+      zlib1g liblz4-1 libzstd1 libsnappy1v5 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --home-dir /var/lib/naru --create-home naru
+COPY --from=build /src/build/release/bin/narud /src/build/release/bin/naru /usr/local/bin/
+USER naru
+VOLUME /var/lib/naru
+EXPOSE 9410 9411
+ENTRYPOINT ["narud", "--data-dir=/var/lib/naru", "--listen=0.0.0.0:9410", "--http=0.0.0.0:9411"]
