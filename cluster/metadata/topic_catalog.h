@@ -18,7 +18,8 @@ namespace naru::cluster {
 
 enum class CleanupPolicy { kDelete };
 
-// A topic's configuration, complete. Defaults and ranges are those of proto/naru/v1/admin.proto (TopicConfig).
+// A topic's configuration, complete. Defaults and ranges are those of proto/naru/v1/admin.proto
+// (TopicConfig).
 struct TopicConfig {
   int64_t retention_ms = 604'800'000;
   int64_t retention_bytes = -1;
@@ -65,9 +66,10 @@ struct TopicCatalog {
   std::vector<BrokerInfo> brokers;
   absl::btree_map<std::string, std::shared_ptr<const TopicInfo>, std::less<>> topics;
 
-  // TOPIC_NOT_FOUND, with the command that creates it, or TOPIC_ID_MISMATCH when `topic_id` is not empty and not
-  // the topic's; INVALID_FIELD for a name that no topic can have or an id that is not 16 bytes.
-  absl::StatusOr<std::shared_ptr<const TopicInfo>> Find(std::string_view name, std::string_view topic_id = {}) const;
+  // TOPIC_NOT_FOUND, with the command that creates it, or TOPIC_ID_MISMATCH when `topic_id` is not empty and
+  // not the topic's; INVALID_FIELD for a name that no topic can have or an id that is not 16 bytes.
+  absl::StatusOr<std::shared_ptr<const TopicInfo>> Find(std::string_view name,
+                                                        std::string_view topic_id = {}) const;
 };
 
 // PARTITION_NOT_FOUND (metadata partitions) unless 0 ≤ partition < partition_count.
@@ -76,13 +78,17 @@ absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, 
 // 1–249 of [A-Za-z0-9._-], not "." or "..": as in Kafka. INVALID_FIELD otherwise.
 absl::Status ValidateTopicName(std::string_view field, std::string_view name);
 
+// Names that begin with "__" belong to naru itself: nobody else creates such a topic.
+bool IsReservedTopicName(std::string_view name);
+
 // Where snapshots come from. Thread-safe; never blocks.
 class CatalogSource {
  public:
   using WatchId = uint64_t;
   virtual ~CatalogSource() = default;
   virtual std::shared_ptr<const TopicCatalog> Current() const = 0;
-  // Calls `changed` after each publication, on the publisher's thread; it must be short and must not call back.
+  // Calls `changed` after each publication, on the publisher's thread; it must be short and must not call
+  // back.
   virtual WatchId Watch(std::function<void()> changed) = 0;
   // When it returns, the watch neither runs nor will.
   virtual void CancelWatch(WatchId watch) = 0;

@@ -1,0 +1,70 @@
+#include "cluster/metadata/topic_catalog.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "storage/base/status.h"
+#include "storage/base/strings.h"
+
+namespace naru::cluster {
+namespace {
+
+constexpr size_t kNameBytesMax = 249;
+constexpr size_t kTopicIdBytes = 16;
+
+bool IsNameCharacter(char c) { return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-'; }
+
+}  // namespace
+
+absl::Status ValidateTopicName(std::string_view field, std::string_view name) {
+  constexpr std::string_view kAllowed =
+      "a topic's name is 1 to 249 of [A-Za-z0-9._-], and not \".\" or \"..\"";
+  if (name.empty()) return InvalidField(field, "an empty name", kAllowed);
+  if (name.size() > kNameBytesMax) {
+    return InvalidField(field, absl::StrCat("a name of ", name.size(), " bytes"), kAllowed);
+  }
+  bool valid = name != "." && name != "..";
+  for (const char c : name) valid = valid && IsNameCharacter(c);
+  if (!valid)
+    return InvalidField(field, absl::StrCat("\"", absl::Utf8SafeCEscape(Absl(name)), "\""), kAllowed);
+  return absl::OkStatus();
+}
+
+bool IsReservedTopicName(std::string_view name) { return name.starts_with("__"); }
+
+absl::StatusOr<std::shared_ptr<const TopicInfo>> TopicCatalog::Find(std::string_view name,
+                                                                    std::string_view topic_id) const {
+  const auto it = topics.find(name);
+  if (it == topics.end()) {
+    NARU_RETURN_IF_ERROR(ValidateTopicName("topic", name));
+  }
+  if (!topic_id.empty() && topic_id.size() != kTopicIdBytes) {
+    return InvalidField("topic_id", absl::StrCat("an id of ", topic_id.size(), " bytes"),
+                        "a topic's id is 16 bytes, or absent");
+  }
+  if (it == topics.end()) {
+    return MakeError(Reason::kTopicNotFound,
+                     absl::StrCat("topic \"", name, "\" does not exist; create it with: naru topic create ",
+                                  name, " --partitions N"),
+                     {{"topic", std::string(name)}});
+  }
+  const std::shared_ptr<const TopicInfo>& topic = it->second;
+  if (!topic_id.empty() && topic_id != topic->topic_id) {
+    const std::string actual = absl::BytesToHexString(topic->topic_id);
+    return MakeError(
+        Reason::kTopicIdMismatch,
+        absl::StrCat("topic_id: ", absl::BytesToHexString(Absl(topic_id)), " is not the id of topic \"", name,
+                     "\", which is ", actual, "; the topic was deleted and made again"),
+        {{"topic_id", actual}});
+  }
+  return topic;
+}
+
+absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, int32_t partition) {
+  if (partition >= 0 && partition < topic.partition_count()) return &topic.partitions[partition];
+  return MakeError(Reason::kPartitionNotFound,
+                   absl::StrCat("partition: ", partition, " does not exist; topic \"", topic.name,
+                                "\" has partitions 0 to ", topic.partition_count() - 1),
+                   {{"partitions", absl::StrCat(topic.partition_count())}});
+}
+
+}  // namespace naru::cluster
