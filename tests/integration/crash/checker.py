@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""Checks what clients saw of a log against what a log promises. Knows nothing of how the histories were made.
+
+  checker.py HISTORY...
+
+A history is a file of JSON lines, one event each; times are nanoseconds of one monotonic clock for all files.
+
+  {"op":"send","order":O,"id":I,"t":T,"partition":P,"values":[V,...]}
+      A batch of values began its way. Values are unique over the whole run. P is null when the broker chose the
+      partition by key. Sends with the same O are in order: O's i-th send precedes its (i+1)-th, pipelined or not.
+  {"op":"ok","order":O,"id":I,"t":T,"partition":P,"base":B,"values":[V,...]}
+      These values of the send are on disk at offsets B, B+1, ...
+  {"op":"fail","order":O,"id":I,"t":T,"values":[V,...]}     They are certainly not in the log.
+  {"op":"unknown","order":O,"id":I,"t":T,"values":[V,...]}  They may be or not.
+  {"op":"poll","client":C,"t0":T,"t":T,"partition":P,"from":F,"next":N,"hw":H,"start":S,"records":[[offset,V],...]}
+      A read from offset F, begun at t0 and answered at t. With "drain":true it is part of the final drain.
+
+The rules:
+  L1  every acked value is read by the final drain, at its offset
+  L2  acks and reads agree on one value per (partition, offset)
+  L3  every value read was sent, and did not certainly fail
+  L4  a value stands at one offset of one partition
+  L5  a send acked before another began has the lower offset
+  L6  one producer's values rise in offset, in the order sent
+  L7  a read begins where it was asked to, and leaves nothing out up to its `next`
+  L8  the high watermark never goes back, and a read that begins after an ack reaches it
+  L9  no two reads disagree about an offset
+  A1  a batch is in its partition whole and in one piece, or not at all
+  D1  the final drain has every offset from the log's start to its end once
+  H1  the history itself makes sense (a defect of the workload, not of the log)
+"""
+
+import collections
+import heapq
+import json
+import sys
+
+EXAMPLES_MAX = 10  # reported for each rule
+NEVER = float("inf")
+
+
+class Send:
+    """One batch: when it began, when it was known to be done, what became of its values."""
+
+    __slots__ = ("order", "id", "place", "begin", "partition", "values", "end", "acked", "failed")
+
+    def __init__(self, event, place):
+        self.order, self.id, self.place = event["order"], event["id"], place
+        self.begin, self.partition, self.values = event["t"], event["partition"], event["values"]
+        self.end = NEVER
+        self.acked = {}      # value -> (partition, offset)
+        self.failed = set()
+
+
+class Checker:
+    """Holds what the events said. add() each event, then check()."""
+
+    def __init__(self):
+        self.breaches = collections.defaultdict(list)
+        self.sends = {}        # (order, id) -> Send
+        self.send_of = {}      # value -> Send
+        self.polls = []
+        self.counts = collections.Counter()
+        self._places = collections.Counter()
+
+    def breach(self, rule, text):
+        self.counts["breaches"] += 1
+        if len(self.breaches[rule]) < EXAMPLES_MAX:
+            self.breaches[rule].append(text)
+
+    def add(self, event):
+        op = event["op"]
+        self.counts[op] += 1
+        if op == "send":
+            self._add_send(event)
+        elif op == "poll":
+            self.polls.append(event)
+        elif op in ("ok", "fail", "unknown"):
+            self._add_outcome(op, event)
+        else:
+            self.breach("H1", f"unknown op {op!r}")
+
+    def _add_send(self, event):
+        key = (event["order"], event["id"])
+        if key in self.sends:
+            self.breach("H1", f"send {key} twice")
+        send = Send(event, self._places[event["order"]])
+        self._places[event["order"]] += 1
+        self.sends[key] = send
+        for value in send.values:
+            if value in self.send_of:
+                self.breach("H1", f"value {value} was sent twice")
+            self.send_of[value] = send
+
+    def _add_outcome(self, op, event):
+        send = self.sends.get((event["order"], event["id"]))
+        if send is None:
+            self.breach("H1", f"{op} of {event['order']} {event['id']}, which was not sent")
+            return
+        for index, value in enumerate(event["values"]):
+            if self.send_of.get(value) is not send:
+                self.breach("H1", f"{op} of {event['order']} {event['id']} names {value}, which is not of that send")
+            elif op == "ok":
+                send.acked[value] = (event["partition"], event["base"] + index)
+            elif op == "fail":
+                send.failed.add(value)
+        if op == "ok":
+            send.end = event["t"]
+            if send.partition is not None and event["partition"] != send.partition:
+                self.breach("H1", f"{event['order']} {event['id']} for partition {send.partition} acked in "
+                                  f"{event['partition']}")
+
+    def check(self):
+        """Applies every rule. True when none is broken."""
+        self._check_values_at_offsets()
+        self._check_reads()
+        self._check_drain()
+        self._check_order()
+        self._check_batches()
+        self._check_watermarks()
+        return not self.breaches
+
+    # What stands where, by acks and by reads: self.at and self.place_of.
+    def _check_values_at_offsets(self):
+        self.at = {}
+        read = {}
+        for send in self.sends.values():
+            for value, (partition, offset) in send.acked.items():
+                other = self.at.setdefault((partition, offset), value)
+                if other != value:
+                    self.breach("L2", f"partition {partition} offset {offset} acked for {other} and for {value}")
+        for poll in self.polls:
+            for offset, value in poll["records"]:
+                where = (poll["partition"], offset)
+                self._check_read_value(where, value)
+                if read.setdefault(where, value) != value:
+                    self.breach("L9", f"partition {where[0]} offset {offset} read as {read[where]} and as {value}")
+                elif self.at.setdefault(where, value) != value:
+                    self.breach("L2", f"partition {where[0]} offset {offset} acked for {self.at[where]}, "
+                                      f"read as {value}")
+        self.place_of = {}
+        for where, value in self.at.items():
+            other = self.place_of.setdefault(value, where)
+            if other != where:
+                self.breach("L4", f"{value} stands at partition {other[0]} offset {other[1]} and at "
+                                  f"partition {where[0]} offset {where[1]}")
+
+    def _check_read_value(self, where, value):
+        send = self.send_of.get(value)
+        if send is None:
+            self.breach("L3", f"{value}, read at partition {where[0]} offset {where[1]}, was never sent")
+        elif value in send.failed:
+            self.breach("L3", f"{value}, read at partition {where[0]} offset {where[1]}, had certainly failed")
+        elif send.partition is not None and send.partition != where[0]:
+            self.breach("L3", f"{value}, sent to partition {send.partition}, was read in {where[0]}")
+
+    def _check_reads(self):
+        for poll in self.polls:
+            expected = poll["from"]
+            for offset, _ in poll["records"]:
+                if offset != expected:
+                    self.breach("L7", f"{poll['client']} read partition {poll['partition']} from {poll['from']}: "
+                                      f"offset {offset} where {expected} was due")
+                expected = offset + 1
+            if poll["next"] != expected:
+                self.breach("L7", f"{poll['client']} read partition {poll['partition']} from {poll['from']} up to "
+                                  f"{expected}, and was told to go on from {poll['next']}")
+            if poll["next"] > poll["hw"]:
+                self.breach("L8", f"{poll['client']} read partition {poll['partition']} up to {poll['next']}, past "
+                                  f"the high watermark {poll['hw']}")
+
+    def _check_drain(self):
+        drained = collections.defaultdict(list)
+        bounds = {}
+        for poll in self.polls:
+            if poll.get("drain"):
+                partition = poll["partition"]
+                drained[partition] += [offset for offset, _ in poll["records"]]
+                bounds[partition] = (poll["start"], poll["hw"])
+        for partition, offsets in drained.items():
+            start, end = bounds[partition]
+            if offsets != list(range(start, end)):
+                missing = sorted(set(range(start, end)) - set(offsets))[:5]
+                self.breach("D1", f"the drain of partition {partition}, which holds [{start}, {end}), gave "
+                                  f"{len(offsets)} records; missing: {missing}")
+        found = {}
+        for poll in self.polls:
+            if poll.get("drain"):
+                for offset, value in poll["records"]:
+                    found[value] = (poll["partition"], offset)
+        for send in self.sends.values():
+            for value, where in send.acked.items():
+                self.counts["acked values"] += 1
+                if where[1] < bounds.get(where[0], (0, 0))[0]:
+                    continue  # retention took it
+                if found.get(value) != where:
+                    self.breach("L1", f"{value}, acked at partition {where[0]} offset {where[1]}, is not there in "
+                                      f"the final drain (found: {found.get(value)})")
+        self.counts["drained values"] = len(found)
+        for value in found:
+            send = self.send_of.get(value)
+            if send and value not in send.acked:
+                self.counts["unacked values found"] += 1
+
+    def _check_order(self):
+        by_partition = collections.defaultdict(list)
+        for value, (partition, offset) in self.place_of.items():
+            send = self.send_of.get(value)
+            if send:
+                by_partition[partition].append((offset, value, send))
+        for partition, placed in by_partition.items():
+            placed.sort(key=lambda item: item[0])
+            latest = None   # among lower offsets, the send that began last
+            last_of = {}    # order -> (place, index in the batch, value) at the highest offset so far
+            for offset, value, send in placed:
+                if latest and send.end < latest.begin and value in send.acked:
+                    self.breach("L5", f"partition {partition}: {value} at offset {offset} was acked before "
+                                      f"{latest.values[0]}, at a lower offset, was sent")
+                if latest is None or send.begin > latest.begin:
+                    latest = send
+                here = (send.place, send.values.index(value), value)
+                before = last_of.get(send.order)
+                if before and before[:2] > here[:2]:
+                    self.breach("L6", f"partition {partition}: {send.order} sent {value} before {before[2]}, which "
+                                      f"stands at a lower offset than {offset}")
+                last_of[send.order] = here
+
+    def _check_batches(self):
+        for send in self.sends.values():
+            places = collections.defaultdict(list)
+            for value in send.values:
+                if value in self.place_of:
+                    partition, offset = self.place_of[value]
+                    places[partition].append(offset)
+            for partition, offsets in places.items():
+                torn = offsets != list(range(offsets[0], offsets[0] + len(offsets)))
+                if torn or (send.partition is not None and len(offsets) != len(send.values)):
+                    self.breach("A1", f"{send.order} {send.id}: a batch of {len(send.values)} stands in partition "
+                                      f"{partition} at offsets {offsets[:8]}")
+
+    # Sweeps acks and polls in time: what was known to be committed when a poll began must be below its watermark.
+    def _check_watermarks(self):
+        known = []  # (time known, partition, watermark at least, by whom)
+        for send in self.sends.values():
+            for partition, offset in send.acked.values():
+                known.append((send.end, partition, offset + 1, "an ack"))
+        for poll in self.polls:
+            known.append((poll["t"], poll["partition"], poll["hw"], "a read"))
+        heapq.heapify(known)
+        floor = {}
+        for poll in sorted(self.polls, key=lambda p: p["t0"]):
+            while known and known[0][0] < poll["t0"]:
+                _, partition, least, source = heapq.heappop(known)
+                if least > floor.get(partition, (0, ""))[0]:
+                    floor[partition] = (least, source)
+            least, source = floor.get(poll["partition"], (0, ""))
+            if poll["hw"] < least:
+                self.breach("L8", f"{poll['client']} was told a high watermark of {poll['hw']} in partition "
+                                  f"{poll['partition']}, after {source} had it at {least}")
+
+
+def check_files(paths):
+    """A Checker that has checked these histories. Events are taken in order of time, sends before outcomes."""
+    checker = Checker()
+    late = []
+    for path in paths:
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                event = json.loads(line)
+                if event["op"] == "send":
+                    checker.add(event)
+                else:
+                    late.append(event)
+    for event in late:
+        checker.add(event)
+    checker.check()
+    return checker
+
+
+def main():
+    if len(sys.argv) < 2:
+        print(__doc__)
+        return 2
+    checker = check_files(sys.argv[1:])
+    for rule in sorted(checker.breaches):
+        for text in checker.breaches[rule]:
+            print(f"{rule}: {text}")
+    counts = checker.counts
+    print(f"checker: {counts['send']} batches sent, {counts['acked values']} values acked, "
+          f"{counts['drained values']} drained ({counts['unacked values found']} of them never acked), "
+          f"{counts['poll']} polls, {counts['fail']} failed, {counts['unknown']} unknown; "
+          f"{counts['breaches']} breaches")
+    if not counts["acked values"]:
+        print("checker: nothing was acked, so nothing was checked")
+        return 1
+    return 1 if checker.breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
