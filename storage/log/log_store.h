@@ -1,11 +1,11 @@
-// The partition store as everything above it sees it: many logs, each an ordered sequence of record batches under
-// rising offsets. Two implementations: storage/store (segments and RocksDB) and storage/log/memory_log_store.h;
-// tests/storage/log/contract holds both to this page.
+// The partition store as everything above it sees it: many logs, each an ordered sequence of record batches
+// under rising offsets. Two implementations: storage/store (segments and RocksDB) and
+// storage/log/memory_log_store.h; tests/storage/log/contract holds both to this page.
 //
 // Threads. Every method may be called from any thread, also a gRPC reaction: none blocks on disk. Completions
-// run on the store's threads or inline in the call, without locks of the store held, each exactly once; they must
-// be short and must not block. Requests for one log take effect in the order of the calls. After Stop() everything
-// unfinished, and every later call, completes with SHUTTING_DOWN.
+// run on the store's threads or inline in the call, without locks of the store held, each exactly once; they
+// must be short and must not block. Requests for one log take effect in the order of the calls. After Stop()
+// everything unfinished, and every later call, completes with SHUTTING_DOWN.
 //
 // Offsets of one log. log start ≤ durable end ≤ end.
 //   end          after the last batch appended (written, perhaps not yet durable)
@@ -13,8 +13,10 @@
 //   readable end what readers see: the durable end, or the end for logs with Durability::kBackground
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,8 +36,8 @@ enum class Durability : uint8_t {
   kBackground,  // complete it when written; synced within LogStore's background interval
 };
 
-// How a log behaves. Not persisted by the store: its owner configures every log anew after a start. Until then a
-// log has these defaults.
+// How a log behaves. Not persisted by the store: its owner configures every log anew after a start. Until
+// then a log has these defaults.
 struct LogSettings {
   Durability durability = Durability::kFsync;
   // Batches whose append time is older than this go; -1: never.
@@ -53,6 +55,24 @@ struct ProducerStamp {
   int64_t base_sequence = 0;
 };
 
+// Keeps appends that were handed over without waiting for each other in order across failures: one fence for
+// each pipeline and log, orders rising with the calls. Once an append failed, all with the same fence and a
+// greater order fail too, also those already queued. Shared between the caller and the store; thread-safe.
+class AppendFence {
+ public:
+  // An append of a smaller order failed, so that this one must not be done.
+  bool Blocks(int64_t order) const { return failed_order_.load(std::memory_order_acquire) < order; }
+  // The append of this order failed, for whatever reason.
+  void Fail(int64_t order) {
+    int64_t failed = failed_order_.load(std::memory_order_relaxed);
+    while (order < failed && !failed_order_.compare_exchange_weak(failed, order, std::memory_order_acq_rel)) {
+    }
+  }
+
+ private:
+  std::atomic<int64_t> failed_order_{INT64_MAX};
+};
+
 struct AppendRequest {
   LogId log;
   // A RecordBatch's raw bytes that WalkBatch accepted, and what it found.
@@ -62,11 +82,16 @@ struct AppendRequest {
   std::optional<Offset> expected_offset;
   // Only if this is the log's leader epoch: else STALE_LEADER_EPOCH.
   std::optional<LeaderEpoch> leader_epoch;
-  // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not the
-  // next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five batches,
-  // which then completes OK with `duplicate`. A new epoch, or a producer not known to the log, starts at any
-  // sequence 0.
+  // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not
+  // the next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five
+  // batches, which then completes OK with `duplicate`. A new epoch, or a producer not known to the log,
+  // starts at any sequence 0.
   std::optional<ProducerStamp> producer;
+  // Set: refused with STREAM_ITEM_SKIPPED when the fence blocks `fence_order`, looked at before everything
+  // else where the log's next offset is given out; and any failure of this append, wherever it is noticed,
+  // calls fence->Fail(fence_order) before `done` and before a later append of the log is decided.
+  std::shared_ptr<AppendFence> fence;
+  int64_t fence_order = 0;
 };
 
 struct Appended {
@@ -145,48 +170,50 @@ class LogStore {
 
   virtual ~LogStore() = default;
 
-  // Makes empty logs, durable when done. Ids are chosen by the caller, > 0, never used before; making a log that
-  // exists is fine and changes nothing; one that was deleted is INVALID_TOPIC_STATE.
+  // Makes empty logs, durable when done. Ids are chosen by the caller, > 0, never used before; making a log
+  // that exists is fine and changes nothing; one that was deleted is INVALID_TOPIC_STATE.
   virtual void CreateLogs(std::vector<LogId> logs, Done done) = 0;
-  // Durable when done; reads and appends then say PARTITION_NOT_FOUND and watches fire. Unknown ids are fine. Space
-  // comes back in the background.
+  // Durable when done; reads and appends then say PARTITION_NOT_FOUND and watches fire. Unknown ids are fine.
+  // Space comes back in the background.
   virtual void DeleteLogs(std::vector<LogId> logs, Done done) = 0;
   // PARTITION_NOT_FOUND for an unknown log.
   virtual absl::Status Configure(LogId log, const LogSettings& settings) = 0;
   // In order of id.
   virtual std::vector<LogId> Logs() const = 0;
 
-  // PARTITION_NOT_FOUND; STORAGE_FULL; TOO_MANY_IN_FLIGHT when the store's queue is full; and as AppendRequest says.
-  // A failed append took no offsets.
+  // PARTITION_NOT_FOUND; STORAGE_FULL; TOO_MANY_IN_FLIGHT when the store's queue is full; and as
+  // AppendRequest says. A failed append took no offsets.
   virtual void Append(AppendRequest request, AppendDone done) = 0;
-  // INVALID_FIELD unless the first base offset is the log's end, each batch follows the one before it without a
-  // gap and epochs do not fall. Producer state follows the stamps unchecked: the leader checked them. `done` gets
-  // the first base offset and the last next offset when durable (kFsync) or written (kBackground).
+  // INVALID_FIELD unless the first base offset is the log's end, each batch follows the one before it without
+  // a gap and epochs do not fall. Producer state follows the stamps unchecked: the leader checked them.
+  // `done` gets the first base offset and the last next offset when durable (kFsync) or written
+  // (kBackground).
   virtual void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) = 0;
 
-  // OFFSET_OUT_OF_RANGE (metadata log_start_offset, high_watermark) unless log start ≤ from ≤ readable end (the end,
-  // with include_undurable). PARTITION_NOT_FOUND. CORRUPT_DATA when what is stored fails its checksum.
+  // OFFSET_OUT_OF_RANGE (metadata log_start_offset, high_watermark) unless log start ≤ from ≤ readable end
+  // (the end, with include_undurable). PARTITION_NOT_FOUND. CORRUPT_DATA when what is stored fails its
+  // checksum.
   virtual void Read(ReadRequest request, ReadDone done) = 0;
   // The first record at or after the time among [log start, readable end).
   virtual void FindByTime(LogId log, int64_t timestamp_ms, TimeDone done) = 0;
 
-  // Calls `fire` once when the log's readable end is above `offset`, its start above `offset`, or it is deleted;
-  // perhaps inline. A watch that has not fired must be cancelled before what it captures goes away.
+  // Calls `fire` once when the log's readable end is above `offset`, its start above `offset`, or it is
+  // deleted; perhaps inline. A watch that has not fired must be cancelled before what it captures goes away.
   virtual WatchId Watch(LogId log, Offset offset, absl::AnyInvocable<void()> fire) = 0;
-  // True: it will not fire. False: it fired, or is just firing (then the call waits for it, unless it is made from
-  // inside `fire`).
+  // True: it will not fire. False: it fired, or is just firing (then the call waits for it, unless it is made
+  // from inside `fire`).
   virtual bool CancelWatch(WatchId watch) = 0;
 
   // Moves the log start up to `start`, durable when done; never backwards (then nothing happens). Above the
-  // readable end: OFFSET_OUT_OF_RANGE. Batches wholly below the start are given up; one it cuts stays readable
-  // from its start.
+  // readable end: OFFSET_OUT_OF_RANGE. Batches wholly below the start are given up; one it cuts stays
+  // readable from its start.
   virtual void MoveLogStart(LogId log, Offset start, Done done) = 0;
-  // Takes away batches at and above `end`, durable when done: end, epochs and producer state go back with it. A
-  // batch that `end` cuts goes whole (log end is then its base offset). Below the log start: the log becomes
-  // empty at `end`, its start moves there too.
+  // Takes away batches at and above `end`, durable when done: end, epochs and producer state go back with it.
+  // A batch that `end` cuts goes whole (log end is then its base offset). Below the log start: the log
+  // becomes empty at `end`, its start moves there too.
   virtual void Truncate(LogId log, Offset end, Done done) = 0;
-  // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the current one
-  // again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.
+  // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the
+  // current one again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.
   virtual void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) = 0;
 
   virtual absl::StatusOr<LogInfo> Info(LogId log) const = 0;
