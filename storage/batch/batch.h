@@ -1,11 +1,15 @@
-// What a client's RecordBatch holds, found out by walking its raw bytes once. The bytes are never trusted, never
-// re-encoded: they are stored as they came. All functions here are pure and thread-safe.
+// What a client's RecordBatch holds, found out by walking its raw bytes once. The bytes are never trusted,
+// never re-encoded: they are stored as they came. All functions here are pure and thread-safe.
 //
 // The rules (each with a test in tests/storage/batch; source: proto/naru/v1/types.proto):
-//   - a batch field that stands twice (other than `records`), a known field with the wrong wire type, a group, a
-//     truncated or over-long varint, a length past the end, field number 0: MALFORMED_BATCH, metadata `rule`;
+//   - a batch field that stands twice (other than `records`), a known field with the wrong wire type, a
+//   group, a
+//     truncated or over-long varint, a length past the end, a field number out of range, a tag written longer
+//     than it need be: MALFORMED_BATCH, metadata `rule` (batch_rules.cc has the table);
+//   - a record field that stands twice is no error: the last one wins, as in every protobuf parser;
 //   - an unknown batch field: UNKNOWN_BATCH_FIELD; unknown record and header fields pass through;
-//   - a record with `offset`, or with a negative timestamp: MALFORMED_BATCH; header key not UTF-8: INVALID_UTF8;
+//   - a record with `offset`, or with a negative timestamp: MALFORMED_BATCH; header key not UTF-8:
+//   INVALID_UTF8;
 //   - no records, both `records` and `compressed`, `compressed` without `compression` or the reverse;
 //   - record_count or max_timestamp_ms that is given and not true;
 //   - a compressed batch is decompressed under a cap and walked in the same way: it may hold only `records`.
@@ -13,6 +17,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "absl/functional/function_ref.h"
@@ -26,6 +31,9 @@ namespace naru {
 // Values as in proto/naru/v1/types.proto.
 enum class Codec : uint8_t { kNone = 0, kGzip = 1, kLz4 = 2, kZstd = 3, kSnappy = 4 };
 
+// No limit of BatchLimits may be set above this: what is read back from a log is decompressed up to here.
+constexpr int64_t kBatchBytesCeiling = int64_t{64} << 20;
+
 struct BatchLimits {
   // Bytes of one Record message. Option: the topic's max_record_bytes.
   int64_t record_bytes_max = 1 << 20;
@@ -38,7 +46,7 @@ struct BatchLimits {
 struct BatchInfo {
   // Bytes of the RecordBatch message as sent.
   int64_t size_bytes = 0;
-  // Bytes of its records, decompressed.
+  // Bytes of the RecordBatch that holds the records: the one sent, or the one found in `compressed`.
   int64_t records_bytes = 0;
   uint32_t record_count = 0;
   Codec codec = Codec::kNone;
@@ -71,7 +79,8 @@ absl::Status ForEachRecord(const absl::Cord& batch, absl::FunctionRef<bool(const
 // The codec of a valid batch, found without decompressing.
 absl::StatusOr<Codec> CodecOf(const absl::Cord& batch);
 
-// Builds a RecordBatch of raw Record messages, compressed with `codec`, with record_count set when compressed.
+// Builds a RecordBatch of raw Record messages, compressed with `codec`, with record_count set when
+// compressed.
 class BatchBuilder {
  public:
   void AddRaw(std::string_view raw_record);

@@ -15,8 +15,9 @@ std::string_view CodecName(Codec codec);
 
 absl::StatusOr<std::string> Compress(Codec codec, std::string_view data);
 
-// BATCH_TOO_LARGE as soon as the output would pass `output_bytes_max` (no bombs: memory stays within about that);
-// MALFORMED_BATCH (rule "compressed") when the input is not the codec's, is cut short or has bytes behind its end.
+// BATCH_TOO_LARGE as soon as the output would pass `output_bytes_max` (no bombs: memory stays within about
+// that); MALFORMED_BATCH (rule "compressed") when the input is not the codec's, is cut short or has bytes
+// behind its end.
 absl::StatusOr<std::string> Decompress(Codec codec, const absl::Cord& data, size_t output_bytes_max);
 
 }  // namespace naru

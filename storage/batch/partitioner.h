@@ -24,9 +24,9 @@ struct BatchPart {
   std::vector<uint32_t> record_indexes;  // of the original batch, rising; empty when the batch was not split
 };
 
-// Splits a batch that WalkBatch accepted (`info` is what it found) by each record's key; keyless records go together
-// to `keyless`. In order of partition; order within a partition is kept. When all go to one partition the original
-// bytes come back.
+// Splits a batch that WalkBatch accepted (`info` is what it found) by each record's key; keyless records go
+// together to `keyless`. In order of partition; order within a partition is kept. When all go to one
+// partition the original bytes come back.
 absl::StatusOr<std::vector<BatchPart>> SplitByKey(const absl::Cord& batch, const BatchInfo& info,
                                                   int32_t partition_count, PartitionId keyless);
 

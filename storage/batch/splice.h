@@ -27,9 +27,9 @@ struct StoredBatchView {
 };
 
 struct SpliceLimits {
-  Offset from;            // first record wanted
-  Offset end;             // records below this only
-  int64_t bytes_max = 0;  // of output; at least one record goes out if none has yet (see `out` below)
+  Offset from;              // first record wanted
+  Offset end;               // records below this only
+  int64_t bytes_max = 0;    // of output; at least one record goes out if none has yet (see `out` below)
   int64_t records_max = 0;  // 0: no limit
 };
 
@@ -39,17 +39,19 @@ struct Spliced {
   bool limit_reached = false;
 };
 
-// Appends the batch's records in [from, end) to `out` as repeated field `field` of the answer: each is the stored
-// record's bytes with offset, and timestamp_ms where the broker gives it, added behind (the last one wins in
-// every protobuf parser). Cuts at a record when `out` would pass bytes_max, but a first record goes into an empty
-// `out` whatever its size. DATA_LOSS/CORRUPT_DATA when the bytes are no valid batch.
+// Appends the batch's records in [from, end) to `out` as repeated field `field` of the answer: each is the
+// stored record's bytes with offset, and timestamp_ms where the broker gives it, added behind (the last one
+// wins in every protobuf parser). Cuts at a record when `out` would pass bytes_max, but a first record goes
+// into an empty `out` whatever its size. DATA_LOSS/CORRUPT_DATA when the bytes are no valid batch.
 absl::Status SpliceRecords(const StoredBatchView& batch, uint32_t field, const SpliceLimits& limits,
                            std::string& out, Spliced& result);
 
-// Appends the batch as a StoredBatch message in repeated field `field` to `out`, the bytes shared, not copied.
+// Appends the batch as a StoredBatch message in repeated field `field` to `out`, the bytes shared, not
+// copied.
 void WrapStored(const StoredBatchView& batch, uint32_t field, absl::Cord& out);
 
-// The offset and timestamp of the first record at or after `timestamp_ms`, from offset `from` on. nullopt: none.
+// The offset and timestamp of the first record at or after `timestamp_ms`, from offset `from` on. nullopt:
+// none.
 struct TimedOffset {
   Offset offset;
   int64_t timestamp_ms = 0;

@@ -1,5 +1,5 @@
-// The protobuf wire format, as far as walking batches and requests needs it: varints, tags, lengths. Reads never
-// run past the end and accept only what every conforming parser accepts.
+// The protobuf wire format, as far as walking batches and requests needs it: varints, tags, lengths. Reads
+// never run past the end and accept only what every conforming parser accepts.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,18 @@
 
 namespace naru::wire {
 
-enum class Type : uint8_t { kVarint = 0, kFixed64 = 1, kLength = 2, kGroupStart = 3, kGroupEnd = 4, kFixed32 = 5 };
+enum class Type : uint8_t {
+  kVarint = 0,
+  kFixed64 = 1,
+  kLength = 2,
+  kGroupStart = 3,
+  kGroupEnd = 4,
+  kFixed32 = 5
+};
 
 constexpr int kVarintBytesMax = 10;
+// Parsers differ on lengths that are written longer.
+constexpr int kLengthBytesMax = 5;
 
 constexpr uint32_t Tag(uint32_t field, Type type) { return field << 3 | static_cast<uint32_t>(type); }
 
