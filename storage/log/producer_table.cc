@@ -1,0 +1,178 @@
+#include "storage/log/producer_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/check.h"
+#include "storage/base/status.h"
+
+namespace naru {
+namespace {
+
+// Batches are never empty in a table, but look-backs build entries from nothing.
+Offset NewestOffset(const ProducerTable::Entry& entry) {
+  return entry.state.batches.empty() ? Offset(-1) : entry.state.batches.back().base_offset;
+}
+
+absl::Status OutOfOrder(const ProducerStamp& stamp, int64_t expected) {
+  return MakeError(Reason::kOutOfOrderSequence,
+                   absl::StrCat("base_sequence: ", stamp.base_sequence, " of producer ", stamp.producer_id,
+                                " epoch ", stamp.epoch, " is not the next; ", expected, " is expected"),
+                   {{"expected_sequence", absl::StrCat(expected)}});
+}
+
+}  // namespace
+
+absl::StatusOr<const ProducerState::Batch*> ProducerTable::Check(const ProducerStamp& stamp,
+                                                                 int64_t record_count) const {
+  const Entry* const known = Find(stamp.producer_id);
+  if (known == nullptr || stamp.epoch > known->state.epoch) {
+    if (stamp.base_sequence != 0) return OutOfOrder(stamp, 0);
+    return nullptr;
+  }
+  if (stamp.epoch < known->state.epoch) {
+    return MakeError(Reason::kProducerFenced,
+                     absl::StrCat("producer epoch: ", stamp.epoch, " of producer ", stamp.producer_id,
+                                  " is fenced; its epoch is now ", known->state.epoch),
+                     {{"producer_epoch", absl::StrCat(known->state.epoch)}});
+  }
+  if (stamp.base_sequence == known->state.next_sequence) return nullptr;
+  for (const ProducerState::Batch& batch : known->state.batches) {
+    if (batch.base_sequence == stamp.base_sequence &&
+        batch.next_sequence == stamp.base_sequence + record_count) {
+      return &batch;
+    }
+  }
+  return OutOfOrder(stamp, known->state.next_sequence);
+}
+
+void ProducerTable::Append(const ProducerStamp& stamp, int64_t record_count, Offset base_offset,
+                           int64_t append_time_ms) {
+  auto [at, inserted] = entries_.try_emplace(stamp.producer_id);
+  Entry& entry = at->second;
+  ProducerState& state = entry.state;
+  state.producer_id = stamp.producer_id;
+  if (state.epoch != stamp.epoch && !state.batches.empty()) {
+    state.batches.clear();
+    entry.forgot_older = true;
+  }
+  if (state.batches.size() == kBatchesRemembered) {
+    state.batches.erase(state.batches.begin());
+    entry.forgot_older = true;
+  }
+  state.epoch = stamp.epoch;
+  state.next_sequence = stamp.base_sequence + record_count;
+  state.batches.push_back({stamp.base_sequence, state.next_sequence, base_offset, append_time_ms});
+  if (inserted && entries_.size() > kProducersMax) ForgetIdle();
+}
+
+const ProducerTable::Entry* ProducerTable::Find(int64_t producer_id) const {
+  const auto at = entries_.find(producer_id);
+  return at == entries_.end() ? nullptr : &at->second;
+}
+
+std::vector<ProducerState> ProducerTable::States() const {
+  std::vector<ProducerState> states;
+  states.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) states.push_back(entry.state);
+  return states;
+}
+
+void ProducerTable::Restore(Entry entry) {
+  const int64_t id = entry.state.producer_id;
+  entries_.insert_or_assign(id, std::move(entry));
+}
+
+void ProducerTable::ForgetIdle() {
+  std::vector<std::pair<Offset, int64_t>> by_age;
+  by_age.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) by_age.emplace_back(NewestOffset(entry), id);
+  const size_t count = by_age.size() / 4;
+  std::nth_element(by_age.begin(), by_age.begin() + static_cast<std::ptrdiff_t>(count), by_age.end());
+  for (size_t i = 0; i < count; ++i) entries_.erase(by_age[i].second);
+}
+
+void ProducerTable::EncodeEntry(const Entry& entry, std::string& to) {
+  AppendLittle<int64_t>(to, entry.state.producer_id);
+  AppendLittle<int64_t>(to, entry.state.epoch);
+  AppendLittle<int64_t>(to, entry.state.next_sequence);
+  AppendLittle<uint8_t>(to, entry.forgot_older ? 1 : 0);
+  AppendLittle<uint8_t>(to, static_cast<uint8_t>(entry.state.batches.size()));
+  for (const ProducerState::Batch& batch : entry.state.batches) {
+    AppendLittle<int64_t>(to, batch.base_sequence);
+    AppendLittle<int64_t>(to, batch.next_sequence);
+    AppendLittle<int64_t>(to, batch.base_offset.value());
+    AppendLittle<int64_t>(to, batch.append_time_ms);
+  }
+}
+
+std::optional<ProducerTable::Entry> ProducerTable::DecodeEntry(LittleReader& from) {
+  Entry entry;
+  entry.state.producer_id = from.Take<int64_t>();
+  entry.state.epoch = from.Take<int64_t>();
+  entry.state.next_sequence = from.Take<int64_t>();
+  const uint8_t forgot_older = from.Take<uint8_t>();
+  const size_t count = from.Take<uint8_t>();
+  if (!from.ok() || forgot_older > 1 || count == 0 || count > kBatchesRemembered) return std::nullopt;
+  entry.forgot_older = forgot_older == 1;
+  for (size_t i = 0; i < count; ++i) {
+    ProducerState::Batch batch;
+    batch.base_sequence = from.Take<int64_t>();
+    batch.next_sequence = from.Take<int64_t>();
+    batch.base_offset = Offset(from.Take<int64_t>());
+    batch.append_time_ms = from.Take<int64_t>();
+    entry.state.batches.push_back(batch);
+  }
+  if (!from.ok()) return std::nullopt;
+  return entry;
+}
+
+ProducerLookBack::ProducerLookBack(const ProducerTable& producers, Offset end) {
+  for (const auto& [id, entry] : producers.entries()) {
+    if (NewestOffset(entry) < end) continue;
+    Search& search = touched_[id];
+    search.entry = entry;
+    auto& batches = search.entry.state.batches;
+    const auto cut = std::find_if(batches.begin(), batches.end(), [end](const ProducerState::Batch& batch) {
+      return batch.base_offset >= end;
+    });
+    batches.erase(cut, batches.end());
+    if (!batches.empty()) search.entry.state.next_sequence = batches.back().next_sequence;
+    search.searching = entry.forgot_older;
+    if (search.searching) ++searched_;
+  }
+}
+
+void ProducerLookBack::Visit(const ProducerStamp& stamp, int64_t record_count, Offset base_offset,
+                             int64_t append_time_ms) {
+  const auto at = touched_.find(stamp.producer_id);
+  if (at == touched_.end() || !at->second.searching) return;
+  Search& search = at->second;
+  ProducerState& state = search.entry.state;
+  const int64_t next_sequence = stamp.base_sequence + record_count;
+  if (state.batches.empty()) {
+    state.epoch = stamp.epoch;
+    state.next_sequence = next_sequence;
+  } else if (base_offset >= state.batches.front().base_offset) {
+    return;  // remembered
+  }
+  if (stamp.epoch == state.epoch) {
+    state.batches.insert(state.batches.begin(),
+                         {stamp.base_sequence, next_sequence, base_offset, append_time_ms});
+    if (state.batches.size() < ProducerTable::kBatchesRemembered) return;
+  }
+  search.searching = false;
+  --searched_;
+}
+
+void ProducerLookBack::Finish(ProducerTable& producers) const {
+  for (const auto& [id, search] : touched_) {
+    if (search.entry.state.batches.empty()) {
+      producers.Forget(id);
+    } else {
+      producers.Restore(search.entry);
+    }
+  }
+}
+
+}  // namespace naru
