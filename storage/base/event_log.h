@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,9 +16,11 @@ enum class Severity { kDebug, kInfo, kWarning, kError };
 
 struct EventField {
   template <typename T>
-  EventField(std::string_view name, const T& value) : name(name), value(absl::StrCat(value)) {}
+  EventField(std::string_view name, const T& value)
+      : name(name), value(absl::StrCat(value)), is_number(std::is_arithmetic_v<T>) {}
   std::string_view name;
   std::string value;
+  bool is_number;  // value is a literal that needs no quotes in JSON
 };
 
 class EventLog {
