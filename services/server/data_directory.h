@@ -1,0 +1,35 @@
+// The data directory as a whole: one process at a time, and a format that this program knows.
+//
+//   DATA/format     one line: "naru data directory, format 1"
+//   DATA/lock       held by the process that serves it
+//   DATA/metadata/  topics and identity (an index of its own)
+//   DATA/store/     segments and their index (storage/FORMAT.md)
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "storage/base/files.h"
+
+namespace naru::services {
+
+class DataDirectory {
+ public:
+  // Makes the directory when it is missing. FAILED_PRECONDITION: another process holds it (named by its id);
+  // INVALID_ARGUMENT: it is not empty and not a data directory, or of another format. `files` outlives the
+  // object.
+  static absl::StatusOr<DataDirectory> Open(const std::string& path, FileSystem& files);
+
+  std::string metadata_path() const { return path_ + "/metadata"; }
+  std::string store_path() const { return path_ + "/store"; }
+
+ private:
+  DataDirectory(std::string path, std::unique_ptr<DirectoryLock> lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
+
+  std::string path_;
+  std::unique_ptr<DirectoryLock> lock_;
+};
+
+}  // namespace naru::services

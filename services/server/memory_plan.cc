@@ -1,0 +1,84 @@
+#include "services/server/memory_plan.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "services/server/option_table.h"
+#include "services/server/option_values.h"
+#include "services/server/options.h"
+#include "storage/base/strings.h"
+
+namespace naru::services {
+namespace {
+
+constexpr int64_t kMiB = int64_t{1} << 20;
+constexpr int64_t kProcessFixedBytes = 40 * kMiB;
+
+struct Share {
+  std::string_view option;
+  int64_t given;
+  int64_t weight;  // among the shares that were not given
+  int64_t min;
+  int64_t* to;
+};
+
+absl::Status TooSmall(std::string_view option, int64_t bytes, int64_t min, std::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("--", option, ": ", FormatSize(bytes), " is not allowed; ",
+                                                 why, " needs at least ", FormatSize(min)));
+}
+
+}  // namespace
+
+int64_t MemoryPlan::SumBytes() const {
+  return process_bytes + tail_cache_bytes + store_queue_bytes + index_bytes + produce_bytes + consume_bytes +
+         transport_bytes;
+}
+
+int64_t MemoryPlan::GrpcQuotaBytes() const {
+  return transport_bytes + produce_bytes + store_queue_bytes + tail_cache_bytes;
+}
+
+absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
+  MemoryPlan plan;
+  plan.limit_bytes = options.memory_limit_bytes;
+  plan.process_bytes = kProcessFixedBytes + options.memory_limit_bytes / 10;
+
+  const StoreOptions& store = options.store;
+  Share shares[] = {
+      {"tail-cache", store.tail_cache_bytes, 5, 0, &plan.tail_cache_bytes},
+      {"store-queue", store.queue_bytes_max, 4, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
+      {"index-memory", store.index_memory_bytes, 3, 4 * kMiB, &plan.index_bytes},
+      {"produce-memory", options.produce_memory_bytes, 4, 2 * options.max_batch_bytes, &plan.produce_bytes},
+      {"consume-memory", options.consume_memory_bytes, 4, 2 * options.max_message_bytes, &plan.consume_bytes},
+      {"transport-memory", options.transport_memory_bytes, 4, 8 * kMiB, &plan.transport_bytes},
+  };
+  int64_t left = plan.limit_bytes - plan.process_bytes;
+  int64_t weights = 0;
+  for (const Share& share : shares) {
+    if (share.given == kAuto) {
+      weights += share.weight;
+    } else {
+      *share.to = share.given;
+      left -= share.given;
+    }
+  }
+  if (left < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--memory-limit: ", FormatSize(plan.limit_bytes),
+                     " is not allowed; the shares given and ", FormatSize(plan.process_bytes),
+                     " for the process itself need ", FormatSize(plan.limit_bytes - left)));
+  }
+  for (const Share& share : shares) {
+    // Whole KiB, so that they print well.
+    if (share.given == kAuto) *share.to = left / weights * share.weight / 1024 * 1024;
+    if (*share.to >= share.min) continue;
+    return share.given == kAuto ? TooSmall("memory-limit", plan.limit_bytes,
+                                           plan.limit_bytes - left + share.min * weights / share.weight,
+                                           absl::StrCat("with these message limits, ", share.option))
+                                : TooSmall(share.option, share.given, share.min, "twice the largest message");
+  }
+  return plan;
+}
+
+}  // namespace naru::services

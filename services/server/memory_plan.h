@@ -1,0 +1,43 @@
+// How the memory limit is shared out, so that every buffer of the process has a counted bound and their sum
+// stays below the limit. Pure.
+//
+//   process     a fixed part and a tenth of the limit: the program itself, threads, the structures of logs
+//   and
+//               topics, and what the allocator loses between pieces
+//   tail cache, store queue, index        the store's (StoreOptions)
+//   produce     requests that wait for the store
+//   consume     answers that wait for the network
+//   transport   gRPC's own buffers for connections and streams
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+
+namespace naru::services {
+
+struct ServerOptions;
+
+inline constexpr int64_t kMemoryLimitBytesMin = int64_t{128} << 20;
+
+struct MemoryPlan {
+  int64_t limit_bytes = 0;
+  int64_t process_bytes = 0;
+  int64_t tail_cache_bytes = 0;
+  int64_t store_queue_bytes = 0;
+  int64_t index_bytes = 0;
+  int64_t produce_bytes = 0;
+  int64_t consume_bytes = 0;
+  int64_t transport_bytes = 0;
+
+  int64_t SumBytes() const;
+  // gRPC counts a received slice until the last reference to it goes, and requests live on as slices in the
+  // queue and in the tail cache; its quota covers those too.
+  int64_t GrpcQuotaBytes() const;
+};
+
+// Shares given as options stand; what they leave is split among the others. INVALID_ARGUMENT when they leave
+// too little, or a share is too small for the message limits.
+absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options);
+
+}  // namespace naru::services

@@ -1,0 +1,260 @@
+#include "services/server/option_table.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "services/server/memory_plan.h"
+#include "services/server/option_values.h"
+#include "storage/base/strings.h"
+
+namespace naru::services {
+namespace {
+
+constexpr int64_t kKiB = int64_t{1} << 10;
+constexpr int64_t kMiB = int64_t{1} << 20;
+constexpr int64_t kGiB = int64_t{1} << 30;
+constexpr int64_t kTiB = int64_t{1} << 40;
+constexpr int64_t kHourMs = 3'600'000;
+
+// A reference to a member of ServerOptions, as the table's accessors want it.
+#define NARU_OPTION(member) \
+  [](ServerOptions & o) -> auto& { return o.member; }
+
+std::vector<OptionSpec> PlaceOptions() {
+  return {
+      {"config", "Where", "Read options from this YAML file.", TextOption{NARU_OPTION(config_file)}, false},
+      {"data-dir", "Where", "Holds everything that is kept. Made when missing; one process at a time.",
+       TextOption{NARU_OPTION(data_dir)}},
+      {"listen", "Where", "Address of the gRPC API. Port 0 takes a free port and prints it.",
+       AddressOption{NARU_OPTION(listen)}},
+      {"advertise", "Where",
+       "Address that clients are told to use. Empty: the listen address with its real port.",
+       AddressOption{NARU_OPTION(advertise), "", true}},
+      {"http", "Where", "Address of /metrics, /healthz and /readyz.",
+       AddressOption{NARU_OPTION(http), "off"}},
+      {"port-file", "Where",
+       "Once ready, write the real addresses here (lines listen=HOST:PORT and http=HOST:PORT), for scripts.",
+       TextOption{NARU_OPTION(port_file)}},
+  };
+}
+
+std::vector<OptionSpec> MemoryOptions() {
+  return {
+      {"memory-limit", "Memory",
+       "Bound of the process's resident memory. The shares below are parts of it. Default: 1GiB, or half the "
+       "machine's memory where that is less.",
+       SizeOption{NARU_OPTION(memory_limit_bytes), kMemoryLimitBytesMin, 16 * kTiB}},
+      {"tail-cache", "Memory", "The newest batches, kept for readers at the tail.",
+       SizeOption{NARU_OPTION(store.tail_cache_bytes), 0, kTiB, true}},
+      {"store-queue", "Memory",
+       "Batches that wait for the disk. Beyond it produces are refused with TOO_MANY_IN_FLIGHT.",
+       SizeOption{NARU_OPTION(store.queue_bytes_max), 4 * kMiB, kTiB, true}},
+      {"index-memory", "Memory", "Block cache and memtables of the index.",
+       SizeOption{NARU_OPTION(store.index_memory_bytes), 4 * kMiB, kTiB, true}},
+      {"produce-memory", "Memory",
+       "Produce requests in flight. Beyond it streams are read no further and single calls are refused with "
+       "TOO_MANY_IN_FLIGHT.",
+       SizeOption{NARU_OPTION(produce_memory_bytes), 4 * kMiB, kTiB, true}},
+      {"consume-memory", "Memory", "Answers and deliveries on their way to readers. Beyond it readers wait.",
+       SizeOption{NARU_OPTION(consume_memory_bytes), 4 * kMiB, kTiB, true}},
+      {"transport-memory", "Memory", "Buffers of connections and streams.",
+       SizeOption{NARU_OPTION(transport_memory_bytes), 8 * kMiB, kTiB, true}},
+  };
+}
+
+std::vector<OptionSpec> LimitOptions() {
+  return {
+      {"max-message-bytes", "Limits",
+       "Largest answer of a fetch and largest delivery. Clients refuse more than 4MiB unless told otherwise.",
+       SizeOption{NARU_OPTION(max_message_bytes), 64 * kKiB, kGiB}},
+      {"max-batch-bytes", "Limits", "Largest batch taken, compressed or not.",
+       SizeOption{NARU_OPTION(max_batch_bytes), 1 * kKiB, 256 * kMiB}},
+      {"max-batch-records", "Limits", "Most records in one batch.",
+       CountOption{NARU_OPTION(max_batch_records), 1, 10'000'000}},
+      {"max-partitions", "Limits", "Most partitions of all topics together.",
+       CountOption{NARU_OPTION(max_partitions), 1, 1'000'000}},
+      {"max-streams-per-connection", "Limits", "Calls and streams that one connection may have open.",
+       CountOption{NARU_OPTION(max_streams_per_connection), 1, 100'000}},
+  };
+}
+
+std::vector<OptionSpec> StoreOptionsTable() {
+  return {
+      {"segment-bytes", "Store", "Size of a segment file. Space comes back by whole segments.",
+       SizeOption{NARU_OPTION(store.segment_bytes), kMiB, 4 * kGiB}},
+      {"checkpoint-bytes", "Store", "A start after a crash replays at most about this much.",
+       SizeOption{NARU_OPTION(store.checkpoint_bytes), kMiB, kTiB}},
+      {"disk-reserve", "Store",
+       "Produces are refused with STORAGE_FULL while the disk has less than this available. 0: never.",
+       SizeOption{NARU_OPTION(store.disk_reserve_bytes), 0, 16 * kTiB}},
+      {"retention-check-interval", "Store", "How often retention, free space and the disk are looked at.",
+       DurationOption{NARU_OPTION(store.maintenance_interval_ms), 10, kHourMs}},
+      {"background-sync-interval", "Store",
+       "How long topics with DURABILITY_BACKGROUND may wait for the disk.",
+       DurationOption{NARU_OPTION(store.background_sync_interval_ms), 1, 60'000}},
+      {"compact-below-live-share", "Store",
+       "A segment with a smaller share of its bytes alive has the rest copied, to free its space. 0: never.",
+       ShareOption{NARU_OPTION(store.compact_below_live_share), 0, 0.9}},
+      {"reader-threads", "Store", "Threads that read what is not in memory.",
+       CountOption{NARU_OPTION(reader_threads), 1, 64}},
+  };
+}
+
+std::vector<OptionSpec> RunOptions() {
+  return {
+      {"log-format", "Run", "Form of the log on standard error.",
+       ChoiceOption{[](const ServerOptions& o) { return static_cast<int>(o.log_format); },
+                    [](ServerOptions& o, int i) { o.log_format = static_cast<LogFormat>(i); },
+                    {"text", "logfmt", "json"}}},
+      {"log-level", "Run", "Events of less weight are left out.",
+       ChoiceOption{[](const ServerOptions& o) { return static_cast<int>(o.log_level); },
+                    [](ServerOptions& o, int i) { o.log_level = static_cast<Severity>(i); },
+                    {"debug", "info", "warning", "error"}}},
+      {"drain-timeout", "Run", "After SIGTERM or SIGINT, how long calls in flight may go on.",
+       DurationOption{NARU_OPTION(drain_timeout_ms), 0, kHourMs}},
+  };
+}
+#undef NARU_OPTION
+
+std::vector<OptionSpec> MakeTable() {
+  std::vector<OptionSpec> table;
+  for (auto part : {PlaceOptions, MemoryOptions, LimitOptions, StoreOptionsTable, RunOptions}) {
+    for (OptionSpec& spec : part()) table.push_back(std::move(spec));
+  }
+  return table;
+}
+
+// One function for each kind of option, so that what a kind is stands in one place.
+struct AllowedText {
+  std::string operator()(const TextOption&) const { return "any text"; }
+  std::string operator()(const AddressOption& o) const {
+    return absl::StrCat("HOST:PORT such as 127.0.0.1:9410 or [::1]:9410, with a port from 0 to 65535",
+                        o.or_word.empty() ? "" : absl::StrCat(", or ", o.or_word),
+                        o.or_empty ? ", or nothing" : "");
+  }
+  std::string operator()(const SizeOption& o) const {
+    return absl::StrCat("a size from ", FormatSize(o.min), " to ", FormatSize(o.max), ", such as 64MiB",
+                        o.automatic ? ", or auto" : "");
+  }
+  std::string operator()(const DurationOption& o) const {
+    return absl::StrCat("a duration from ", FormatDuration(o.min_ms), " to ", FormatDuration(o.max_ms),
+                        ", such as 100ms or 5s");
+  }
+  std::string operator()(const CountOption& o) const {
+    return absl::StrCat("a whole number from ", o.min, " to ", o.max);
+  }
+  std::string operator()(const ShareOption& o) const {
+    return absl::StrCat("a number from ", o.min, " to ", o.max);
+  }
+  std::string operator()(const ChoiceOption& o) const {
+    return absl::StrCat("one of ", absl::StrJoin(o.words, ", ", absl::StreamFormatter()));
+  }
+};
+
+// True when `text` was good and is now in `options`.
+struct SetValue {
+  ServerOptions& options;
+  std::string_view text;
+
+  bool operator()(const TextOption& o) const {
+    o.value(options) = std::string(text);
+    return true;
+  }
+  bool operator()(const AddressOption& o) const {
+    const bool word = !o.or_word.empty() && text == o.or_word;
+    if (!word && !(o.or_empty && text.empty()) && !ParseHostPort(text).ok()) return false;
+    o.value(options) = std::string(text);
+    return true;
+  }
+  bool operator()(const SizeOption& o) const {
+    if (o.automatic && text == "auto") {
+      o.value(options) = kAuto;
+      return true;
+    }
+    return Number(ParseSize(text), o.min, o.max, o.value(options));
+  }
+  bool operator()(const DurationOption& o) const {
+    return Number(ParseDuration(text), o.min_ms, o.max_ms, o.value(options));
+  }
+  bool operator()(const CountOption& o) const {
+    return Number(ParseCount(text), o.min, o.max, o.value(options));
+  }
+  bool operator()(const ShareOption& o) const {
+    return Number(ParseShare(text), o.min, o.max, o.value(options));
+  }
+  bool operator()(const ChoiceOption& o) const {
+    for (size_t i = 0; i < o.words.size(); ++i) {
+      if (text != o.words[i]) continue;
+      o.set(options, static_cast<int>(i));
+      return true;
+    }
+    return false;
+  }
+
+  template <typename T>
+  static bool Number(const absl::StatusOr<T>& parsed, T min, T max, T& to) {
+    if (!parsed.ok() || *parsed < min || *parsed > max) return false;
+    to = *parsed;
+    return true;
+  }
+};
+
+struct GetValue {
+  ServerOptions& options;
+  std::string operator()(const TextOption& o) const { return o.value(options); }
+  std::string operator()(const AddressOption& o) const { return o.value(options); }
+  std::string operator()(const SizeOption& o) const {
+    const int64_t bytes = o.value(options);
+    return bytes == kAuto ? "auto" : FormatSize(bytes);
+  }
+  std::string operator()(const DurationOption& o) const { return FormatDuration(o.value(options)); }
+  std::string operator()(const CountOption& o) const { return absl::StrCat(o.value(options)); }
+  std::string operator()(const ShareOption& o) const { return absl::StrCat(o.value(options)); }
+  std::string operator()(const ChoiceOption& o) const {
+    return std::string(o.words[static_cast<size_t>(o.get(options))]);
+  }
+};
+
+struct TypeNames {
+  std::string_view operator()(const TextOption&) const { return "TEXT"; }
+  std::string_view operator()(const AddressOption&) const { return "HOST:PORT"; }
+  std::string_view operator()(const SizeOption&) const { return "SIZE"; }
+  std::string_view operator()(const DurationOption&) const { return "DURATION"; }
+  std::string_view operator()(const CountOption&) const { return "NUMBER"; }
+  std::string_view operator()(const ShareOption&) const { return "NUMBER"; }
+  std::string_view operator()(const ChoiceOption&) const { return "WORD"; }
+};
+
+}  // namespace
+
+std::string OptionSpec::Flag() const { return absl::StrCat("--", name); }
+std::string OptionSpec::FileKey() const { return absl::StrReplaceAll(Absl(name), {{"-", "_"}}); }
+std::string OptionSpec::Environment() const {
+  return absl::StrCat("NARU_", absl::AsciiStrToUpper(FileKey()));
+}
+std::string_view OptionSpec::TypeName() const { return std::visit(TypeNames{}, type); }
+std::string OptionSpec::Allowed() const { return std::visit(AllowedText{}, type); }
+
+absl::Status OptionSpec::Set(ServerOptions& options, std::string_view text) const {
+  if (std::visit(SetValue{options, text}, type)) return absl::OkStatus();
+  return absl::InvalidArgumentError(Allowed());
+}
+
+std::string OptionSpec::Get(const ServerOptions& options) const {
+  ServerOptions copy = options;
+  return std::visit(GetValue{copy}, type);
+}
+
+std::span<const OptionSpec> OptionTable() {
+  static const auto* table = new std::vector<OptionSpec>(MakeTable());
+  return *table;
+}
+
+const OptionSpec* FindOption(std::string_view name) {
+  for (const OptionSpec& spec : OptionTable()) {
+    if (spec.name == name) return &spec;
+  }
+  return nullptr;
+}
+
+}  // namespace naru::services

@@ -1,0 +1,70 @@
+#include "services/server/options.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "absl/strings/numbers.h"
+#include "services/server/memory_plan.h"
+#include "services/server/option_values.h"
+#include "storage/base/strings.h"
+
+namespace naru::services {
+namespace {
+
+// Room in a segment beside one batch: its entry's header, and the segment's own.
+constexpr int64_t kSegmentOverheadBytes = int64_t{64} << 10;
+
+// The least of the machine's memory and the bounds of the control groups that are set.
+int64_t AvailableMemoryBytes() {
+  int64_t bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::ifstream file(path);
+    std::string text;
+    int64_t bound = 0;
+    if (file >> text && absl::SimpleAtoi(text, &bound) && bound > 0) bytes = std::min(bytes, bound);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+int64_t ServerOptions::DefaultMemoryLimitBytes() {
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  const int64_t half = AvailableMemoryBytes() / 2 / kMiB * kMiB;
+  return std::max(kMemoryLimitBytesMin, std::min(1024 * kMiB, half));
+}
+
+StoreOptions ServerOptions::AutoSizedStoreOptions() {
+  StoreOptions store;
+  store.tail_cache_bytes = kAuto;
+  store.queue_bytes_max = kAuto;
+  store.index_memory_bytes = kAuto;
+  return store;
+}
+
+StoreOptions ServerOptions::StoreConfiguration() const {
+  StoreOptions complete = store;
+  complete.directory = absl::StrCat(data_dir, "/store");
+  complete.reader_threads = static_cast<int>(reader_threads);
+  if (const absl::StatusOr<MemoryPlan> plan = PlanMemory(*this); plan.ok()) {
+    complete.tail_cache_bytes = plan->tail_cache_bytes;
+    complete.queue_bytes_max = plan->store_queue_bytes;
+    complete.index_memory_bytes = plan->index_bytes;
+  }
+  return complete;
+}
+
+absl::Status ServerOptions::Validate() const {
+  if (data_dir.empty()) return absl::InvalidArgumentError("--data-dir: it is empty; name a directory");
+  if (store.segment_bytes < max_batch_bytes + kSegmentOverheadBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("--segment-bytes: ", FormatSize(store.segment_bytes),
+                                                   " is not allowed; a batch of --max-batch-bytes ",
+                                                   FormatSize(max_batch_bytes), " must fit, with ",
+                                                   FormatSize(kSegmentOverheadBytes), " to spare"));
+  }
+  return PlanMemory(*this).status();
+}
+
+}  // namespace naru::services

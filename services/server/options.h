@@ -1,0 +1,68 @@
+// Everything that narud can be told, as one typed value. option_table.h describes each option for flags, the
+// configuration file and the environment; option_sources.h reads them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "storage/base/event_log.h"
+#include "storage/store/partition_store.h"
+
+namespace naru::services {
+
+enum class LogFormat { kText, kLogfmt, kJson };
+
+// For sizes that are a share of the memory limit unless given (memory_plan.h).
+inline constexpr int64_t kAuto = -1;
+
+struct ServerOptions {
+  // Where it came from; empty: no file.
+  std::string config_file;
+
+  std::string data_dir = "./naru-data";
+  // HOST:PORT; port 0 takes a free one.
+  std::string listen = "127.0.0.1:9410";
+  // HOST:PORT for clients; empty: `listen` with the real port.
+  std::string advertise;
+  // HOST:PORT, or "off".
+  std::string http = "127.0.0.1:9411";
+  // Where to write the real addresses; empty: nowhere.
+  std::string port_file;
+
+  // The process's resident memory stays below this.
+  int64_t memory_limit_bytes = DefaultMemoryLimitBytes();
+  // Shares of it, or kAuto.
+  int64_t produce_memory_bytes = kAuto;
+  int64_t consume_memory_bytes = kAuto;
+  int64_t transport_memory_bytes = kAuto;
+
+  // Largest answer of a fetch and largest delivery.
+  int64_t max_message_bytes = 3'670'016;
+  // Largest batch, compressed or not, and most records in one.
+  int64_t max_batch_bytes = int64_t{2} << 20;
+  int64_t max_batch_records = 100'000;
+  int64_t max_partitions = 100'000;
+  int64_t max_streams_per_connection = 1'000;
+
+  int64_t reader_threads = 2;
+  // Tail cache, queue and index memory may be kAuto. StoreConfiguration() completes it.
+  StoreOptions store = AutoSizedStoreOptions();
+
+  LogFormat log_format = LogFormat::kText;
+  Severity log_level = Severity::kInfo;
+  // How long calls in flight may go on after SIGTERM.
+  int64_t drain_timeout_ms = 10'000;
+
+  // `store` with its directory, its threads and every kAuto resolved.
+  StoreOptions StoreConfiguration() const;
+
+  // What one option cannot say about itself: that limits fit together. INVALID_ARGUMENT names the options.
+  absl::Status Validate() const;
+
+  // 1 GiB, or half of the memory that this process may use where that is less; at least the minimum.
+  static int64_t DefaultMemoryLimitBytes();
+  static StoreOptions AutoSizedStoreOptions();
+};
+
+}  // namespace naru::services

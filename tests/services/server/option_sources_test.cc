@@ -1,0 +1,231 @@
+#include "services/server/option_sources.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "services/server/command_line.h"
+#include "services/server/memory_plan.h"
+#include "services/server/option_table.h"
+
+namespace naru::services {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class OptionSources : public ::testing::Test {
+ protected:
+  OptionSources() {
+    std::string name = (std::filesystem::temp_directory_path() / "naru-options-XXXXXX").string();
+    directory_ = mkdtemp(name.data());
+  }
+  ~OptionSources() override { std::filesystem::remove_all(directory_); }
+
+  std::string WriteFile(const std::string& contents) {
+    const std::string path = directory_ / "narud.yaml";
+    std::ofstream(path) << contents;
+    return path;
+  }
+  absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& arguments) {
+    return ParseCommandLine(arguments, [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = environment_.find(name);
+      return found == environment_.end() ? std::nullopt : std::optional<std::string>(found->second);
+    });
+  }
+  std::string Error(const std::vector<std::string>& arguments) {
+    const absl::StatusOr<CommandLine> command = Parse(arguments);
+    return command.ok() ? "no error" : std::string(command.status().message());
+  }
+
+  std::filesystem::path directory_;
+  std::map<std::string, std::string> environment_;
+};
+
+TEST_F(OptionSources, WithoutAnySourceEveryOptionHasItsDefault) {
+  const auto command = Parse({});
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->action, CommandLine::Action::kServe);
+  const ServerOptions& options = command->resolved.options;
+  EXPECT_EQ(options.listen, "127.0.0.1:9410");
+  EXPECT_EQ(options.http, "127.0.0.1:9411");
+  EXPECT_EQ(options.data_dir, "./naru-data");
+  EXPECT_TRUE(command->resolved.origins.empty());
+}
+
+// Which of the sources that give a value wins.
+TEST_F(OptionSources, FlagsWinOverTheFileAndTheFileWinsOverTheEnvironment) {
+  struct Case {
+    bool flag, file, environment;
+    const char* expected;
+  };
+  constexpr Case kCases[] = {
+      {false, false, false, "127.0.0.1:9410"},
+      {false, false, true, "e:3"},
+      {false, true, false, "y:2"},
+      {false, true, true, "y:2"},
+      {true, false, false, "f:1"},
+      {true, false, true, "f:1"},
+      {true, true, false, "f:1"},
+      {true, true, true, "f:1"},
+  };
+  for (const Case& c : kCases) {
+    environment_.clear();
+    std::vector<std::string> arguments;
+    if (c.flag) arguments = {"--listen", "f:1"};
+    if (c.file) arguments.insert(arguments.end(), {"--config", WriteFile("listen: y:2\n")});
+    if (c.environment) environment_["NARU_LISTEN"] = "e:3";
+    const auto command = Parse(arguments);
+    ASSERT_TRUE(command.ok()) << command.status();
+    EXPECT_EQ(command->resolved.options.listen, c.expected) << c.flag << c.file << c.environment;
+  }
+}
+
+TEST_F(OptionSources, EveryOptionCanBeGivenByEachSource) {
+  for (const OptionSpec& spec : OptionTable()) {
+    if (!spec.in_file) continue;
+    ServerOptions defaults;
+    const std::string value = spec.Get(defaults).empty() ? "localhost:1" : spec.Get(defaults);
+    environment_ = {{spec.Environment(), value}};
+    auto by_environment = Parse({});
+    ASSERT_TRUE(by_environment.ok()) << by_environment.status();
+    EXPECT_EQ(by_environment->resolved.origins.at(std::string(spec.name)), spec.Environment());
+    environment_.clear();
+    auto by_flag = Parse({spec.Flag(), value});
+    ASSERT_TRUE(by_flag.ok()) << by_flag.status();
+    EXPECT_EQ(by_flag->resolved.origins.at(std::string(spec.name)), spec.Flag());
+    const std::string path = WriteFile("# a comment\n" + spec.FileKey() + ": \"" + value + "\"\n");
+    auto by_file = Parse({"--config", path});
+    ASSERT_TRUE(by_file.ok()) << by_file.status();
+    EXPECT_EQ(by_file->resolved.origins.at(std::string(spec.name)), path + ":2");
+  }
+}
+
+TEST_F(OptionSources, TheFileMayBeNamedByTheEnvironment) {
+  environment_["NARU_CONFIG"] = WriteFile("memory_limit: 256MiB");
+  const auto command = Parse({});
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->resolved.options.memory_limit_bytes, int64_t{256} << 20);
+}
+
+TEST_F(OptionSources, ARefusedValueIsNamedWithItsOptionOriginAndWhatIsAllowed) {
+  EXPECT_THAT(Error({"--memory-limit", "lots"}),
+              AllOf(HasSubstr("memory-limit"), HasSubstr("\"lots\""), HasSubstr("--memory-limit"),
+                    HasSubstr("a size from 128MiB")));
+  EXPECT_THAT(Error({"--config", WriteFile("listen: a:1\ndrain_timeout: 5\n")}),
+              AllOf(HasSubstr("drain-timeout"), HasSubstr("narud.yaml:2"), HasSubstr("\"5\""),
+                    HasSubstr("a duration from")));
+  environment_["NARU_LOG_FORMAT"] = "xml";
+  EXPECT_THAT(Error({}), AllOf(HasSubstr("NARU_LOG_FORMAT"), HasSubstr("text, logfmt, json")));
+}
+
+TEST_F(OptionSources, ABadValueIsRefusedAlsoWhereABetterSourceWins) {
+  environment_["NARU_LISTEN"] = "nonsense";
+  EXPECT_THAT(Error({"--listen", "localhost:1"}), HasSubstr("NARU_LISTEN"));
+}
+
+TEST_F(OptionSources, UnknownAndRepeatedKeysOfTheFileAreRefusedWithTheirLine) {
+  EXPECT_THAT(
+      Error({"--config", WriteFile("listen: a:1\nlisten_on: b:2\n")}),
+      AllOf(HasSubstr("narud.yaml:2"), HasSubstr("listen_on is not an option"), HasSubstr("data_dir")));
+  EXPECT_THAT(Error({"--config", WriteFile("listen: a:1\n\nlisten: b:2\n")}),
+              AllOf(HasSubstr("narud.yaml:3"), HasSubstr("twice"), HasSubstr("narud.yaml:1")));
+}
+
+TEST_F(OptionSources, AFileThatIsNotAFlatMapIsRefused) {
+  EXPECT_THAT(Error({"--config", WriteFile("- listen\n")}), HasSubstr("key: value"));
+  EXPECT_THAT(Error({"--config", WriteFile("listen: [a, b]\n")}), HasSubstr("not a single value"));
+  EXPECT_THAT(Error({"--config", WriteFile("listen:\n")}), HasSubstr("has no value"));
+  EXPECT_THAT(Error({"--config", WriteFile("listen: \"a\n")}), HasSubstr("narud.yaml:"));
+  EXPECT_THAT(Error({"--config", WriteFile("config: other.yaml\n")}), HasSubstr("not an option"));
+}
+
+TEST_F(OptionSources, AMissingFileIsRefusedAndAnEmptyOneIsFine) {
+  EXPECT_THAT(Error({"--config", "/nowhere/narud.yaml"}), HasSubstr("/nowhere/narud.yaml"));
+  EXPECT_TRUE(Parse({"--config", WriteFile("")}).ok());
+}
+
+TEST_F(OptionSources, UnknownFlagsAndStrayArgumentsAreRefused) {
+  EXPECT_THAT(Error({"--no-such-flag"}), HasSubstr("--no-such-flag"));
+  EXPECT_THAT(Error({"stray"}), HasSubstr("stray"));
+  EXPECT_THAT(Error({"salvage", "--from", "a"}), HasSubstr("--to"));
+}
+
+TEST_F(OptionSources, LimitsThatDoNotFitTogetherAreRefused) {
+  EXPECT_THAT(Error({"--segment-bytes", "1MiB"}),
+              AllOf(HasSubstr("--segment-bytes"), HasSubstr("--max-batch-bytes")));
+  EXPECT_THAT(Error({"--memory-limit", "256MiB", "--tail-cache", "1GiB"}), HasSubstr("--memory-limit"));
+  EXPECT_THAT(Error({"--memory-limit", "128MiB", "--max-batch-bytes", "64MiB"}), HasSubstr("--memory-limit"));
+  EXPECT_THAT(Error({"--produce-memory", "4MiB", "--max-batch-bytes", "3MiB"}),
+              HasSubstr("--produce-memory"));
+}
+
+TEST_F(OptionSources, PrintConfigIsAFileWithTheSameEffect) {
+  environment_["NARU_LOG_LEVEL"] = "warning";
+  const auto printed = Parse({"--listen", "[::1]:0", "--tail-cache", "0", "--print-config"});
+  ASSERT_TRUE(printed.ok()) << printed.status();
+  EXPECT_EQ(printed->action, CommandLine::Action::kPrint);
+  EXPECT_THAT(printed->text, AllOf(HasSubstr("# from --listen"), HasSubstr("# from NARU_LOG_LEVEL"),
+                                   HasSubstr("# default")));
+  environment_.clear();
+  const auto again = Parse({"--config", WriteFile(printed->text)});
+  ASSERT_TRUE(again.ok()) << again.status() << printed->text;
+  for (const OptionSpec& spec : OptionTable()) {
+    if (!spec.in_file) continue;
+    EXPECT_EQ(spec.Get(again->resolved.options), spec.Get(printed->resolved.options)) << spec.name;
+  }
+}
+
+TEST_F(OptionSources, HelpNamesEveryOption) {
+  const auto help = Parse({"--help"});
+  ASSERT_TRUE(help.ok()) << help.status();
+  EXPECT_EQ(help->action, CommandLine::Action::kPrint);
+  std::set<std::string_view> names;
+  for (const OptionSpec& spec : OptionTable()) {
+    EXPECT_THAT(help->text, HasSubstr(spec.Flag()));
+    EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " stands twice in the table";
+  }
+  const auto salvage = Parse({"salvage", "--help"});
+  ASSERT_TRUE(salvage.ok());
+  EXPECT_THAT(salvage->text, HasSubstr("--from"));
+  EXPECT_THAT(Parse({"--version"})->text, HasSubstr("narud "));
+}
+
+TEST_F(OptionSources, SalvageTakesTwoDirectories) {
+  const auto command = Parse({"salvage", "--from", "a", "--to", "b"});
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->action, CommandLine::Action::kSalvage);
+  EXPECT_EQ(command->salvage_from, "a");
+  EXPECT_EQ(command->salvage_to, "b");
+}
+
+TEST(MemoryPlan, SharesStayBelowTheLimitAtEverySize) {
+  for (const int64_t mib : {128, 129, 200, 256, 512, 1024, 10'000, 1'000'000}) {
+    ServerOptions options;
+    options.memory_limit_bytes = mib << 20;
+    const auto plan = PlanMemory(options);
+    ASSERT_TRUE(plan.ok()) << mib << ": " << plan.status();
+    EXPECT_LE(plan->SumBytes(), options.memory_limit_bytes);
+    EXPECT_GT(plan->SumBytes(), options.memory_limit_bytes * 99 / 100);
+    EXPECT_LT(plan->GrpcQuotaBytes(), options.memory_limit_bytes);
+  }
+}
+
+TEST(MemoryPlan, AShareThatIsGivenStandsAndTheOthersTakeTheRest) {
+  ServerOptions options;
+  options.memory_limit_bytes = int64_t{1} << 30;
+  const auto automatic = PlanMemory(options);
+  options.store.tail_cache_bytes = 0;
+  const auto without_cache = PlanMemory(options);
+  ASSERT_TRUE(automatic.ok() && without_cache.ok());
+  EXPECT_EQ(without_cache->tail_cache_bytes, 0);
+  EXPECT_GT(without_cache->produce_bytes, automatic->produce_bytes);
+  EXPECT_LE(without_cache->SumBytes(), options.memory_limit_bytes);
+}
+
+}  // namespace
+}  // namespace naru::services
