@@ -1,0 +1,115 @@
+#include "storage/log/memory_log.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "storage/base/crc32c.h"
+#include "storage/base/status.h"
+
+namespace naru {
+namespace {
+
+AppliedBatch Facts(const MemoryLog::Batch& batch) {
+  const StoredBatchView& view = batch.view;
+  return {view.base_offset,    view.next_offset,      view.leader_epoch, view.record_count,
+          view.append_time_ms, view.max_timestamp_ms, batch.producer};
+}
+
+int64_t SizeOf(const MemoryLog::Batch& batch) { return static_cast<int64_t>(batch.view.bytes.size()); }
+
+}  // namespace
+
+void MemoryLog::Append(Batch batch) {
+  state_.Append(Facts(batch));
+  size_bytes_ += SizeOf(batch);
+  batches_.push_back(std::move(batch));
+}
+
+void MemoryLog::MoveStart(Offset start) {
+  if (!state_.MoveStart(start)) return;
+  while (!batches_.empty() && batches_.front().view.next_offset <= start) {
+    size_bytes_ -= SizeOf(batches_.front());
+    batches_.pop_front();
+  }
+}
+
+void MemoryLog::Truncate(Offset end) {
+  if (end >= state_.end()) return;
+  while (!batches_.empty() && batches_.back().view.next_offset > end) {
+    end = std::min(end, batches_.back().view.base_offset);
+    size_bytes_ -= SizeOf(batches_.back());
+    batches_.pop_back();
+  }
+  LogState::LookBack look_back(state_, end);
+  for (auto batch = batches_.rbegin(); batch != batches_.rend() && look_back.wants_more(); ++batch) {
+    look_back.Visit(Facts(*batch));
+  }
+  int64_t prefix_max_timestamp_ms = 0;
+  for (const Batch& batch : batches_) {
+    prefix_max_timestamp_ms = std::max(prefix_max_timestamp_ms, batch.view.max_timestamp_ms);
+  }
+  state_.Truncate(look_back, prefix_max_timestamp_ms);
+}
+
+MemoryLog::Batches::const_iterator MemoryLog::FirstAbove(Offset offset) const {
+  return std::upper_bound(batches_.begin(), batches_.end(), offset,
+                          [](Offset at, const Batch& batch) { return at < batch.view.next_offset; });
+}
+
+absl::StatusOr<std::vector<StoredBatchView>> MemoryLog::Read(Offset from, Offset end, Offset limit,
+                                                             int64_t bytes_max) const {
+  std::vector<StoredBatchView> found;
+  int64_t bytes = 0;
+  for (auto batch = FirstAbove(from); batch != batches_.end(); ++batch) {
+    const StoredBatchView& view = batch->view;
+    bytes += SizeOf(*batch);
+    if (view.base_offset >= end || view.next_offset > limit || (!found.empty() && bytes > bytes_max)) break;
+    if (Crc32c(view.bytes) != view.crc32c) {
+      return MakeError(Reason::kCorruptData,
+                       absl::StrCat("the batch at offset ", view.base_offset.value(), " fails its checksum"));
+    }
+    found.push_back(view);
+  }
+  return found;
+}
+
+absl::StatusOr<std::optional<TimedOffset>> MemoryLog::FindByTime(int64_t timestamp_ms, Offset limit) const {
+  for (auto batch = FirstAbove(state_.start()); batch != batches_.end(); ++batch) {
+    if (batch->view.next_offset > limit) break;
+    if (batch->view.max_timestamp_ms < timestamp_ms) continue;
+    NARU_ASSIGN_OR_RETURN(auto found, FindTimestamp(batch->view, timestamp_ms, state_.start()));
+    if (found) return found;
+  }
+  return std::nullopt;
+}
+
+Offset MemoryLog::RetentionStart(const LogSettings& settings, int64_t now_ms, Offset limit) const {
+  Offset start = state_.start();
+  int64_t size = size_bytes_;
+  for (const Batch& batch : batches_) {
+    const bool too_old =
+        settings.retention_ms >= 0 && batch.view.append_time_ms < now_ms - settings.retention_ms;
+    const bool too_many = settings.retention_bytes >= 0 && size > settings.retention_bytes;
+    if ((!too_old && !too_many) || batch.view.next_offset > limit) break;
+    start = batch.view.next_offset;
+    size -= SizeOf(batch);
+  }
+  return start;
+}
+
+bool MemoryLog::Damage(Offset offset) {
+  const auto found = FirstAbove(offset);
+  if (found == batches_.end() || found->view.base_offset > offset) return false;
+  std::string bytes(found->view.bytes);
+  bytes[bytes.size() / 2] ^= 1;
+  batches_[static_cast<size_t>(found - batches_.begin())].view.bytes = absl::Cord(std::move(bytes));
+  return true;
+}
+
+int64_t MaxTimestampMs(const BatchInfo& info, bool append_time_stamped, int64_t append_time_ms) {
+  if (append_time_stamped) return append_time_ms;
+  return info.needs_append_time ? std::max(info.max_timestamp_ms, append_time_ms) : info.max_timestamp_ms;
+}
+
+}  // namespace naru
