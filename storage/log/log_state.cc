@@ -194,6 +194,12 @@ absl::Status LogState::RestoreProducer(std::string_view bytes) {
   return absl::OkStatus();
 }
 
+absl::Status CheckFence(const AppendRequest& request) {
+  if (request.fence == nullptr || !request.fence->Blocks(request.fence_order)) return absl::OkStatus();
+  return MakeError(Reason::kStreamItemSkipped,
+                   "not appended, since an earlier append of the same stream to the same partition failed");
+}
+
 absl::Status LogNotFound(LogId log) {
   return MakeError(Reason::kPartitionNotFound, absl::StrCat("log: ", log.value(), " is not in this store"));
 }

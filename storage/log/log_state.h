@@ -118,6 +118,10 @@ class LogState {
   int64_t last_append_time_ms_ = 0;
 };
 
+// STREAM_ITEM_SKIPPED when the request's fence blocks it. What a store looks at first when it decides an
+// append.
+absl::Status CheckFence(const AppendRequest& request);
+
 // The errors that every store gives in the same words.
 absl::Status LogNotFound(LogId log);
 absl::Status OffsetOutOfRange(std::string_view what, Offset offset, Offset log_start, Offset readable_end);

@@ -210,7 +210,8 @@ class LogStore {
   virtual void MoveLogStart(LogId log, Offset start, Done done) = 0;
   // Takes away batches at and above `end`, durable when done: end, epochs and producer state go back with it.
   // A batch that `end` cuts goes whole (log end is then its base offset). Below the log start: the log
-  // becomes empty at `end`, its start moves there too.
+  // becomes empty at `end`, its start moves there too. At or above the end nothing happens. LogInfo's leader
+  // epoch does not go back: who was fenced stays fenced.
   virtual void Truncate(LogId log, Offset end, Done done) = 0;
   // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the
   // current one again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.
@@ -218,7 +219,8 @@ class LogStore {
 
   virtual absl::StatusOr<LogInfo> Info(LogId log) const = 0;
   // The largest epoch ≤ `epoch` in which something was appended, and where it ended: the start of the next
-  // one, or the log's end (KIP-101, KIP-279). {-1, log start} when there is none.
+  // one, or the log's end (KIP-101, KIP-279). {-1, log start} when there is none. Epochs that ended at or
+  // below the log start are forgotten, but for the newest.
   virtual absl::StatusOr<EpochEnd> EndOffsetForEpoch(LogId log, LeaderEpoch epoch) const = 0;
   // By producer id, as of the end.
   virtual absl::StatusOr<std::vector<ProducerState>> Producers(LogId log) const = 0;

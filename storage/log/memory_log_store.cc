@@ -48,6 +48,13 @@ absl::Status MemoryLogStore::CheckRoom(LogId log, int64_t bytes) const {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::optional<Appended>> MemoryLogStore::CheckAppend(const AppendRequest& request) const {
+  NARU_RETURN_IF_ERROR(CheckRunning());
+  NARU_RETURN_IF_ERROR(CheckFence(request));
+  NARU_RETURN_IF_ERROR(CheckRoom(request.log, request.info.size_bytes));
+  return contents_.logs.at(request.log).state().CheckAppend(request);
+}
+
 void MemoryLogStore::Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log,
                           Offset durable_end, int64_t bytes) {
   change(contents_);
@@ -169,9 +176,9 @@ void MemoryLogStore::Append(AppendRequest request, AppendDone done) {
   After after;
   {
     absl::MutexLock lock(&mutex_);
-    absl::StatusOr<std::optional<Appended>> checked = CheckRoom(request.log, request.info.size_bytes);
-    if (checked.status().ok()) checked = contents_.logs[request.log].state().CheckAppend(request);
+    const absl::StatusOr<std::optional<Appended>> checked = CheckAppend(request);
     if (!checked.ok()) {
+      if (request.fence != nullptr) request.fence->Fail(request.fence_order);
       after.completions.push_back(Completion(std::move(done), absl::StatusOr<Appended>(checked.status())));
     } else if (const std::optional<Appended>& repeated = *checked) {
       auto complete = Completion(std::move(done), absl::StatusOr<Appended>(*repeated));

@@ -105,6 +105,8 @@ class MemoryLogStore final : public LogStore {
   absl::Status CheckRunning() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckLog(LogId log) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRoom(LogId log, int64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<std::optional<Appended>> CheckAppend(const AppendRequest& request) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Applies a change and completes it when it is durable.
   void Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log = {},
             Offset durable_end = {}, int64_t bytes = 0) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
