@@ -1,0 +1,100 @@
+#include "services/admin/record_deletion.h"
+
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "services/rpc/status.h"
+#include "storage/base/status.h"
+#include "storage/base/strings.h"
+
+namespace naru::services {
+namespace {
+
+constexpr int64_t kUpToHighWatermark = -1;
+
+// Lives until the last partition is done: each holds a reference.
+struct Deletion {
+  ~Deletion() { done(); }
+  std::shared_ptr<const cluster::TopicInfo> topic;
+  LogStore& logs;
+  absl::AnyInvocable<void()> done;
+};
+
+void SetOutcome(const absl::Status& moved, LogId log, const LogStore& logs,
+                naru::v1::PartitionTruncationResult& result) {
+  absl::StatusOr<LogInfo> info = moved.ok() ? logs.Info(log) : moved;
+  if (!info.ok()) {
+    *result.mutable_error() = ToError(info.status());
+    return;
+  }
+  result.set_log_start_offset(info->log_start.value());
+}
+
+// The new start of a log, or why it cannot be.
+absl::StatusOr<Offset> NewStart(int64_t before_offset, const LogInfo& info) {
+  if (before_offset == kUpToHighWatermark) return info.readable_end;
+  if (before_offset > info.readable_end.value()) {
+    return MakeError(Reason::kOffsetOutOfRange,
+                     absl::StrCat("before_offset: ", before_offset, " is above the high watermark, ",
+                                  info.readable_end.value(), "; allowed: -1 (all) to that"),
+                     {{"log_start_offset", absl::StrCat(info.log_start.value())},
+                      {"high_watermark", absl::StrCat(info.readable_end.value())}});
+  }
+  return Offset(before_offset);
+}
+
+void DeleteFromPartition(const std::shared_ptr<Deletion>& deletion,
+                         const naru::v1::PartitionTruncation& truncation,
+                         naru::v1::PartitionTruncationResult& result) {
+  result.set_partition(truncation.partition());
+  const auto placement = cluster::FindPartition(*deletion->topic, truncation.partition());
+  if (!placement.ok()) {
+    *result.mutable_error() = ToError(placement.status());
+    return;
+  }
+  const LogId log = (*placement)->log;
+  absl::StatusOr<LogInfo> info = deletion->logs.Info(log);
+  absl::StatusOr<Offset> start = info.ok() ? NewStart(truncation.before_offset(), *info) : info.status();
+  if (!start.ok()) {
+    *result.mutable_error() = ToError(start.status());
+    return;
+  }
+  deletion->logs.MoveLogStart(log, *start, [deletion, log, &result](absl::Status moved) {
+    SetOutcome(moved, log, deletion->logs, result);
+  });
+}
+
+}  // namespace
+
+absl::Status ValidateDeletion(const naru::v1::DeleteRecordsRequest& request) {
+  if (request.partitions().empty()) {
+    return InvalidField("partitions", "an empty list", "name at least one partition");
+  }
+  absl::flat_hash_set<int32_t> named;
+  for (int i = 0; i < request.partitions_size(); ++i) {
+    const naru::v1::PartitionTruncation& truncation = request.partitions(i);
+    if (!named.insert(truncation.partition()).second) {
+      return InvalidField(absl::StrCat("partitions[", i, "].partition"), absl::StrCat(truncation.partition()),
+                          "a partition may be named once");
+    }
+    if (truncation.before_offset() < kUpToHighWatermark) {
+      return InvalidField(absl::StrCat("partitions[", i, "].before_offset"),
+                          absl::StrCat(truncation.before_offset()),
+                          "allowed: -1 (all up to the high watermark), or 0 to the high watermark");
+    }
+  }
+  return absl::OkStatus();
+}
+
+void DeleteRecords(std::shared_ptr<const cluster::TopicInfo> topic,
+                   const naru::v1::DeleteRecordsRequest& request, LogStore& logs,
+                   naru::v1::DeleteRecordsResponse& response, absl::AnyInvocable<void()> done) {
+  const std::shared_ptr<Deletion> deletion(new Deletion{std::move(topic), logs, std::move(done)});
+  // All slots first: they are written from several threads, and must not move.
+  for (int i = 0; i < request.partitions_size(); ++i) response.add_results();
+  for (int i = 0; i < request.partitions_size(); ++i) {
+    DeleteFromPartition(deletion, request.partitions(i), *response.mutable_results(i));
+  }
+}
+
+}  // namespace naru::services
