@@ -102,6 +102,10 @@ absl::Status Walk::TakeRecord(BatchCursor& cursor) {
   }
   RecordFields record;
   if (const Violation violation = WalkRecord(cursor.Take(length), record)) [[unlikely]] {
+    if (violation.rule == Rule::kNegativeTimestamp) {
+      return RuleError(violation.rule, RecordName() + ".timestamp_ms", absl::StrCat(record.timestamp_ms),
+                       "0 (the time of the append) or more");
+    }
     return RuleError(RecordName(), violation);
   }
   seen_ |= 1u << kRecordsField;

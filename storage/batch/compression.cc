@@ -16,6 +16,7 @@
 #include "storage/base/check.h"
 #include "storage/base/coding.h"
 #include "storage/base/status.h"
+#include "storage/base/strings.h"
 #include "storage/batch/batch_rules.h"
 
 namespace naru {
@@ -83,7 +84,7 @@ absl::StatusOr<std::string> GunzipAll(const absl::Cord& data, size_t output_byte
   CappedOutput output(output_bytes_max);
   size_t behind = data.size();
   for (const absl::string_view piece : data.Chunks()) {
-    std::string_view chunk(piece.data(), piece.size());
+    std::string_view chunk = Std(piece);
     behind -= chunk.size();
     stream->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(chunk.data()));
     stream->avail_in = static_cast<uInt>(chunk.size());
@@ -158,7 +159,7 @@ absl::StatusOr<std::string> UnLz4(const absl::Cord& data, size_t output_bytes_ma
   CappedOutput output(output_bytes_max);
   size_t behind = data.size();
   for (const absl::string_view piece : data.Chunks()) {
-    std::string_view chunk(piece.data(), piece.size());
+    std::string_view chunk = Std(piece);
     behind -= chunk.size();
     for (bool filled = true; !chunk.empty() || filled;) {
       if (!output.EnsureRoom()) return TooLarge(output_bytes_max);
@@ -315,8 +316,7 @@ absl::StatusOr<std::string> Decompress(Codec codec, const absl::Cord& data, size
     case Codec::kZstd:
     case Codec::kSnappy: {
       absl::Cord copy = data;
-      const absl::string_view view = copy.Flatten();
-      const std::string_view flat(view.data(), view.size());
+      const std::string_view flat = Std(copy.Flatten());
       return codec == Codec::kZstd ? UnZstd(flat, output_bytes_max) : UnSnappy(flat, output_bytes_max);
     }
   }
