@@ -25,6 +25,10 @@ if(NARU_SANITIZE)
   add_link_options(-fsanitize=${NARU_SANITIZE})
 endif()
 
+if(NARU_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(NARU_LLD ld.lld)
 if(NARU_LLD)
   add_link_options(-fuse-ld=lld)
@@ -91,4 +95,21 @@ function(naru_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock_main)
   add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# naru_fuzz(NAME SOURCES a.cc [LINK targets])
+# A libFuzzer program where NARU_FUZZ is on; elsewhere the test NAME_corpus, which replays tests/fuzz/corpus/NAME.
+# The sources define LLVMFuzzerTestOneInput.
+function(naru_fuzz name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  if(NARU_FUZZ)
+    add_executable(${name} ${ARG_SOURCES})
+    target_link_libraries(${name} PRIVATE ${ARG_LINK})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    naru_test(${name}_corpus
+      SOURCES ${ARG_SOURCES} "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus_replay.cc"
+      LINK ${ARG_LINK} GTest::gtest
+      ARGS "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+  endif()
 endfunction()
