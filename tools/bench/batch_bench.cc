@@ -1,0 +1,209 @@
+// naru-batch-bench: what the parts of storage/batch cost per record and per byte, on one thread. Build it
+// optimized.
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/cord.h"
+#include "storage/base/check.h"
+#include "storage/base/crc32c.h"
+#include "storage/batch/batch.h"
+#include "storage/batch/compression.h"
+#include "storage/batch/partitioner.h"
+#include "storage/batch/splice.h"
+#include "storage/batch/wire.h"
+
+namespace naru {
+namespace {
+
+constexpr BatchLimits kLimits = {
+    .record_bytes_max = 1 << 20, .batch_bytes_max = 4 << 20, .records_max = 1'000'000};
+constexpr int64_t kAppendTimeMs = 1'700'000'000'000;
+// As long as the shortest keys in use.
+constexpr size_t kKeyBytes = 8;
+
+struct Shape {
+  size_t value_bytes;
+  size_t batch_bytes;
+  bool keyed;
+  bool timestamps;
+};
+
+// A batch of records alike, each with a value of `value_bytes` random bytes.
+struct Sample {
+  std::string bytes;
+  size_t records = 0;
+};
+
+Sample MakeSample(const Shape& shape) {
+  Sample sample;
+  uint32_t random = 1;
+  std::string value(shape.value_bytes, '\0');
+  while (sample.bytes.size() < shape.batch_bytes) {
+    for (char& c : value) {
+      random = random * 1664525 + 1013904223;
+      c = static_cast<char>(random >> 24);
+    }
+    std::string record;
+    if (shape.keyed) wire::AppendBytesField(record, 1, std::string_view(value).substr(0, kKeyBytes));
+    wire::AppendBytesField(record, 2, value);
+    if (shape.timestamps) wire::AppendVarintField(record, 4, kAppendTimeMs + sample.records);
+    wire::AppendBytesField(sample.bytes, 15, record);
+    ++sample.records;
+  }
+  return sample;
+}
+
+// Arguments of a benchmark: bytes of a value, KiB of a batch, whether records have keys, and timestamps.
+Shape ShapeOf(const benchmark::State& state) {
+  return {static_cast<size_t>(state.range(0)), static_cast<size_t>(state.range(1)) << 10, state.range(2) != 0,
+          state.range(3) != 0};
+}
+void Count(benchmark::State& state, const Sample& sample) {
+  const auto rounds = static_cast<int64_t>(state.iterations());
+  state.SetItemsProcessed(rounds * static_cast<int64_t>(sample.records));
+  state.SetBytesProcessed(rounds * static_cast<int64_t>(sample.bytes.size()));
+}
+void Shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"value", "KiB", "keyed", "times"});
+  for (const int64_t value_bytes : {100, 1000}) {
+    for (const int64_t batch_kib : {64, 1024}) {
+      for (const auto& [keyed, times] : {std::pair(0, 0), std::pair(1, 0), std::pair(1, 1)}) {
+        benchmark->Args({value_bytes, batch_kib, keyed, times});
+      }
+    }
+  }
+}
+
+// `bytes` in chunks as gRPC's transport cuts them, referring to `bytes`.
+absl::Cord InChunks(const std::string& bytes, size_t chunk_bytes) {
+  absl::Cord cord;
+  for (size_t at = 0; at < bytes.size(); at += chunk_bytes) {
+    const size_t n = std::min(chunk_bytes, bytes.size() - at);
+    cord.Append(absl::MakeCordFromExternal(absl::string_view(bytes.data() + at, n), [] {}));
+  }
+  return cord;
+}
+
+void Walk(benchmark::State& state) {
+  const Sample sample = MakeSample(ShapeOf(state));
+  const absl::Cord batch = InChunks(sample.bytes, sample.bytes.size());
+  for (auto _ : state) {
+    const auto info = WalkBatch(batch, kLimits);
+    NARU_CHECK(info.ok() && info->record_count == sample.records);
+  }
+  Count(state, sample);
+}
+BENCHMARK(Walk)->Apply(Shapes);
+
+void WalkInChunks(benchmark::State& state) {
+  const Sample sample = MakeSample(ShapeOf(state));
+  const absl::Cord batch = InChunks(sample.bytes, 60'001);
+  for (auto _ : state) {
+    const auto info = WalkBatch(batch, kLimits);
+    NARU_CHECK(info.ok() && info->record_count == sample.records);
+  }
+  Count(state, sample);
+}
+BENCHMARK(WalkInChunks)
+    ->ArgNames({"value", "KiB", "keyed", "times"})
+    ->Args({100, 64, 1, 1})
+    ->Args({100, 1024, 1, 1});
+
+void Checksum(benchmark::State& state) {
+  const Sample sample = MakeSample(ShapeOf(state));
+  for (auto _ : state) benchmark::DoNotOptimize(Crc32c(sample.bytes));
+  Count(state, sample);
+}
+BENCHMARK(Checksum)
+    ->ArgNames({"value", "KiB", "keyed", "times"})
+    ->Args({100, 64, 0, 0})
+    ->Args({100, 1024, 0, 0});
+
+void Splice(benchmark::State& state) {
+  const Sample sample = MakeSample(ShapeOf(state));
+  StoredBatchView stored;
+  stored.base_offset = Offset(1'000'000);
+  stored.next_offset = stored.base_offset + static_cast<int64_t>(sample.records);
+  stored.append_time_ms = kAppendTimeMs;
+  stored.bytes = InChunks(sample.bytes, sample.bytes.size());
+  const SpliceLimits limits{stored.base_offset, stored.next_offset, 16 << 20};
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    Spliced result;
+    NARU_CHECK_OK(SpliceRecords(stored, 15, limits, out, result));
+    benchmark::DoNotOptimize(out.data());
+  }
+  Count(state, sample);
+}
+BENCHMARK(Splice)->Apply(Shapes);
+
+// What a client does: key, value, nothing else, into one buffer.
+void Encode(benchmark::State& state) {
+  const Shape shape = ShapeOf(state);
+  const Sample sample = MakeSample(shape);
+  const std::string value(shape.value_bytes, 'v');
+  const std::string_view key(value.data(), kKeyBytes);
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    for (size_t i = 0; i < sample.records; ++i) {
+      const size_t record_bytes = 4 + key.size() + value.size() + (value.size() >= 128 ? 1 : 0);
+      wire::AppendVarint(out, wire::Tag(15, wire::Type::kLength));
+      wire::AppendVarint(out, record_bytes);
+      wire::AppendBytesField(out, 1, key);
+      wire::AppendBytesField(out, 2, value);
+    }
+    benchmark::DoNotOptimize(out.data());
+  }
+  Count(state, sample);
+}
+BENCHMARK(Encode)
+    ->ArgNames({"value", "KiB", "keyed", "times"})
+    ->Args({100, 64, 1, 0})
+    ->Args({100, 1024, 1, 0});
+
+void Split(benchmark::State& state) {
+  constexpr int32_t kPartitions = 6;
+  const Sample sample = MakeSample(ShapeOf(state));
+  const absl::Cord batch = InChunks(sample.bytes, sample.bytes.size());
+  const BatchInfo info = *WalkBatch(batch, kLimits);
+  for (auto _ : state) {
+    const auto parts = SplitByKey(batch, info, kPartitions, PartitionId(0));
+    NARU_CHECK(parts.ok() && parts->size() == kPartitions);
+  }
+  Count(state, sample);
+}
+BENCHMARK(Split)
+    ->ArgNames({"value", "KiB", "keyed", "times"})
+    ->Args({100, 64, 1, 0})
+    ->Args({1000, 1024, 1, 0});
+
+// Arguments: the codec.
+void WalkCompressed(benchmark::State& state) {
+  const auto codec = static_cast<Codec>(state.range(0));
+  // Half of each value repeats, as in the load generator.
+  Sample sample =
+      MakeSample({.value_bytes = 50, .batch_bytes = 64 << 10, .keyed = true, .timestamps = false});
+  std::string batch;
+  wire::AppendVarintField(batch, 2, static_cast<uint64_t>(codec));
+  wire::AppendVarintField(batch, 3, sample.records);
+  wire::AppendBytesField(batch, 14, *Compress(codec, sample.bytes));
+  const absl::Cord cord(batch);
+  for (auto _ : state) {
+    const auto info = WalkBatch(cord, kLimits);
+    NARU_CHECK(info.ok() && info->record_count == sample.records);
+  }
+  Count(state, sample);
+  state.SetLabel(std::string(CodecName(codec)));
+}
+BENCHMARK(WalkCompressed)->DenseRange(1, 4);
+
+}  // namespace
+}  // namespace naru
+
+BENCHMARK_MAIN();
