@@ -1,0 +1,341 @@
+#include "clients/cpp/subscription.h"
+
+#include <algorithm>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "clients/cpp/backoff.h"
+#include "clients/cpp/consumer.h"
+#include "clients/cpp/errors.h"
+#include "storage/base/status.h"
+
+namespace naru::client {
+
+using naru::v1::SubscribeRequest;
+using naru::v1::SubscribeResponse;
+using naru::v1::TopicSubscription;
+
+absl::StatusOr<std::unique_ptr<Subscription>> Subscription::Open(std::shared_ptr<Client> client,
+                                                                 const naru::v1::SubscribeStart& start,
+                                                                 SubscriptionOptions options) {
+  if (start.topics().empty()) return InvalidField("topics", "(none)", "at least one is needed");
+  if (options.credit_bytes <= 0) {
+    return InvalidField("credit_bytes", absl::StrCat(options.credit_bytes), "more than 0 is allowed");
+  }
+  if (options.reconnect_timeout <= absl::ZeroDuration()) {
+    return InvalidField("reconnect_timeout", absl::FormatDuration(options.reconnect_timeout),
+                        "more than 0 is allowed");
+  }
+  if (options.new_partitions_interval <= absl::ZeroDuration()) {
+    return InvalidField("new_partitions_interval", absl::FormatDuration(options.new_partitions_interval),
+                        "more than 0 is allowed");
+  }
+  std::unique_ptr<Subscription> subscription(new Subscription(std::move(client), start, options));
+  NARU_RETURN_IF_ERROR(subscription->Resolve());
+  subscription->thread_ = std::thread([raw = subscription.get()] { raw->Run(); });
+  return subscription;
+}
+
+Subscription::~Subscription() {
+  Cancel();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status Subscription::Resolve() {
+  for (const TopicSubscription& topic : settings_.topics()) NARU_RETURN_IF_ERROR(ResolveTopic(topic));
+  next_look_for_partitions_ = absl::Now() + options_.new_partitions_interval;
+  absl::MutexLock lock(&mutex_);
+  for (auto& [key, progress] : progress_) {
+    progress.taken = progress.read;
+    if (progress.end_offset && progress.read >= *progress.end_offset) {
+      progress.done = true;
+      Push(PartitionEnded{{key.first, key.second, progress.read}}, 0);
+    }
+  }
+  FinishIfAllDone();
+  return absl::OkStatus();
+}
+
+// A stream begun "at the latest" and broken before its first record would begin later the second time, so
+// positions and times become offsets before the first.
+absl::Status Subscription::ResolveTopic(const TopicSubscription& topic) {
+  naru::v1::ListOffsetsRequest request;
+  request.set_topic(topic.topic());
+  request.set_topic_id(topic.topic_id());
+  if (topic.has_timestamp_ms()) {
+    request.set_timestamp_ms(topic.timestamp_ms());
+  } else if (topic.has_position()) {
+    request.set_position(topic.position());
+  }
+  std::map<int32_t, Progress> given;
+  for (const auto& partition : topic.partitions()) {
+    Progress progress;
+    if (partition.has_end_offset()) progress.end_offset = partition.end_offset();
+    if (partition.has_offset()) {
+      progress.read = partition.offset();
+    } else {
+      request.add_partitions(partition.partition());
+    }
+    given[partition.partition()] = progress;
+  }
+  if (topic.partitions().empty() || !request.partitions().empty()) {
+    NARU_ASSIGN_OR_RETURN(const auto response, Consumer(client_).ListOffsets(request));
+    for (const auto& found : response.offsets()) {
+      if (found.has_error()) return FromError(found.error());
+      given[found.partition()].read = found.offset();
+    }
+  }
+  absl::MutexLock lock(&mutex_);
+  if (topic.partitions().empty()) whole_topics_[topic.topic()] = static_cast<int32_t>(given.size());
+  for (const auto& [partition, progress] : given) progress_[{topic.topic(), partition}] = progress;
+  return absl::OkStatus();
+}
+
+void Subscription::Push(SubscriptionEvent event, int64_t bytes) {
+  queue_.push_back({std::move(event), bytes});
+  queued_bytes_ += bytes;
+}
+
+void Subscription::FinishIfAllDone() {
+  const bool all_done =
+      std::all_of(progress_.begin(), progress_.end(), [](const auto& entry) { return entry.second.done; });
+  if (!all_done || ended_) return;
+  ended_ = true;
+  Push(SubscriptionEnded{}, 0);
+}
+
+absl::StatusOr<std::optional<SubscriptionEvent>> Subscription::Next(absl::Duration timeout) {
+  int64_t credit = 0;
+  std::optional<SubscriptionEvent> event;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto ready = [this] {
+      mutex_.AssertHeld();
+      return cancelled_ || !queue_.empty() || !final_status_.ok();
+    };
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout)) return std::optional<SubscriptionEvent>();
+    if (cancelled_) return absl::CancelledError("the subscription was cancelled");
+    if (queue_.empty()) return final_status_;
+    Queued& first = queue_.front();
+    event = std::move(first.event);
+    queued_bytes_ -= first.bytes;
+    owed_bytes_ += first.bytes;
+    // What ends a subscription stays, so that a later Next says so again.
+    if (std::holds_alternative<SubscriptionEnded>(*event)) {
+      first.bytes = 0;
+    } else {
+      queue_.pop_front();
+    }
+    if (const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&*event)) {
+      progress_[{delivery->topic(), delivery->partition()}].taken = delivery->next_offset();
+    }
+    // Credit goes back in pieces, not a message for each delivery.
+    if (owed_bytes_ >= std::max<int64_t>(options_.credit_bytes / 4, 1))
+      credit = std::exchange(owed_bytes_, 0);
+  }
+  if (credit > 0) GiveCredit(credit);
+  return event;
+}
+
+void Subscription::GiveCredit(int64_t bytes) {
+  absl::MutexLock write_lock(&write_mutex_);
+  if (stream_ == nullptr) return;  // the next stream begins with full credit
+  {
+    absl::MutexLock lock(&mutex_);
+    credit_given_since_idle_ = true;
+  }
+  SubscribeRequest request;
+  request.mutable_credit()->set_bytes(bytes);
+  stream_->Write(request);
+}
+
+std::vector<PartitionPosition> Subscription::Positions() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<PartitionPosition> positions;
+  for (const auto& [key, progress] : progress_) {
+    positions.push_back({key.first, key.second, progress.taken});
+  }
+  return positions;
+}
+
+void Subscription::Cancel() {
+  absl::MutexLock lock(&mutex_);
+  cancelled_ = true;
+  if (context_ != nullptr) context_->TryCancel();
+}
+
+absl::Status Subscription::ConnectionStatus() const {
+  absl::MutexLock lock(&mutex_);
+  return connection_status_;
+}
+
+void Subscription::Run() {
+  Backoff backoff(client_->options().backoff);
+  absl::Time broken_since = absl::Now();
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (ended_ || cancelled_) return;
+    }
+    bool got_something = false;
+    const absl::Status status = ReadOneStream(&got_something);
+    if (got_something) {
+      backoff.Reset();
+      broken_since = absl::Now();
+    }
+    absl::MutexLock lock(&mutex_);
+    if (ended_ || cancelled_) return;
+    if (status.ok()) continue;  // made again on purpose
+    connection_status_ = status;
+    const absl::Duration delay = backoff.Next();
+    if (!IsReadRetryable(status) || absl::Now() + delay - broken_since >= options_.reconnect_timeout) {
+      final_status_ = status;
+      return;
+    }
+    const auto cancelled = [this] {
+      mutex_.AssertHeld();
+      return cancelled_;
+    };
+    mutex_.AwaitWithTimeout(absl::Condition(&cancelled), delay);
+  }
+}
+
+SubscribeRequest Subscription::StartRequest() {
+  absl::MutexLock lock(&mutex_);
+  SubscribeRequest request;
+  naru::v1::SubscribeStart& start = *request.mutable_start();
+  start = settings_;
+  start.clear_topics();
+  std::map<std::string, TopicSubscription*> topics;
+  for (const TopicSubscription& topic : settings_.topics()) {
+    TopicSubscription* added = start.add_topics();
+    added->set_topic(topic.topic());
+    added->set_topic_id(topic.topic_id());
+    topics[topic.topic()] = added;
+  }
+  for (const auto& [key, progress] : progress_) {
+    if (progress.done) continue;
+    auto* partition = topics[key.first]->add_partitions();
+    partition->set_partition(key.second);
+    partition->set_offset(progress.read);
+    if (progress.end_offset) partition->set_end_offset(*progress.end_offset);
+  }
+  // A topic without partitions left would mean all of them.
+  auto* list = start.mutable_topics();
+  for (int i = list->size() - 1; i >= 0; --i) {
+    if (list->Get(i).partitions().empty()) list->DeleteSubrange(i, 1);
+  }
+  owed_bytes_ = 0;
+  credit_given_since_idle_ = true;
+  // 0 would mean without bound; with a byte of it one delivery more comes than there is room for.
+  start.set_credit_bytes(std::max<int64_t>(1, options_.credit_bytes - queued_bytes_));
+  return request;
+}
+
+absl::Status Subscription::ReadOneStream(bool* got_something) {
+  NARU_ASSIGN_OR_RETURN(const auto channel, client_->ConnectedChannel(absl::InfiniteFuture()));
+  grpc::ClientContext context;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (cancelled_) return absl::OkStatus();
+    context_ = &context;
+  }
+  const absl::Cleanup forget_context = [this] {
+    absl::MutexLock lock(&mutex_);
+    context_ = nullptr;
+  };
+  const auto stub = naru::v1::ConsumeService::NewStub(channel);
+  const std::unique_ptr<Stream> stream = stub->Subscribe(&context);
+  const SubscribeRequest request = StartRequest();
+  const bool begun = stream->Write(request);
+  {
+    absl::MutexLock lock(&write_mutex_);
+    stream_ = stream.get();
+  }
+  const bool left = begun && ReadAll(*stream, got_something);
+  if (left) context.TryCancel();
+  {
+    // A credit that is being written does not hold this up: the call is over.
+    absl::MutexLock lock(&write_mutex_);
+    stream_ = nullptr;
+  }
+  const grpc::Status status = stream->Finish();
+  if (left) return absl::OkStatus();
+  if (status.ok()) return absl::UnavailableError("the broker ended the stream");
+  return FromGrpcStatus(status, context);
+}
+
+bool Subscription::ReadAll(Stream& stream, bool* got_something) {
+  SubscribeResponse response;
+  while (stream.Read(&response)) {
+    *got_something = true;
+    Handle(std::move(response));
+    response.Clear();
+    if (FindNewPartitions()) return true;
+    absl::MutexLock lock(&mutex_);
+    if (ended_ || cancelled_) return true;
+  }
+  return false;
+}
+
+void Subscription::Handle(SubscribeResponse response) {
+  int64_t credit = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    connection_status_ = absl::OkStatus();
+    if (response.has_delivery()) {
+      const auto bytes = static_cast<int64_t>(response.delivery().ByteSizeLong());
+      Progress& progress = progress_[{response.delivery().topic(), response.delivery().partition()}];
+      progress.read = response.delivery().next_offset();
+      Push(std::move(*response.mutable_delivery()), bytes);
+    } else if (response.has_end_reached()) {
+      const auto& end = response.end_reached();
+      Progress& progress = progress_[{end.topic(), end.partition()}];
+      progress.done = true;
+      progress.read = end.next_offset();
+      Push(PartitionEnded{{end.topic(), end.partition(), end.next_offset()}}, 0);
+    } else if (response.has_failure()) {
+      const auto& failure = response.failure();
+      Progress& progress = progress_[{failure.topic(), failure.partition()}];
+      progress.done = true;
+      Push(PartitionFailed{{failure.topic(), failure.partition(), failure.next_offset()},
+                           FromError(failure.error())},
+           0);
+    } else if (response.has_idle()) {
+      // Both sides count bytes; should they ever count differently, a quiet moment sets it right.
+      const bool quiet = !credit_given_since_idle_ && queue_.empty();
+      credit_given_since_idle_ = false;
+      const int64_t missing = options_.credit_bytes - response.idle().credit_bytes();
+      if (quiet && missing != owed_bytes_) owed_bytes_ = missing;
+      if (quiet && owed_bytes_ >= options_.credit_bytes / 2) credit = std::exchange(owed_bytes_, 0);
+    }
+    FinishIfAllDone();
+  }
+  if (credit > 0) GiveCredit(credit);
+}
+
+bool Subscription::FindNewPartitions() {
+  if (absl::Now() < next_look_for_partitions_) return false;
+  next_look_for_partitions_ = absl::Now() + options_.new_partitions_interval;
+  std::map<std::string, int32_t> known;
+  {
+    absl::MutexLock lock(&mutex_);
+    known = whole_topics_;
+  }
+  bool found = false;
+  for (const auto& [topic, count] : known) {
+    const auto routes = client_->RefreshTopic(topic);
+    if (!routes.ok()) continue;  // the stream itself says what is wrong
+    const auto now = static_cast<int32_t>((*routes)->partitions.size());
+    absl::MutexLock lock(&mutex_);
+    for (int32_t partition = count; partition < now; ++partition) {
+      progress_[{topic, partition}] = Progress{};
+      whole_topics_[topic] = partition + 1;
+      found = true;
+    }
+  }
+  return found;
+}
+
+}  // namespace naru::client

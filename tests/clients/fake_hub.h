@@ -1,0 +1,114 @@
+// A hub in this process for client tests: real gRPC on port 0, logs in memory, and a script for what goes
+// wrong. It keeps the contract of ProduceStream (skips after a failed item until Resume) and of Subscribe
+// (credit).
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "naru/v1/cluster.grpc.pb.h"
+#include "naru/v1/consume.grpc.pb.h"
+#include "naru/v1/produce.grpc.pb.h"
+#include "storage/base/status.h"
+
+namespace naru::client::testing {
+
+// What the hub does with an item of a ProduceStream.
+struct ItemFate {
+  // Set: the item fails so, and nothing is appended.
+  std::optional<Reason> error;
+  // The stream breaks after the item was appended (or failed), unanswered.
+  bool break_after = false;
+  // The stream breaks before the item is appended.
+  bool break_before = false;
+  // The answer waits until `release` items after it are decided on; then all that wait go out, the last
+  // first.
+  bool hold = false;
+  bool release = false;
+  // Never answered, though appended.
+  bool swallow = false;
+};
+
+// Thread-safe. Scripts are set before the client that meets them.
+class FakeHub final : public naru::v1::ProduceService::Service,
+                      public naru::v1::ConsumeService::Service,
+                      public naru::v1::ClusterService::Service {
+ public:
+  FakeHub();
+  ~FakeHub() override;
+
+  std::string address() const { return address_; }
+  void AddTopic(const std::string& topic, int partitions);
+
+  // Decides on every item, `number` from 1 over all streams. Default: append.
+  void OnItem(std::function<ItemFate(int number, const naru::v1::ProduceRequest&)> script);
+  // Breaks every Subscribe stream after it sent this many deliveries in all; asked once for each.
+  void BreakSubscribeAt(std::set<int> delivery_numbers);
+  // GetMetadata names this address as everybody's leader instead of the hub's own.
+  void AdvertiseLeaderAt(std::string address);
+
+  // The values of a partition's records, in order.
+  std::vector<std::string> Values(const std::string& topic, int partition);
+  // Appends as if somebody had produced.
+  void Append(const std::string& topic, int partition, const std::string& value);
+
+  int items() const { return items_; }
+  int resumes() const { return resumes_; }
+  int produce_streams() const { return produce_streams_; }
+  int subscribe_streams() const { return subscribe_streams_; }
+  int metadata_calls() const { return metadata_calls_; }
+  // Most bytes of deliveries that were sent beyond the credit of a Subscribe stream at its sending.
+  int64_t credit_overdrawn() const { return credit_overdrawn_; }
+  // Partitions as in the SubscribeStarts so far.
+  std::vector<naru::v1::SubscribeStart> starts();
+
+  grpc::Status GetMetadata(grpc::ServerContext* context, const naru::v1::GetMetadataRequest* request,
+                           naru::v1::GetMetadataResponse* response) override;
+  grpc::Status ProduceStream(grpc::ServerContext* context,
+                             grpc::ServerReaderWriter<naru::v1::ProduceStreamResponse,
+                                                      naru::v1::ProduceStreamRequest>* stream) override;
+  grpc::Status Subscribe(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<naru::v1::SubscribeResponse, naru::v1::SubscribeRequest>* stream) override;
+  grpc::Status ListOffsets(grpc::ServerContext* context, const naru::v1::ListOffsetsRequest* request,
+                           naru::v1::ListOffsetsResponse* response) override;
+
+ private:
+  using Key = std::pair<std::string, int>;
+  struct StreamState;
+  // False: the stream breaks.
+  bool Handle(const naru::v1::ProduceStreamRequest& request, StreamState& state);
+  bool DeliverOnce(const naru::v1::SubscribeStart& start, std::map<Key, int64_t>& positions,
+                   std::atomic<int64_t>& credit,
+                   grpc::ServerReaderWriter<naru::v1::SubscribeResponse, naru::v1::SubscribeRequest>& stream,
+                   bool* sent);
+
+  absl::Mutex mutex_;
+  absl::CondVar changed_;
+  std::map<Key, std::vector<naru::v1::Record>> logs_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, int> topics_ ABSL_GUARDED_BY(mutex_);
+  std::function<ItemFate(int, const naru::v1::ProduceRequest&)> script_ ABSL_GUARDED_BY(mutex_);
+  std::set<int> break_subscribe_at_ ABSL_GUARDED_BY(mutex_);
+  int deliveries_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string leader_address_ ABSL_GUARDED_BY(mutex_);
+  std::vector<naru::v1::SubscribeStart> starts_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<int> items_ = 0, resumes_ = 0, produce_streams_ = 0, subscribe_streams_ = 0,
+                   metadata_calls_ = 0;
+  std::atomic<int64_t> credit_overdrawn_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace naru::client::testing

@@ -1,0 +1,163 @@
+#include "clients/cpp/subscription.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "tests/clients/fake_hub.h"
+
+namespace naru::client {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::FakeHub;
+
+constexpr absl::Duration kLong = absl::Seconds(60);
+
+class SubscriptionTest : public ::testing::Test {
+ protected:
+  SubscriptionTest() {
+    hub_.AddTopic("t", 2);
+    ClientOptions options{.servers = {hub_.address()}};
+    options.backoff = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(5)};
+    client_ = *Client::Create(options);
+    start_.add_topics()->set_topic("t");
+  }
+
+  std::unique_ptr<Subscription> Open() {
+    auto subscription = Subscription::Open(client_, start_, options_);
+    EXPECT_TRUE(subscription.ok()) << subscription.status();
+    return *std::move(subscription);
+  }
+  // Bounds every partition at its end as of now.
+  void UntilTheEnd(int64_t end0, int64_t end1) {
+    const int64_t ends[] = {end0, end1};
+    for (int partition = 0; partition < 2; ++partition) {
+      auto* added = start_.mutable_topics(0)->add_partitions();
+      added->set_partition(partition);
+      added->set_end_offset(ends[partition]);
+    }
+  }
+  // The values of a partition's records until the subscription ends.
+  static std::vector<std::string> ReadToEnd(Subscription& subscription, int partition) {
+    std::vector<std::string> values;
+    while (true) {
+      auto event = subscription.Next(kLong);
+      if (!event.ok() || !*event) {
+        ADD_FAILURE() << event.status();
+        return values;
+      }
+      if (std::holds_alternative<SubscriptionEnded>(**event)) return values;
+      const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&**event);
+      if (delivery == nullptr || delivery->partition() != partition) continue;
+      for (const auto& record : delivery->records()) values.push_back(record.value());
+    }
+  }
+
+  FakeHub hub_;
+  std::shared_ptr<Client> client_;
+  naru::v1::SubscribeStart start_;
+  SubscriptionOptions options_;
+};
+
+TEST_F(SubscriptionTest, ReadsFromTheEarliestToTheEndsAndThenSaysSo) {
+  for (int i = 0; i < 5; ++i) hub_.Append("t", 0, absl::StrCat(i));
+  UntilTheEnd(4, 0);
+  auto subscription = Open();
+  EXPECT_THAT(ReadToEnd(*subscription, 0), ElementsAre("0", "1", "2", "3"));
+  EXPECT_TRUE(std::holds_alternative<SubscriptionEnded>(**subscription->Next(kLong))) << "and again";
+  const auto positions = subscription->Positions();
+  ASSERT_EQ(positions.size(), 2u);
+  EXPECT_EQ(positions[0].next_offset, 4);
+  EXPECT_EQ(positions[1].next_offset, 0);
+}
+
+TEST_F(SubscriptionTest, ABrokenStreamGoesOnAtTheNextOffsetWithoutGapsOrRepeats) {
+  std::vector<std::string> expected;
+  for (int i = 0; i < 30; ++i) {
+    hub_.Append("t", 0, absl::StrCat(i));
+    expected.push_back(absl::StrCat(i));
+  }
+  hub_.BreakSubscribeAt({1, 4, 5, 20});
+  UntilTheEnd(30, 0);
+  auto subscription = Open();
+  EXPECT_EQ(ReadToEnd(*subscription, 0), expected);
+  EXPECT_EQ(hub_.subscribe_streams(), 5);
+}
+
+TEST_F(SubscriptionTest, BegunAtTheLatestAndBrokenAtOnceItStillBeginsWhereItWasOpened) {
+  hub_.Append("t", 0, "old");
+  hub_.BreakSubscribeAt({1});
+  start_.mutable_topics(0)->set_position(naru::v1::POSITION_LATEST);
+  auto subscription = Open();
+  hub_.Append("t", 0, "new");
+  hub_.Append("t", 0, "newer");
+  auto event = subscription->Next(kLong);
+  ASSERT_TRUE(event.ok() && *event) << event.status();
+  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(**event).records(0).value(), "new");
+}
+
+TEST_F(SubscriptionTest, CreditBoundsWhatIsSentToAnApplicationThatDoesNotTake) {
+  options_.credit_bytes = 2'000;
+  const std::string value(100, 'x');
+  for (int i = 0; i < 200; ++i) hub_.Append("t", 0, value);
+  UntilTheEnd(200, 0);
+  auto subscription = Open();
+  EXPECT_EQ(ReadToEnd(*subscription, 0).size(), 200u);
+  EXPECT_LE(hub_.credit_overdrawn(), 200) << "one delivery beyond the credit at most";
+}
+
+TEST_F(SubscriptionTest, PartitionsAddedLaterAreFoundAndReadFromTheirBeginning) {
+  options_.new_partitions_interval = absl::Milliseconds(1);
+  auto subscription = Open();
+  hub_.AddTopic("t", 3);
+  hub_.Append("t", 2, "in the new one");
+  hub_.Append("t", 0, "wakes the stream");
+  bool found = false;
+  while (!found) {
+    auto event = subscription->Next(kLong);
+    ASSERT_TRUE(event.ok() && *event) << event.status();
+    const auto& delivery = std::get<naru::v1::PartitionDelivery>(**event);
+    found = delivery.partition() == 2;
+  }
+}
+
+TEST_F(SubscriptionTest, NextGivesNothingWhenNothingComes) {
+  auto subscription = Open();
+  auto event = subscription->Next(absl::Milliseconds(1));
+  ASSERT_TRUE(event.ok());
+  EXPECT_FALSE(event->has_value());
+}
+
+TEST_F(SubscriptionTest, CancelWakesAWaitingNext) {
+  auto subscription = Open();
+  std::thread canceller([&] { subscription->Cancel(); });
+  EXPECT_TRUE(absl::IsCancelled(subscription->Next(kLong).status()));
+  canceller.join();
+}
+
+TEST_F(SubscriptionTest, AnUnknownTopicIsSaidByOpen) {
+  start_.mutable_topics(0)->set_topic("nowhere");
+  EXPECT_TRUE(absl::IsNotFound(Subscription::Open(client_, start_, options_).status()));
+}
+
+TEST_F(SubscriptionTest, OptionsThatMakeNoSenseAreNamed) {
+  options_.credit_bytes = 0;
+  EXPECT_EQ(MetadataValue(Subscription::Open(client_, start_, options_).status(), "field"), "credit_bytes");
+  EXPECT_EQ(MetadataValue(Subscription::Open(client_, {}, {}).status(), "field"), "topics");
+}
+
+TEST(SubscriptionWithoutServers, FailsWithinItsTimeAndNamesTheServers) {
+  ClientOptions options{.servers = {"127.0.0.1:1"}};
+  options.connect_timeout = absl::Milliseconds(50);
+  naru::v1::SubscribeStart start;
+  start.add_topics()->set_topic("t");
+  const auto status = Subscription::Open(*Client::Create(options), start, {}).status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("127.0.0.1:1"));
+}
+
+}  // namespace
+}  // namespace naru::client
