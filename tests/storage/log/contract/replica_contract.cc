@@ -1,0 +1,145 @@
+// Appends as a replica, and leader epochs.
+#include "tests/storage/log/contract/store_contract.h"
+
+namespace naru::testing {
+namespace {
+
+ReplicaAppendRequest ReplicaOf(LogId log, std::vector<StoredBatchView> batches) {
+  ReplicaAppendRequest request;
+  request.log = log;
+  request.batches = std::move(batches);
+  return request;
+}
+
+StoredBatchView View(int64_t base, int count, int32_t epoch, int64_t append_time_ms = 1'000) {
+  return ViewOf(MakeBatchOf(count), Offset(base), LeaderEpoch(epoch), append_time_ms);
+}
+
+TEST_P(StoreContract, ReplicasTakeBatchesAsTheyAre) {
+  clock().SetMs(9'000);
+  const std::vector<StoredBatchView> sent = {View(0, 3, 1, 111), View(3, 2, 4, 222)};
+  const absl::StatusOr<Appended> appended = AppendAsReplica(ReplicaOf(kLog, sent));
+  ASSERT_THAT(appended, IsOk());
+  EXPECT_EQ(appended->base_offset, Offset(0));
+  EXPECT_EQ(appended->next_offset, Offset(5));
+  const std::vector<StoredBatchView> read = Batches(kLog);
+  ASSERT_EQ(read.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(read[i].base_offset, sent[i].base_offset);
+    EXPECT_EQ(read[i].next_offset, sent[i].next_offset);
+    EXPECT_EQ(read[i].leader_epoch, sent[i].leader_epoch);
+    EXPECT_EQ(read[i].append_time_ms, sent[i].append_time_ms);
+    EXPECT_EQ(read[i].max_timestamp_ms, sent[i].max_timestamp_ms);
+    EXPECT_EQ(read[i].bytes, sent[i].bytes);
+  }
+  EXPECT_EQ(Info(kLog).leader_epoch, LeaderEpoch(4));
+  EXPECT_EQ(Info(kLog).last_append_time_ms, 222);
+}
+
+TEST_P(StoreContract, ReplicaAppendsWithAGapOrAnOverlapAreRefusedWhole) {
+  ASSERT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(0, 3, 1)})), IsOk());
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(4, 1, 1)})), FailsWith(Reason::kInvalidField));
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(2, 2, 1)})), FailsWith(Reason::kInvalidField));
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(3, 1, 1), View(5, 1, 1)})),
+              FailsWith(Reason::kInvalidField));
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(3, 2, 1), View(4, 1, 1)})),
+              FailsWith(Reason::kInvalidField));
+  EXPECT_EQ(Info(kLog).end, Offset(3));
+}
+
+TEST_P(StoreContract, ReplicaAppendsWithFallingEpochsAreRefused) {
+  ASSERT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(0, 1, 5)})), IsOk());
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(1, 1, 4)})), FailsWith(Reason::kInvalidField));
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(1, 1, 7), View(2, 1, 6)})),
+              FailsWith(Reason::kInvalidField));
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(1, 1, 5), View(2, 1, 6)})), IsOk());
+}
+
+TEST_P(StoreContract, BatchesOfAnEpochBelowTheOneThatWasBegunAreTaken) {
+  // A follower under a new leader still gets what earlier leaders appended.
+  ASSERT_THAT(BeginEpoch(kLog, 9), IsOk());
+  ASSERT_THAT(AppendAsReplica(ReplicaOf(kLog, {View(0, 2, 3), View(2, 1, 5)})), IsOk());
+  EXPECT_EQ(Info(kLog).leader_epoch, LeaderEpoch(9));
+  EXPECT_EQ(EpochEndOf(kLog, 4), "3:2");
+  EXPECT_EQ(EpochEndOf(kLog, 9), "5:3");
+}
+
+TEST_P(StoreContract, AnEmptyReplicaAppendIsRefused) {
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {})), FailsWith(Reason::kInvalidField));
+}
+
+TEST_P(StoreContract, ReplicaStampsMustBeAsManyAsBatches) {
+  ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 1, 1), View(1, 1, 1)});
+  request.producers = {ProducerStamp{7, 0, 0}};
+  EXPECT_THAT(AppendAsReplica(request), FailsWith(Reason::kInvalidField));
+}
+
+TEST_P(StoreContract, ReplicasFollowProducerStampsUnchecked) {
+  ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 2, 1), View(2, 1, 1), View(3, 4, 1)});
+  request.producers = {ProducerStamp{7, 2, 40}, std::nullopt, ProducerStamp{7, 2, 42}};
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  EXPECT_EQ(Producers(kLog), "7/2 next:46 [40,42)@0 [42,46)@3");
+  EXPECT_THAT(AppendStamped(kLog, {7, 2, 46}), IsOk());
+  EXPECT_THAT(AppendStamped(kLog, {7, 1, 0}), FailsWith(Reason::kProducerFenced));
+}
+
+TEST_P(StoreContract, EpochsMustRise) {
+  ASSERT_THAT(BeginEpoch(kLog, 3), IsOk());
+  EXPECT_EQ(Info(kLog).leader_epoch, LeaderEpoch(3));
+  EXPECT_THAT(BeginEpoch(kLog, 3), IsOk()) << "the current one again is fine";
+  const absl::Status stale = BeginEpoch(kLog, 2);
+  ASSERT_THAT(stale, FailsWith(Reason::kStaleLeaderEpoch));
+  EXPECT_EQ(MetadataValue(stale, "leader_epoch"), "3");
+  EXPECT_THAT(BeginEpoch(kLog, 10), IsOk());
+  EXPECT_EQ(Info(kLog).leader_epoch, LeaderEpoch(10));
+}
+
+TEST_P(StoreContract, AnEpochEndsWhereTheNextOneBegins) {
+  ASSERT_THAT(BeginEpoch(kLog, 1), IsOk());
+  AppendOk(kLog, 4);
+  ASSERT_THAT(BeginEpoch(kLog, 3), IsOk());
+  AppendOk(kLog, 2);
+  ASSERT_THAT(BeginEpoch(kLog, 6), IsOk());
+  AppendOk(kLog, 1);
+  EXPECT_EQ(EpochEndOf(kLog, 0), "-1:0");
+  EXPECT_EQ(EpochEndOf(kLog, 1), "1:4");
+  EXPECT_EQ(EpochEndOf(kLog, 2), "1:4") << "the largest epoch at or below the one asked for";
+  EXPECT_EQ(EpochEndOf(kLog, 3), "3:6");
+  EXPECT_EQ(EpochEndOf(kLog, 5), "3:6");
+  EXPECT_EQ(EpochEndOf(kLog, 6), "6:7");
+  EXPECT_EQ(EpochEndOf(kLog, 99), "6:7");
+  EXPECT_EQ(EpochEndOf(kOther, 1), "-1:0");
+}
+
+TEST_P(StoreContract, EpochsWithoutAppendsLeaveNoTrace) {
+  ASSERT_THAT(BeginEpoch(kLog, 1), IsOk());
+  AppendOk(kLog, 2);
+  ASSERT_THAT(BeginEpoch(kLog, 2), IsOk());
+  ASSERT_THAT(BeginEpoch(kLog, 3), IsOk());
+  EXPECT_EQ(EpochEndOf(kLog, 3), "1:2");
+  AppendOk(kLog, 2);
+  EXPECT_EQ(EpochEndOf(kLog, 1), "1:2");
+  EXPECT_EQ(EpochEndOf(kLog, 2), "1:2");
+  EXPECT_EQ(EpochEndOf(kLog, 3), "3:4");
+}
+
+TEST_P(StoreContract, EpochsBelowTheLogStartAreForgottenButForTheNewest) {
+  for (const int32_t epoch : {1, 2, 3}) {
+    ASSERT_THAT(BeginEpoch(kLog, epoch), IsOk());
+    AppendOk(kLog, 2);
+  }
+  ASSERT_THAT(MoveLogStart(kLog, 3), IsOk());
+  EXPECT_EQ(EpochEndOf(kLog, 1), "-1:3");
+  EXPECT_EQ(EpochEndOf(kLog, 2), "2:4");
+  EXPECT_EQ(EpochEndOf(kLog, 3), "3:6");
+  ASSERT_THAT(MoveLogStart(kLog, 6), IsOk());
+  EXPECT_EQ(EpochEndOf(kLog, 2), "-1:6");
+  EXPECT_EQ(EpochEndOf(kLog, 3), "3:6");
+  ASSERT_THAT(BeginEpoch(kLog, 5), IsOk());
+  AppendOk(kLog, 1);
+  EXPECT_EQ(EpochEndOf(kLog, 4), "-1:6");
+  EXPECT_EQ(EpochEndOf(kLog, 5), "5:7");
+}
+
+}  // namespace
+}  // namespace naru::testing
