@@ -26,7 +26,7 @@ class StoredRecords {
 
   Codec codec() const { return codec_; }
 
-  // Goes over the records. Not thread-safe.
+  // Goes over the records, which must outlive it. Not thread-safe.
   class Reader {
    public:
     explicit Reader(const StoredRecords& records)

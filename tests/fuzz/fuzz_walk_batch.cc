@@ -1,9 +1,9 @@
 // The walk, the split and the splice against libprotobuf's parser: whatever the walk accepts, the parser must
 // read in the same way, and so must it read what is made of it.
 //
-// Input: one byte of form (0-4: a codec; the rest is then what the batch holds, compressed here, so that
-// mutations get behind the compression; anything else: the rest is the batch), one byte of chunk size, one
-// byte of choices, then the bytes.
+// Input: a byte of form, one of chunk size (0: one chunk), one of choices, and bytes. With form 1 to 4 the
+// bytes are compressed here with the codec of that number and put into a batch, so that mutations get behind
+// the compression; with any other form they are the batch.
 #include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>

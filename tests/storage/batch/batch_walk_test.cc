@@ -169,9 +169,9 @@ TEST(BatchWalk, ReportsLossOfDataWhenAStoredBatchCannotBeRead) {
   std::string compressed = Compressed(Codec::kZstd, Batch({Keyless("v")}), 1);
   compressed[compressed.size() - 1] ^= 0x55;
   compressed[compressed.size() - 8] ^= 0x55;
-  for (const std::string& bytes :
-       {std::string("\x7a\x05xx"), RecordField("\x0a\x09"), compressed, Bytes(14, "x"), std::string("\xff"),
-        TagOf(2, 5) + "1234", Batch({"\x12\x01v", "\x0b"})}) {
+  for (const std::string& bytes : {std::string("\x7a\x05xx"), RecordField("\x0a\x09"), compressed,
+                                   Bytes(14, "x"), Bytes(14, Batch({Keyless("v")})), std::string("\xff"),
+                                   TagOf(2, 5) + "1234", Batch({"\x12\x01v", "\x0b"})}) {
     const absl::Status status = ForEachRecord(absl::Cord(bytes), [](const RecordView&) { return true; });
     EXPECT_EQ(ReasonOf(status), Reason::kCorruptData) << status;
   }

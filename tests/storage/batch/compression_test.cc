@@ -109,7 +109,8 @@ TEST(Compression, RefusesWhatIsCutShort) {
 TEST(Compression, RefusesBytesBehindTheEnd) {
   for (const Codec codec : kCodecs) {
     const std::string compressed = *Compress(codec, "some text");
-    for (const std::string& behind : {std::string(1, '\0'), std::string("x"), compressed}) {
+    for (const std::string& behind :
+         {std::string(1, '\0'), std::string("x"), compressed, *Compress(codec, "")}) {
       const std::string bytes = compressed + behind;
       ExpectRule(Decompress(codec, absl::Cord(bytes), kCap), CodecName(codec));
       ExpectRule(Decompress(codec, InChunks(bytes, compressed.size()), kCap), CodecName(codec));
