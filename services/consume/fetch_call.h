@@ -1,0 +1,83 @@
+// One Fetch: reads, waits for more where asked to, answers. Made by the service for each call; owns itself
+// until gRPC is done with it.
+//
+// Threads: everything happens in the call's strand, begun by gRPC's thread and gone on with by the
+// executor's; the store and timers only post to it.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/synchronization/mutex.h"
+#include "services/consume/consume_context.h"
+#include "services/consume/delivery.h"
+#include "services/consume/fetch_plan.h"
+#include "services/rpc/strand.h"
+
+namespace naru::services {
+
+class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<FetchCall> {
+ public:
+  // `grpc` and `response` are gRPC's and live until OnDone.
+  static std::shared_ptr<FetchCall> Make(std::shared_ptr<ConsumeContext> context,
+                                         grpc::CallbackServerContext& grpc, grpc::ByteBuffer& response);
+  // Called once, when gRPC is done with the call. Set before Start.
+  void SetDone(absl::AnyInvocable<void()> done) { done_ = std::move(done); }
+  void Start(const grpc::ByteBuffer& request);
+  // The service is stopping: answers with what there is. Any thread.
+  void Stop();
+
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  FetchCall(std::shared_ptr<ConsumeContext> context, grpc::CallbackServerContext& grpc,
+            grpc::ByteBuffer& response);
+
+  // All of these in the strand.
+  void Begin(const grpc::ByteBuffer& request);
+  void Locate();
+  void OnLocated(absl::StatusOr<Offset> from);
+  // Takes memory, then reads.
+  void ReadMore();
+  void Read(MemoryGate::Hold hold);
+  void OnRead(absl::StatusOr<ReadResult> result, MemoryGate::Hold hold);
+  void WaitForMore();
+  void OnExpired();
+  void Answer();
+  void Fail(const absl::Status& status);
+  // Ends every wait; true the first time.
+  bool ClaimAnswer();
+
+  void ArmStallTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CheckStalled();
+
+  const std::shared_ptr<ConsumeContext> context_;
+  grpc::CallbackServerContext& grpc_;
+  grpc::ByteBuffer& response_;
+  const int64_t begun_ns_;
+  absl::AnyInvocable<void()> done_;
+  Strand strand_;
+
+  FetchPlan plan_;
+  std::optional<Delivery> delivery_;
+  MemoryGate::Hold kept_;  // for what is in delivery_
+  bool read_once_ = false;
+  bool expired_ = false;
+  bool answered_ = false;
+  Executor::TimerId wait_timer_;
+  MemoryGate::WaitId memory_wait_ = 0;
+  std::optional<LogStore::WatchId> watch_;
+
+  // Guards the time between the answer and OnDone, when gRPC's context may go away.
+  absl::Mutex mutex_;
+  bool is_done_ ABSL_GUARDED_BY(mutex_) = false;
+  Executor::TimerId stall_timer_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<FetchCall> self_;
+};
+
+}  // namespace naru::services

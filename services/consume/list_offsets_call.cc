@@ -1,0 +1,120 @@
+#include "services/consume/list_offsets_call.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/rpc/byte_buffer.h"
+#include "services/rpc/parse_message.h"
+#include "services/rpc/status.h"
+#include "storage/base/status.h"
+
+namespace naru::services {
+namespace {
+
+// Look-ups by time that one call has with the store at a time.
+constexpr int kUnderWayMax = 16;
+
+absl::StatusOr<StartPoint> TargetOf(const naru::v1::ListOffsetsRequest& request) {
+  if (request.target_case() == naru::v1::ListOffsetsRequest::kTimestampMs) {
+    return StartPoint{.kind = StartPoint::Kind::kTime, .timestamp_ms = request.timestamp_ms()};
+  }
+  return StartAtPosition(request.position());
+}
+
+}  // namespace
+
+std::shared_ptr<ListOffsetsCall> ListOffsetsCall::Make(std::shared_ptr<ConsumeContext> context,
+                                                       grpc::CallbackServerContext& grpc,
+                                                       grpc::ByteBuffer& response) {
+  const std::shared_ptr<ListOffsetsCall> call(new ListOffsetsCall(std::move(context), grpc, response));
+  call->self_ = call;
+  return call;
+}
+
+void ListOffsetsCall::Start(const grpc::ByteBuffer& request) {
+  context_->counters.list_calls.fetch_add(1, std::memory_order_relaxed);
+  strand_.Run([self = shared_from_this(), request] {
+    const absl::Status status = self->Begin(request);
+    if (!status.ok()) return self->Fail(status);
+    self->Pump();
+  });
+}
+
+absl::Status ListOffsetsCall::Begin(const grpc::ByteBuffer& buffer) {
+  NARU_RETURN_IF_ERROR(context_->CheckOpen());
+  naru::v1::ListOffsetsRequest request;
+  NARU_RETURN_IF_ERROR(ParseMessage(buffer, request));
+  NARU_ASSIGN_OR_RETURN(topic_, context_->catalog.Current()->Find(request.topic(), request.topic_id()));
+  NARU_ASSIGN_OR_RETURN(target_, TargetOf(request));
+  if (request.partitions_size() > topic_->partition_count()) {
+    return InvalidField("partitions", absl::StrCat("a list of ", request.partitions_size()),
+                        absl::StrCat("topic \"", topic_->name, "\" has ", topic_->partition_count()));
+  }
+  const int count = request.partitions_size() == 0 ? topic_->partition_count() : request.partitions_size();
+  for (int i = 0; i < count; ++i) {
+    answer_.add_offsets()->set_partition(request.partitions_size() == 0 ? i : request.partitions(i));
+  }
+  return absl::OkStatus();
+}
+
+void ListOffsetsCall::Pump() {
+  while (!answered_ && begun_ < answer_.offsets_size() && under_way_ < kUnderWayMax) {
+    ++under_way_;
+    LookUp(begun_++);
+  }
+  if (answered_ || under_way_ > 0) return;
+  answered_ = true;
+  response_ = ToByteBuffer(answer_.SerializeAsString(), std::string(), nullptr);
+  Finish(grpc::Status::OK);
+}
+
+void ListOffsetsCall::LookUp(int index) {
+  const absl::StatusOr<const cluster::PartitionPlacement*> placement =
+      FindPartition(*topic_, answer_.offsets(index).partition());
+  if (!placement.ok()) return OnFound(index, placement.status());
+  if (target_.kind != StartPoint::Kind::kTime) return OnFound(index, std::optional<TimedOffset>());
+  context_->store.FindByTime((*placement)->log, target_.timestamp_ms,
+                             [self = shared_from_this(), index](auto found) {
+                               self->strand_.Post([self, index, found = std::move(found)] {
+                                 self->OnFound(index, found);
+                                 self->Pump();
+                               });
+                             });
+}
+
+void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<TimedOffset>>& found) {
+  --under_way_;
+  naru::v1::PartitionOffset& offset = *answer_.mutable_offsets(index);
+  absl::StatusOr<LogInfo> info = found.status();
+  if (found.ok())
+    info = context_->store.Info(topic_->partitions[static_cast<size_t>(offset.partition())].log);
+  if (!info.ok()) {
+    context_->counters.errors.Count(info.status());
+    *offset.mutable_error() = ToError(info.status());
+    return;
+  }
+  offset.set_log_start_offset(info->log_start.value());
+  offset.set_high_watermark(info->readable_end.value());
+  if (target_.kind == StartPoint::Kind::kEarliest) {
+    offset.set_offset(info->log_start.value());
+  } else if (found->has_value()) {
+    offset.set_offset((*found)->offset.value());
+    offset.set_timestamp_ms((*found)->timestamp_ms);
+  } else {
+    offset.set_offset(info->readable_end.value());
+  }
+}
+
+void ListOffsetsCall::Fail(const absl::Status& status) {
+  if (std::exchange(answered_, true)) return;
+  context_->counters.errors.Count(status);
+  Finish(ToGrpcStatus(status, grpc_));
+}
+
+void ListOffsetsCall::OnCancel() {
+  strand_.Run([self = shared_from_this()] {
+    if (!std::exchange(self->answered_, true)) self->Finish(grpc::Status::CANCELLED);
+  });
+}
+
+}  // namespace naru::services

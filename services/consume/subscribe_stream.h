@@ -1,0 +1,74 @@
+// One Subscribe on gRPC: a thin shell that runs a SubscribeSession in a strand and carries out its effects.
+// Owns itself until gRPC is done with it; what completes later finds it still there and changes nothing.
+//
+// Threads: gRPC's enter the strand directly; the store, timers and the catalog post to it, so that records
+// are spliced on gRPC's or the executor's threads only.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "services/consume/consume_context.h"
+#include "services/consume/subscribe_session.h"
+#include "services/rpc/strand.h"
+
+namespace naru::services {
+
+class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                              public std::enable_shared_from_this<SubscribeStream>,
+                              private SubscribeSession::Effects {
+ public:
+  // `grpc` is gRPC's and lives until OnDone.
+  static std::shared_ptr<SubscribeStream> Make(std::shared_ptr<ConsumeContext> context,
+                                               grpc::CallbackServerContext& grpc);
+  ~SubscribeStream() override;
+  // Called once, when gRPC is done with the stream. Set before Start.
+  void SetDone(absl::AnyInvocable<void()> done) { done_ = std::move(done); }
+  void Start();
+  // The catalog has changed. Any thread.
+  void OnCatalogChanged();
+  // The service is stopping. Any thread.
+  void Stop();
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  SubscribeStream(std::shared_ptr<ConsumeContext> context, grpc::CallbackServerContext& grpc);
+
+  // All of these in the strand.
+  void OnRequest();
+  void Tick();
+  void ArmTick();
+  absl::StatusOr<LogInfo> Info(LogId log) override;
+  bool SetAside(int64_t bytes) override;
+  void FindByTime(SubscribeSession::Lane lane, LogId log, int64_t timestamp_ms) override;
+  void Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes) override;
+  void Watch(SubscribeSession::Lane lane, LogId log, Offset offset) override;
+  void Unwatch(SubscribeSession::Lane lane) override;
+  void Write(SubscribeSession::Message message) override;
+  void Finish(const absl::Status& status) override;
+  void ReadWith(SubscribeSession::Lane lane, const ReadRequest& request, MemoryGate::Hold hold);
+
+  const std::shared_ptr<ConsumeContext> context_;
+  grpc::CallbackServerContext& grpc_;
+  grpc::ByteBuffer request_;   // gRPC's while a read is out
+  grpc::ByteBuffer response_;  // gRPC's while a write is out
+  absl::AnyInvocable<void()> done_;
+  Strand strand_;
+
+  SubscribeSession session_;
+  int64_t aside_bytes_ = 0;
+  MemoryGate::WaitId memory_wait_ = 0;
+  absl::flat_hash_map<SubscribeSession::Lane, LogStore::WatchId> watches_;
+  Executor::TimerId tick_;
+  std::shared_ptr<SubscribeStream> self_;
+};
+
+}  // namespace naru::services

@@ -1,0 +1,73 @@
+#include "services/produce/part_appender.h"
+
+#include <atomic>
+#include <utility>
+
+#include "absl/status/status.h"
+
+namespace naru::services {
+namespace {
+
+// About what a part's structures take in this service and in the store.
+constexpr int64_t kPartBytes = 512;
+
+struct Gathering {
+  std::atomic<size_t> left{0};
+  std::vector<PartOutcome> outcomes;
+  MemoryGate::Hold hold;
+  absl::AnyInvocable<void(std::vector<PartOutcome>)> done;
+
+  void Finish(size_t index, absl::StatusOr<Appended> appended) {
+    outcomes[index].appended = std::move(appended);
+    if (left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    hold.Release();
+    done(std::move(outcomes));
+  }
+};
+
+}  // namespace
+
+int64_t BookkeepingBytes(const std::vector<ProducePart>& parts) {
+  int64_t bytes = 0;
+  for (const ProducePart& part : parts) {
+    bytes += kPartBytes + static_cast<int64_t>(part.record_indexes.size() * sizeof(uint32_t));
+  }
+  // A split batch stands in memory a second time.
+  if (parts.size() > 1) {
+    for (const ProducePart& part : parts) bytes += part.info.size_bytes;
+  }
+  return bytes;
+}
+
+void AppendParts(LogStore& store, std::vector<ProducePart> parts, std::optional<Offset> expected_offset,
+                 std::vector<PartPlace> places, MemoryGate::Hold hold,
+                 absl::AnyInvocable<void(std::vector<PartOutcome>)> done) {
+  const auto gathering = std::make_shared<Gathering>();
+  gathering->left.store(parts.size(), std::memory_order_relaxed);
+  gathering->outcomes.reserve(parts.size());
+  for (ProducePart& part : parts) {
+    gathering->outcomes.push_back({part.partition, absl::UnknownError("not finished"),
+                                   std::move(part.record_indexes), part.info.size_bytes});
+  }
+  gathering->hold = std::move(hold);
+  gathering->done = std::move(done);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    AppendRequest request{.log = parts[i].log,
+                          .batch = std::move(parts[i].batch),
+                          .info = parts[i].info,
+                          .expected_offset = expected_offset};
+    if (!places.empty()) {
+      if (!places[i].refusal.ok()) {
+        gathering->Finish(i, std::move(places[i].refusal));
+        continue;
+      }
+      request.fence = std::move(places[i].fence);
+      request.fence_order = places[i].order;
+    }
+    store.Append(std::move(request), [gathering, i](absl::StatusOr<Appended> appended) {
+      gathering->Finish(i, std::move(appended));
+    });
+  }
+}
+
+}  // namespace naru::services

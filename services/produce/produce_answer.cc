@@ -1,0 +1,80 @@
+#include "services/produce/produce_answer.h"
+
+#include "services/rpc/status.h"
+#include "storage/base/status.h"
+#include "storage/batch/wire.h"
+
+namespace naru::services {
+namespace {
+
+// Field numbers of proto/naru/v1/produce.proto.
+constexpr uint32_t kResponseResults = 1;
+constexpr uint32_t kStreamResultId = 1;
+constexpr uint32_t kStreamResultResults = 2;
+constexpr uint32_t kStreamResultError = 3;
+constexpr uint32_t kResultRecordIndexes = 6;
+constexpr uint32_t kResultError = 7;
+
+void AppendNonZero(uint32_t field, int64_t value, std::string& out) {
+  if (value != 0) wire::AppendVarintField(out, field, static_cast<uint64_t>(value));
+}
+
+void AppendError(uint32_t field, const absl::Status& status, std::string& out) {
+  wire::AppendBytesField(out, field, ToError(status).SerializeAsString());
+}
+
+// A PartitionProduceResult.
+std::string EncodeResult(const PartOutcome& outcome) {
+  std::string result;
+  AppendNonZero(1, outcome.partition.value(), result);
+  if (outcome.appended.ok()) {
+    AppendNonZero(2, outcome.appended->base_offset.value(), result);
+    AppendNonZero(3, outcome.appended->next_offset.value(), result);
+    AppendNonZero(4, outcome.appended->append_time_ms, result);
+    AppendNonZero(5, outcome.appended->log_start.value(), result);
+  } else {
+    AppendError(kResultError, outcome.appended.status(), result);
+  }
+  if (!outcome.record_indexes.empty()) {
+    std::string packed;
+    for (const uint32_t index : outcome.record_indexes) wire::AppendVarint(packed, index);
+    wire::AppendBytesField(result, kResultRecordIndexes, packed);
+  }
+  return result;
+}
+
+}  // namespace
+
+absl::Status SharedFailure(const std::vector<PartOutcome>& outcomes) {
+  for (const PartOutcome& outcome : outcomes) {
+    if (outcome.appended.ok() ||
+        ReasonOf(outcome.appended.status()) != ReasonOf(outcomes.front().appended.status())) {
+      return absl::OkStatus();
+    }
+  }
+  return outcomes.empty() ? absl::OkStatus() : outcomes.front().appended.status();
+}
+
+std::string EncodeProduceResponse(const std::vector<PartOutcome>& outcomes) {
+  std::string response;
+  for (const PartOutcome& outcome : outcomes) {
+    wire::AppendBytesField(response, kResponseResults, EncodeResult(outcome));
+  }
+  return response;
+}
+
+void AppendStreamResult(int64_t id, const absl::Status& failure, const std::vector<PartOutcome>& outcomes,
+                        std::string& out) {
+  std::string result;
+  AppendNonZero(kStreamResultId, id, result);
+  if (failure.ok()) {
+    for (const PartOutcome& outcome : outcomes) {
+      wire::AppendBytesField(result, kStreamResultResults, EncodeResult(outcome));
+    }
+  } else {
+    AppendError(kStreamResultError, failure, result);
+  }
+  wire::AppendBytesField(out, kResponseResults, result);
+}
+
+}  // namespace naru::services
