@@ -30,8 +30,7 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
 // What completes a call whose answer is a topic. Context and response live until Finish.
 template <typename Response>
 cluster::TopicCoordinator::TopicDone AnswerWithTopic(grpc::CallbackServerContext* context,
-                                                     Response* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+                                                     grpc::ServerUnaryReactor* reactor, Response* response) {
   return [context, reactor, response](absl::StatusOr<Topic> topic) {
     if (topic.ok()) *response->mutable_topic() = ToMessage(**topic);
     reactor->Finish(ToGrpcStatus(topic.status(), *context));
@@ -70,24 +69,27 @@ grpc::ServerUnaryReactor* AdminService::CreateTopic(grpc::CallbackServerContext*
                                                     const naru::v1::CreateTopicRequest* request,
                                                     naru::v1::CreateTopicResponse* response) {
   if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  coordinator_.CreateTopic(*request, AnswerWithTopic(context, response));
-  return context->DefaultReactor();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.CreateTopic(*request, AnswerWithTopic(context, reactor, response));
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* AdminService::UpdateTopic(grpc::CallbackServerContext* context,
                                                     const naru::v1::UpdateTopicRequest* request,
                                                     naru::v1::UpdateTopicResponse* response) {
   if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  coordinator_.UpdateTopic(*request, AnswerWithTopic(context, response));
-  return context->DefaultReactor();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.UpdateTopic(*request, AnswerWithTopic(context, reactor, response));
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* AdminService::CreatePartitions(grpc::CallbackServerContext* context,
                                                          const naru::v1::CreatePartitionsRequest* request,
                                                          naru::v1::CreatePartitionsResponse* response) {
   if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  coordinator_.CreatePartitions(*request, AnswerWithTopic(context, response));
-  return context->DefaultReactor();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.CreatePartitions(*request, AnswerWithTopic(context, reactor, response));
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* AdminService::DeleteTopic(grpc::CallbackServerContext* context,
