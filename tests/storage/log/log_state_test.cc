@@ -1,0 +1,205 @@
+// The fold of one log, by itself. What every store does with it is in contract/.
+#include "storage/log/log_state.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "storage/base/status.h"
+
+namespace naru {
+namespace {
+
+AppliedBatch BatchOf(const LogState& state, uint32_t count,
+                     std::optional<ProducerStamp> producer = std::nullopt, int64_t timestamp_ms = 0) {
+  AppliedBatch batch;
+  batch.base_offset = state.end();
+  batch.next_offset = state.end() + count;
+  batch.leader_epoch = state.epochs().current();
+  batch.record_count = count;
+  batch.append_time_ms = 1'000 + state.end().value();
+  batch.max_timestamp_ms = timestamp_ms;
+  batch.producer = producer;
+  return batch;
+}
+
+TEST(LogState, KeepsTheGreatestTimestampOfThePrefix) {
+  LogState state;
+  EXPECT_EQ(state.prefix_max_timestamp_ms(), 0);
+  for (const int64_t timestamp : {50, 20, 70, 10}) state.Append(BatchOf(state, 1, {}, timestamp));
+  EXPECT_EQ(state.prefix_max_timestamp_ms(), 70);
+  state.MoveStart(Offset(3));
+  EXPECT_EQ(state.prefix_max_timestamp_ms(), 70) << "not lowered by a moved start";
+}
+
+TEST(LogState, ABatchThatDoesNotFollowDies) {
+  LogState state;
+  AppliedBatch gap = BatchOf(state, 1);
+  gap.base_offset = Offset(1);
+  gap.next_offset = Offset(2);
+  EXPECT_DEATH(state.Append(gap), "check failed");
+  AppliedBatch empty = BatchOf(state, 0);
+  EXPECT_DEATH(state.Append(empty), "check failed");
+}
+
+TEST(LogState, BatchesFromBeforeTheFirstEpochLeaveNoTrace) {
+  LogState state;
+  state.Append(BatchOf(state, 3));
+  EXPECT_EQ(state.EndOffsetForEpoch(LeaderEpoch(5)).epoch, LeaderEpoch(-1));
+  state.BeginEpoch(LeaderEpoch(2));
+  state.Append(BatchOf(state, 1));
+  EXPECT_EQ(state.EndOffsetForEpoch(LeaderEpoch(1)).epoch, LeaderEpoch(-1));
+  EXPECT_EQ(state.EndOffsetForEpoch(LeaderEpoch(2)).end, Offset(4));
+}
+
+TEST(LogState, LooksBackOnlyAsFarAsATruncationNeeds) {
+  LogState state;
+  std::vector<AppliedBatch> batches;
+  const auto append = [&](std::optional<ProducerStamp> producer) {
+    batches.push_back(BatchOf(state, 1, producer));
+    state.Append(batches.back());
+  };
+  for (int64_t i = 0; i < 3; ++i) append(ProducerStamp{1, 0, i});
+  append({});
+  // All that producer 1 ever appended is remembered: one batch, for its append time.
+  LogState::LookBack shallow(state, Offset(2));
+  EXPECT_TRUE(shallow.wants_more());
+  shallow.Visit(batches[1]);
+  EXPECT_FALSE(shallow.wants_more());
+
+  for (int64_t i = 3; i < 12; ++i) append(ProducerStamp{1, 0, i});  // at offset i + 1
+  LogState::LookBack deep(state, Offset(9));
+  size_t visited = 0;
+  for (size_t i = 9; i-- > 0 && deep.wants_more(); ++visited) deep.Visit(batches[i]);
+  EXPECT_EQ(visited, 5u) << "until five of the producer's batches are known";
+
+  LogState::LookBack untouched(state, state.end());
+  untouched.Visit(batches.back());
+  EXPECT_FALSE(untouched.wants_more());
+}
+
+TEST(LogState, EveryTruncationGivesTheStateThatWasThere) {
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    std::mt19937 random(seed);
+    LogState state;
+    std::vector<LogState> before;  // before each batch, and at the end
+    std::vector<AppliedBatch> batches;
+    std::vector<int64_t> epochs(3, 0);
+    std::vector<int64_t> sequences(3, 0);
+    for (int i = 0; i < 60; ++i) {
+      if (random() % 9 == 0) state.BeginEpoch(LeaderEpoch(state.epochs().current().value() + 1));
+      std::optional<ProducerStamp> producer;
+      const uint32_t count = 1 + random() % 3;
+      if (random() % 3 != 0) {
+        const size_t id = random() % 3;
+        if (random() % 8 == 0) {
+          ++epochs[id];
+          sequences[id] = 0;
+        }
+        producer = ProducerStamp{static_cast<int64_t>(id), epochs[id], sequences[id]};
+        sequences[id] += count;
+      }
+      before.push_back(state);
+      batches.push_back(BatchOf(state, count, producer, static_cast<int64_t>(random() % 1'000)));
+      state.Append(batches.back());
+    }
+    for (size_t cut = 0; cut < batches.size(); ++cut) {
+      LogState truncated = state;
+      LogState::LookBack look_back(truncated, batches[cut].base_offset);
+      for (size_t i = cut; i-- > 0 && look_back.wants_more();) look_back.Visit(batches[i]);
+      truncated.Truncate(look_back, before[cut].prefix_max_timestamp_ms());
+      ASSERT_EQ(truncated.end(), before[cut].end());
+      ASSERT_EQ(truncated.last_append_time_ms(), before[cut].last_append_time_ms());
+      ASSERT_EQ(truncated.prefix_max_timestamp_ms(), before[cut].prefix_max_timestamp_ms());
+      ASSERT_EQ(truncated.epochs().starts(), before[cut].epochs().starts());
+      const std::vector<ProducerState> got = truncated.producers().States();
+      const std::vector<ProducerState> want = before[cut].producers().States();
+      ASSERT_EQ(got.size(), want.size()) << "seed " << seed << " cut " << cut;
+      for (size_t i = 0; i < got.size(); ++i) {
+        ASSERT_EQ(got[i].epoch, want[i].epoch) << "seed " << seed << " cut " << cut;
+        ASSERT_EQ(got[i].next_sequence, want[i].next_sequence) << "seed " << seed << " cut " << cut;
+        ASSERT_EQ(got[i].batches.size(), want[i].batches.size()) << "seed " << seed << " cut " << cut;
+        for (size_t b = 0; b < got[i].batches.size(); ++b) {
+          ASSERT_EQ(got[i].batches[b].base_offset, want[i].batches[b].base_offset);
+        }
+      }
+    }
+  }
+}
+
+LogState Rich() {
+  LogState state;
+  for (int32_t epoch = 0; epoch < 4; ++epoch) {
+    state.BeginEpoch(LeaderEpoch(epoch));
+    for (int64_t i = 0; i < 7; ++i)
+      state.Append(BatchOf(state, 2, ProducerStamp{epoch % 2, epoch, 2 * i}, i * 100));
+  }
+  state.MoveStart(Offset(9));
+  return state;
+}
+
+TEST(LogState, ComesBackFromItsBytes) {
+  const LogState state = Rich();
+  const std::string bytes = state.Encode();
+  const absl::StatusOr<LogState> decoded = LogState::Decode(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(decoded->Encode(), bytes);
+  EXPECT_EQ(decoded->start(), state.start());
+  EXPECT_EQ(decoded->end(), state.end());
+  EXPECT_EQ(decoded->epochs(), state.epochs());
+  EXPECT_EQ(decoded->prefix_max_timestamp_ms(), state.prefix_max_timestamp_ms());
+  EXPECT_EQ(decoded->last_append_time_ms(), state.last_append_time_ms());
+  EXPECT_EQ(decoded->producers().States().size(), 2u);
+  EXPECT_TRUE(LogState::Decode(LogState().Encode()).ok());
+}
+
+TEST(LogState, ComesBackFromItsHeadAndItsProducersApart) {
+  const LogState state = Rich();
+  absl::StatusOr<LogState> decoded = LogState::DecodeHead(state.EncodeHead());
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_TRUE(decoded->producers().entries().empty());
+  for (const auto& [id, entry] : state.producers().entries()) {
+    ASSERT_TRUE(decoded->RestoreProducer(state.EncodeProducer(id)).ok());
+  }
+  EXPECT_EQ(decoded->Encode(), state.Encode());
+  EXPECT_EQ(state.EncodeProducer(99), "");
+}
+
+TEST(LogState, DamagedBytesAreRefusedOrAtLeastReadSafely) {
+  const std::string bytes = Rich().Encode();
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    EXPECT_EQ(ReasonOf(LogState::Decode(bytes.substr(0, length)).status()), Reason::kCorruptData);
+  }
+  EXPECT_FALSE(LogState::Decode(bytes + "x").ok());
+  std::mt19937 random(5);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string damaged = bytes;
+    for (int flips = 0; flips < 3; ++flips) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    const absl::StatusOr<LogState> decoded = LogState::Decode(damaged);
+    if (decoded.ok()) {
+      EXPECT_LE(decoded->start(), decoded->end());
+    }
+  }
+}
+
+TEST(ProducerTable, ForgetsThoseThatHaveNotAppendedForTheLongest) {
+  ProducerTable table;
+  const auto count = static_cast<int64_t>(ProducerTable::kProducersMax);
+  for (int64_t id = 0; id < count; ++id) table.Append({id, 0, 0}, 1, Offset(id), 0);
+  for (int64_t id = 0; id < 100; ++id) table.Append({id, 0, 1}, 1, Offset(count + id), 0);
+  EXPECT_EQ(table.entries().size(), ProducerTable::kProducersMax);
+  table.Append({count, 0, 0}, 1, Offset(count + 100), 0);
+  EXPECT_EQ(table.entries().size(),
+            ProducerTable::kProducersMax + 1 - (ProducerTable::kProducersMax + 1) / 4);
+  EXPECT_NE(table.Find(0), nullptr) << "it appended lately";
+  EXPECT_EQ(table.Find(100), nullptr);
+  EXPECT_NE(table.Find(count), nullptr);
+}
+
+}  // namespace
+}  // namespace naru
