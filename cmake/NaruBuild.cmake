@@ -98,8 +98,8 @@ function(naru_test name)
 endfunction()
 
 # naru_fuzz(NAME SOURCES a.cc [LINK targets])
-# A libFuzzer program where NARU_FUZZ is on; elsewhere the test NAME_corpus, which replays tests/fuzz/corpus/NAME.
-# The sources define LLVMFuzzerTestOneInput.
+# A libFuzzer program where NARU_FUZZ is on; elsewhere the test NAME_corpus, which replays
+# tests/fuzz/corpus/NAME. The sources define LLVMFuzzerTestOneInput.
 function(naru_fuzz name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   if(NARU_FUZZ)

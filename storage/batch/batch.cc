@@ -210,6 +210,18 @@ absl::Status CheckClaims(const Walk& walk, const BatchInfo& info) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<absl::Cord> CompressedBatch(Codec codec, std::string_view records, uint32_t record_count) {
+  NARU_ASSIGN_OR_RETURN(std::string compressed, Compress(codec, records));
+  std::string head;
+  wire::AppendVarintField(head, kCompressionField, static_cast<uint64_t>(codec));
+  wire::AppendVarintField(head, kRecordCountField, record_count);
+  wire::AppendVarint(head, wire::Tag(kCompressedField, wire::Type::kLength));
+  wire::AppendVarint(head, compressed.size());
+  absl::Cord batch(std::move(head));
+  batch.Append(std::move(compressed));
+  return batch;
+}
+
 }  // namespace
 
 absl::StatusOr<BatchInfo> WalkBatch(const absl::Cord& batch, const BatchLimits& limits) {
@@ -254,18 +266,25 @@ void BatchBuilder::AddRaw(std::string_view raw_record) {
 }
 
 absl::StatusOr<absl::Cord> BatchBuilder::Finish(Codec codec) {
-  std::string records = std::exchange(records_, {});
-  const uint32_t record_count = std::exchange(record_count_, 0);
-  if (codec == Codec::kNone) return absl::Cord(std::move(records));
-  NARU_ASSIGN_OR_RETURN(std::string compressed, Compress(codec, records));
-  std::string head;
-  wire::AppendVarintField(head, kCompressionField, static_cast<uint64_t>(codec));
-  wire::AppendVarintField(head, kRecordCountField, record_count);
-  wire::AppendVarint(head, wire::Tag(kCompressedField, wire::Type::kLength));
-  wire::AppendVarint(head, compressed.size());
-  absl::Cord batch(std::move(head));
-  batch.Append(std::move(compressed));
+  if (codec == Codec::kNone) return FinishPlain();
+  absl::StatusOr<absl::Cord> batch = CompressedBatch(codec, records_, record_count_);
+  records_.clear();
+  record_count_ = 0;
   return batch;
+}
+
+absl::StatusOr<absl::Cord> BatchBuilder::FinishSmallest(Codec codec) {
+  if (codec == Codec::kNone) return FinishPlain();
+  NARU_ASSIGN_OR_RETURN(absl::Cord batch, CompressedBatch(codec, records_, record_count_));
+  if (batch.size() > size_bytes()) return FinishPlain();
+  records_.clear();
+  record_count_ = 0;
+  return batch;
+}
+
+absl::Cord BatchBuilder::FinishPlain() {
+  record_count_ = 0;
+  return absl::Cord(std::exchange(records_, {}));
 }
 
 }  // namespace naru

@@ -2,16 +2,15 @@
 // never re-encoded: they are stored as they came. All functions here are pure and thread-safe.
 //
 // The rules (each with a test in tests/storage/batch; source: proto/naru/v1/types.proto):
-//   - a batch field that stands twice (other than `records`), a known field with the wrong wire type, a
-//   group, a
-//     truncated or over-long varint, a length past the end, a field number out of range, a tag written longer
-//     than it need be: MALFORMED_BATCH, metadata `rule` (batch_rules.cc has the table);
+//   - a batch field that stands twice (other than `records`), a known field with the wrong wire type,
+//     a group, a truncated or over-long varint, a length past the end, a field number out of range, a tag
+//     written longer than it need be: MALFORMED_BATCH, metadata `rule` (batch_rules.cc has the table);
 //   - a record field that stands twice is no error: the last one wins, as in every protobuf parser;
 //   - an unknown batch field: UNKNOWN_BATCH_FIELD; unknown record and header fields pass through;
-//   - a record with `offset`, or with a negative timestamp: MALFORMED_BATCH; header key not UTF-8:
-//   INVALID_UTF8;
+//   - a record with `offset`, or with a negative timestamp: MALFORMED_BATCH;
+//   - a header key that is not UTF-8: INVALID_UTF8;
 //   - no records, both `records` and `compressed`, `compressed` without `compression` or the reverse;
-//   - record_count or max_timestamp_ms that is given and not true;
+//   - record_count or max_timestamp_ms that is given and not true; a compressed batch must give record_count;
 //   - a compressed batch is decompressed under a cap and walked in the same way: it may hold only `records`.
 #pragma once
 
@@ -89,8 +88,12 @@ class BatchBuilder {
   size_t size_bytes() const { return records_.size(); }
   // The batch; the builder is empty afterwards.
   absl::StatusOr<absl::Cord> Finish(Codec codec);
+  // As Finish, but not compressed where that would make the batch larger. The records stay when it fails.
+  absl::StatusOr<absl::Cord> FinishSmallest(Codec codec);
 
  private:
+  absl::Cord FinishPlain();
+
   std::string records_;
   uint32_t record_count_ = 0;
 };

@@ -98,7 +98,7 @@ absl::StatusOr<std::vector<BatchPart>> SplitByKey(const absl::Cord& batch, const
             [](const Gathered& a, const Gathered& b) { return a.partition < b.partition; });
   parts.reserve(gathered.size());
   for (Gathered& part : gathered) {
-    NARU_ASSIGN_OR_RETURN(absl::Cord bytes, part.builder.Finish(records.codec()));
+    NARU_ASSIGN_OR_RETURN(absl::Cord bytes, part.builder.FinishSmallest(records.codec()));
     parts.push_back({part.partition, std::move(bytes), std::move(part.record_indexes)});
   }
   return parts;

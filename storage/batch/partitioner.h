@@ -20,13 +20,17 @@ PartitionId PartitionForKey(std::string_view key, int32_t partition_count);
 
 struct BatchPart {
   PartitionId partition;
-  absl::Cord batch;  // a RecordBatch: the same raw records, compressed again with the same codec where it was
-  std::vector<uint32_t> record_indexes;  // of the original batch, rising; empty when the batch was not split
+  // A RecordBatch of the same raw records.
+  absl::Cord batch;
+  // Of the original batch, rising; empty when the batch was not split.
+  std::vector<uint32_t> record_indexes;
 };
 
 // Splits a batch that WalkBatch accepted (`info` is what it found) by each record's key; keyless records go
-// together to `keyless`. In order of partition; order within a partition is kept. When all go to one
-// partition the original bytes come back.
+// together to `keyless`. In order of partition; order within a partition is kept.
+// When all go to one partition the original bytes come back. Otherwise a part is compressed as the original
+// was, or not at all where that is smaller, so that it keeps every limit that the original kept; it states
+// record_count only where compressed.
 absl::StatusOr<std::vector<BatchPart>> SplitByKey(const absl::Cord& batch, const BatchInfo& info,
                                                   int32_t partition_count, PartitionId keyless);
 

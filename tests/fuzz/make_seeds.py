@@ -30,7 +30,8 @@ def record(*fields):
 def batches():
     """Plain batches, good ones and some that break a rule."""
     header = data(3, data(1, "näme".encode()) + data(2, b"\xff\x00"))
-    keyed = [record(data(1, b"key%d" % i), data(2, b"value"), number(4, 1_700_000_000_000 + i)) for i in range(5)]
+    now = 1_700_000_000_000
+    keyed = [record(data(1, b"key%d" % i), data(2, b"value"), number(4, now + i)) for i in range(5)]
     yield "keyed", b"".join(keyed)
     yield "keyless", record(data(2, b"a")) * 3
     yield "empty_record", record()
@@ -38,8 +39,8 @@ def batches():
     yield "claims", number(3, 1) + number(4, 7) + record(data(1, b""), number(4, 7))
     yield "mixed", keyed[0] + record(data(2, b"no key")) + record(data(1, b"tombstone"))
     yield "last_wins", record(data(1, b"a"), data(1, b"b"), number(4, 9), number(4, 0))
-    yield "unknown_fields", record(number(99, 1), data(100, b"x"), varint(101 << 3 | 5) + b"4by.",
-                                   varint(102 << 3 | 1) + b"8 bytes.")
+    fixed32, fixed64 = varint(101 << 3 | 5) + b"4by.", varint(102 << 3 | 1) + b"8 bytes."
+    yield "unknown_fields", record(number(99, 1), data(100, b"x"), fixed32, fixed64)
     yield "long_value", record(data(2, bytes(range(256)) * 3))
     yield "offset", record(number(15, 1))
     yield "negative", record(number(4, -1))

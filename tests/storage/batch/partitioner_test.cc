@@ -105,6 +105,16 @@ TEST(SplitByKey, GivesTheOriginalBytesBackWhenAllGoToOnePartition) {
   }
 }
 
+TEST(SplitByKey, LeavesAPartPlainWhereCompressionWouldMakeItLarger) {
+  const std::string bytes = Compressed(Codec::kGzip, Batch({Record("a", "1"), Record("b", "2")}), 2);
+  const std::vector<BatchPart> parts = Split(bytes, INT32_MAX, PartitionId(0));
+  ASSERT_EQ(parts.size(), 2u);
+  for (const BatchPart& part : parts) {
+    const bool first = part.record_indexes.front() == 0;
+    EXPECT_EQ(std::string(part.batch), RecordField(first ? Record("a", "1") : Record("b", "2")));
+  }
+}
+
 TEST(SplitByKey, ReportsBytesThatAreNotWhatWasWalked) {
   const std::string bytes = Batch({Record("a", "1"), Record("b", "2")});
   const auto info = WalkBatch(absl::Cord(bytes), kLimits);
