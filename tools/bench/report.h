@@ -1,0 +1,55 @@
+// Figures as a table for people and as JSON for programs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/bench/load.h"
+#include "tools/bench/process_stats.h"
+
+namespace naru::bench {
+
+// One workload's figures. Fields that were not measured are negative.
+struct Figure {
+  std::string workload;
+  double seconds = 0;
+  double records_per_second = -1;
+  double bytes_per_second = -1;  // of values
+  // Latencies, in nanoseconds, by what `latency_of` says.
+  Histogram latency;
+  std::string latency_of;
+  double client_cores = -1;
+  double server_cores = -1;
+  double server_resident_mb = -1;
+  // Sent to the disk for each byte of values.
+  double written_per_byte = -1;
+  // Of bytes_per_second (or records_per_second where the limit says so) to the machine's own limit in this
+  // run.
+  double share_of_limit = -1;
+  std::string limit;
+  int64_t failures = 0;
+  std::string first_failure;
+};
+
+// The CPU time of both sides around a run: construct before, Apply after.
+class CpuMeter {
+ public:
+  explicit CpuMeter(pid_t server);
+  void Apply(Figure& figure) const;
+
+ private:
+  const pid_t server_;
+  const int64_t begin_ns_;
+  const ProcessStats client_;
+  const ProcessStats hub_;
+};
+
+Figure ToFigure(std::string workload, const Tally& tally, double seconds);
+
+// One line a figure, latencies in milliseconds, at most 120 columns.
+std::string TableHead();
+std::string TableLine(const Figure& figure);
+// {"figures": [...]}, with percentiles from 50 to 99.99 and the maximum.
+std::string ToJson(const std::vector<Figure>& figures);
+
+}  // namespace naru::bench

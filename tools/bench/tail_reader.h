@@ -1,0 +1,38 @@
+// Follows a topic and measures how long records with a stamp (BatchPool) took from their intended send to
+// here.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "naru/v1/consume.grpc.pb.h"
+#include "tools/bench/load.h"
+
+namespace naru::bench {
+
+// Begins at the end of the topic; ready to measure when the constructor returns.
+class TailReader {
+ public:
+  TailReader(const std::string& topic, std::shared_ptr<grpc::Channel> channel, const Window& window);
+  ~TailReader();
+  // Ends the reading once `records` have come, or nothing came for a second.
+  Tally Finish(int64_t records);
+
+ private:
+  void Read();
+
+  const Window window_;
+  const std::unique_ptr<naru::v1::ConsumeService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<naru::v1::SubscribeRequest, naru::v1::SubscribeResponse>> stream_;
+  Tally tally_;
+  std::atomic<int64_t> records_ = 0;
+  std::atomic<int64_t> last_ns_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace naru::bench
