@@ -52,7 +52,10 @@ absl::Status ProduceCall::TryStart(const grpc::ByteBuffer& buffer) {
               [self = shared_from_this()](std::vector<PartOutcome> outcomes) {
                 self->OnAppended(std::move(outcomes));
               });
-  if (!target.wants_ack && ClaimAnswer()) Finish(grpc::Status::OK);
+  if (!target.wants_ack && ClaimAnswer()) {
+    response_ = ToByteBuffer(absl::Cord());
+    Finish(grpc::Status::OK);
+  }
   return absl::OkStatus();
 }
 
