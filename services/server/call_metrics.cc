@@ -79,6 +79,22 @@ CallMetrics::Method& CallMetrics::Find(std::string_view full_name) {
   return found == by_name_.end() ? *methods_.back() : *found->second;
 }
 
+int64_t CallMetrics::Method::InProgress() const {
+  // In this order, or a call that comes and goes between the two could make it negative.
+  int64_t ended = 0;
+  for (const auto& count : finished) ended += count.load(std::memory_order_relaxed);
+  const int64_t begun = started.load(std::memory_order_relaxed);
+  return begun > ended ? begun - ended : 0;
+}
+
+int64_t CallMetrics::InProgress() const {
+  int64_t open = 0;
+  for (const auto& method : methods_) {
+    if (method != methods_.back()) open += method->InProgress();
+  }
+  return open;
+}
+
 void CallMetrics::Visit(const std::function<void(const Method&)>& visit) const {
   for (const auto& method : methods_) visit(*method);
 }

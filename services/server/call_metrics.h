@@ -25,6 +25,8 @@ class CallMetrics {
     std::atomic<int64_t> started{0};
     std::array<std::atomic<int64_t>, kCodes> finished{};
     std::atomic<int64_t> handling_ns{0};
+
+    int64_t InProgress() const;
   };
 
   // Every method of `services`, full names of services linked into the program, and one row ("other",
@@ -36,6 +38,8 @@ class CallMetrics {
 
   // `full_name` as gRPC has it: "/naru.v1.ProduceService/Produce".
   Method& Find(std::string_view full_name);
+  // Calls of the named services that are open.
+  int64_t InProgress() const;
   void Visit(const std::function<void(const Method&)>& visit) const;
 
  private:

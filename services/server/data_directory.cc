@@ -29,6 +29,14 @@ absl::Status CheckEmpty(const std::string& path, FileSystem& files) {
   return absl::OkStatus();
 }
 
+absl::Status CheckFormat(const std::string& format_path, FileSystem& files) {
+  NARU_ASSIGN_OR_RETURN(const std::string format, ReadWholeFile(files, format_path, kFormatBytesMax));
+  if (absl::StripSuffix(format, "\n") == kFormatLine) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--data-dir: ", format_path, " says \"",
+                                                 absl::StripSuffix(format, "\n"), "\"; this program reads \"",
+                                                 kFormatLine, "\""));
+}
+
 }  // namespace
 
 absl::StatusOr<DataDirectory> DataDirectory::Open(const std::string& path, FileSystem& files) {
@@ -40,14 +48,22 @@ absl::StatusOr<DataDirectory> DataDirectory::Open(const std::string& path, FileS
   if (is_new) {
     NARU_RETURN_IF_ERROR(ReplaceFile(files, format_path, absl::StrCat(kFormatLine, "\n")));
   } else {
-    NARU_ASSIGN_OR_RETURN(const std::string format, ReadWholeFile(files, format_path, kFormatBytesMax));
-    if (absl::StripSuffix(format, "\n") != kFormatLine) {
-      return absl::InvalidArgumentError(absl::StrCat("--data-dir: ", format_path, " says \"",
-                                                     absl::StripSuffix(format, "\n"),
-                                                     "\"; this program reads \"", kFormatLine, "\""));
-    }
+    NARU_RETURN_IF_ERROR(CheckFormat(format_path, files));
   }
   return DataDirectory(path, std::move(lock));
+}
+
+absl::StatusOr<DataDirectory> DataDirectory::OpenDamaged(const std::string& path, FileSystem& files) {
+  if (!files.Exists(absl::StrCat(path, "/store"))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is not a data directory of naru: it has no store"));
+  }
+  if (const std::string format_path = absl::StrCat(path, "/format"); files.Exists(format_path)) {
+    NARU_RETURN_IF_ERROR(CheckFormat(format_path, files));
+  }
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = files.LockDirectory(path);
+  if (lock.status().code() == absl::StatusCode::kFailedPrecondition) return lock.status();
+  return DataDirectory(path, lock.ok() ? *std::move(lock) : nullptr);
 }
 
 }  // namespace naru::services

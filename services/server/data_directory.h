@@ -4,6 +4,7 @@
 //   DATA/lock       held by the process that serves it
 //   DATA/metadata/  topics and identity (an index of its own)
 //   DATA/store/     segments and their index (storage/FORMAT.md)
+//   DATA/salvaged   there from a salvage until the first start after it: logs may be missing
 #pragma once
 
 #include <memory>
@@ -21,8 +22,14 @@ class DataDirectory {
   // object.
   static absl::StatusOr<DataDirectory> Open(const std::string& path, FileSystem& files);
 
+  // As Open, for one that exists and that a salvage reads: a directory that cannot be written, and so not be
+  // locked, will do.
+  static absl::StatusOr<DataDirectory> OpenDamaged(const std::string& path, FileSystem& files);
+
   std::string metadata_path() const { return path_ + "/metadata"; }
   std::string store_path() const { return path_ + "/store"; }
+  // What a salvage leaves for the next start.
+  std::string salvaged_mark_path() const { return path_ + "/salvaged"; }
 
  private:
   DataDirectory(std::string path, std::unique_ptr<DirectoryLock> lock)

@@ -49,8 +49,9 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
       {"tail-cache", store.tail_cache_bytes, 5, 0, &plan.tail_cache_bytes},
       {"store-queue", store.queue_bytes_max, 4, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
       {"index-memory", store.index_memory_bytes, 3, 4 * kMiB, &plan.index_bytes},
-      {"produce-memory", options.produce_memory_bytes, 4, 2 * options.max_batch_bytes, &plan.produce_bytes},
-      {"consume-memory", options.consume_memory_bytes, 4, 2 * options.max_message_bytes, &plan.consume_bytes},
+      {"produce-memory", options.produce_memory_bytes, 3, 2 * options.max_batch_bytes, &plan.produce_bytes},
+      {"consume-memory", options.consume_memory_bytes, 4, 5 * options.max_message_bytes / 2,
+       &plan.consume_bytes},
       {"transport-memory", options.transport_memory_bytes, 4, 8 * kMiB, &plan.transport_bytes},
   };
   int64_t left = plan.limit_bytes - plan.process_bytes;

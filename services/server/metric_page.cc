@@ -2,6 +2,8 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <limits>
+
 namespace naru::services {
 
 prometheus::ClientMetric& MetricPage::Add(std::string_view name, std::string_view help,
@@ -21,6 +23,21 @@ void MetricPage::Counter(std::string_view name, std::string_view help, double va
 
 void MetricPage::Gauge(std::string_view name, std::string_view help, double value, Labels labels) {
   Add(name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
+}
+
+void MetricPage::Histogram(std::string_view name, std::string_view help,
+                           const LatencyBuckets::Snapshot& latencies) {
+  auto& histogram = Add(name, help, prometheus::MetricType::Histogram, {}).histogram;
+  uint64_t count = 0;
+  for (size_t i = 0; i < LatencyBuckets::kBuckets; ++i) {
+    count += static_cast<uint64_t>(latencies.counts[i]);
+    const bool last = i + 1 == LatencyBuckets::kBuckets;
+    const double bound = last ? std::numeric_limits<double>::infinity()
+                              : static_cast<double>(LatencyBuckets::UpperBoundNs(i)) / 1e9;
+    histogram.bucket.push_back({count, bound});
+  }
+  histogram.sample_count = count;
+  histogram.sample_sum = static_cast<double>(latencies.sum_ns) / 1e9;
 }
 
 std::string RenderMetrics(const prometheus::Collectable& metrics) {

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "services/rpc/latency_buckets.h"
+
 namespace naru::services {
 
 class MetricPage {
@@ -22,6 +24,8 @@ class MetricPage {
   // A counter or a gauge; the same name again, with other labels, adds to its family.
   void Counter(std::string_view name, std::string_view help, double value, Labels labels = {});
   void Gauge(std::string_view name, std::string_view help, double value, Labels labels = {});
+  // Of latencies, in seconds.
+  void Histogram(std::string_view name, std::string_view help, const LatencyBuckets::Snapshot& latencies);
 
   std::vector<prometheus::MetricFamily> Take() { return std::move(families_); }
 

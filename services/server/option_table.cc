@@ -62,17 +62,39 @@ std::vector<OptionSpec> MemoryOptions() {
   };
 }
 
-std::vector<OptionSpec> LimitOptions() {
+std::vector<OptionSpec> MessageLimitOptions() {
   return {
       {"max-message-bytes", "Limits",
        "Largest answer of a fetch and largest delivery. Clients refuse more than 4MiB unless told otherwise.",
-       SizeOption{NARU_OPTION(max_message_bytes), 64 * kKiB, kGiB}},
+       SizeOption{NARU_OPTION(max_message_bytes), 64 * kKiB, 64 * kMiB}},
       {"max-batch-bytes", "Limits", "Largest batch taken, compressed or not.",
-       SizeOption{NARU_OPTION(max_batch_bytes), 1 * kKiB, 256 * kMiB}},
+       SizeOption{NARU_OPTION(max_batch_bytes), 1 * kKiB, 64 * kMiB}},
       {"max-batch-records", "Limits", "Most records in one batch.",
        CountOption{NARU_OPTION(max_batch_records), 1, 10'000'000}},
+      {"produce-stream-bytes", "Limits", "A produce stream is not read while more than this is unanswered.",
+       SizeOption{NARU_OPTION(produce.stream_inflight_bytes_max), 64 * kKiB, kGiB}},
+      {"produce-stream-items", "Limits",
+       "A produce stream is not read while more items than this are unanswered.",
+       CountOption{NARU_OPTION(produce.stream_inflight_items_max), 1, 1'000'000}},
+      {"max-fetch-wait", "Limits", "Longest wait of a fetch for records.",
+       DurationOption{NARU_OPTION(consume.wait_ms_max), 0, kHourMs}},
+      {"stalled-after", "Limits",
+       "While others wait for consume memory, a reader that has not taken a message for this long is cut "
+       "off.",
+       DurationOption{NARU_OPTION(consume.stalled_after_ms), 100, kHourMs}},
+  };
+}
+
+std::vector<OptionSpec> CountLimitOptions() {
+  return {
       {"max-partitions", "Limits", "Most partitions of all topics together.",
        CountOption{NARU_OPTION(max_partitions), 1, 1'000'000}},
+      {"max-subscription-partitions", "Limits", "Most partitions of one subscription.",
+       CountOption{NARU_OPTION(consume.subscription_partitions_max), 1, 1'000'000}},
+      {"max-metadata-watches", "Limits", "Clients that may watch the metadata at a time.",
+       CountOption{NARU_OPTION(max_metadata_watches), 1, 1'000'000}},
+      {"max-queued-topic-requests", "Limits", "Requests to make, change or delete topics that may wait.",
+       CountOption{NARU_OPTION(max_queued_topic_requests), 1, 1'000'000}},
       {"max-streams-per-connection", "Limits", "Calls and streams that one connection may have open.",
        CountOption{NARU_OPTION(max_streams_per_connection), 1, 100'000}},
   };
@@ -118,7 +140,8 @@ std::vector<OptionSpec> RunOptions() {
 
 std::vector<OptionSpec> MakeTable() {
   std::vector<OptionSpec> table;
-  for (auto part : {PlaceOptions, MemoryOptions, LimitOptions, StoreOptionsTable, RunOptions}) {
+  for (auto part :
+       {PlaceOptions, MemoryOptions, MessageLimitOptions, CountLimitOptions, StoreOptionsTable, RunOptions}) {
     for (OptionSpec& spec : part()) table.push_back(std::move(spec));
   }
   return table;

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "services/server/memory_plan.h"
 #include "services/server/option_values.h"
+#include "storage/base/status.h"
 #include "storage/base/strings.h"
 
 namespace naru::services {
@@ -56,6 +57,35 @@ StoreOptions ServerOptions::StoreConfiguration() const {
   return complete;
 }
 
+ProduceOptions ServerOptions::ProduceConfiguration() const {
+  ProduceOptions complete = produce;
+  complete.batch_bytes_max = max_batch_bytes;
+  complete.batch_records_max = max_batch_records;
+  if (const absl::StatusOr<MemoryPlan> plan = PlanMemory(*this); plan.ok()) {
+    // Streams wait with what they have read already, so that counts too.
+    complete.waiting_bytes_max = plan->produce_bytes / 4;
+    complete.memory_bytes = plan->produce_bytes - complete.waiting_bytes_max;
+  }
+  complete.stream_inflight_bytes_max = std::min(complete.stream_inflight_bytes_max, complete.memory_bytes);
+  return complete;
+}
+
+ConsumeOptions ServerOptions::ConsumeConfiguration() const {
+  ConsumeOptions complete = consume;
+  complete.message_bytes_max = max_message_bytes;
+  complete.batch_bytes_max = max_batch_bytes;
+  complete.stream_first_message_bytes = std::min(complete.stream_first_message_bytes, max_message_bytes);
+  if (const absl::StatusOr<MemoryPlan> plan = PlanMemory(*this); plan.ok()) {
+    complete.memory_bytes = plan->consume_bytes - MetadataMemoryBytes();
+  }
+  return complete;
+}
+
+int64_t ServerOptions::MetadataMemoryBytes() const {
+  const absl::StatusOr<MemoryPlan> plan = PlanMemory(*this);
+  return plan.ok() ? plan->consume_bytes / 8 : 0;
+}
+
 absl::Status ServerOptions::Validate() const {
   if (data_dir.empty()) return absl::InvalidArgumentError("--data-dir: it is empty; name a directory");
   if (store.segment_bytes < max_batch_bytes + kSegmentOverheadBytes) {
@@ -64,7 +94,10 @@ absl::Status ServerOptions::Validate() const {
                                                    FormatSize(max_batch_bytes), " must fit, with ",
                                                    FormatSize(kSegmentOverheadBytes), " to spare"));
   }
-  return PlanMemory(*this).status();
+  NARU_RETURN_IF_ERROR(PlanMemory(*this).status());
+  NARU_RETURN_IF_ERROR(StoreConfiguration().Validate());
+  NARU_RETURN_IF_ERROR(ProduceConfiguration().Validate());
+  return ConsumeConfiguration().Validate();
 }
 
 }  // namespace naru::services

@@ -6,6 +6,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "services/consume/consume_options.h"
+#include "services/produce/produce_options.h"
 #include "storage/base/event_log.h"
 #include "storage/store/partition_store.h"
 
@@ -44,6 +46,12 @@ struct ServerOptions {
   int64_t max_batch_records = 100'000;
   int64_t max_partitions = 100'000;
   int64_t max_streams_per_connection = 1'000;
+  int64_t max_metadata_watches = 1'000;
+  int64_t max_queued_topic_requests = 1'000;
+
+  // Complete by ProduceConfiguration() and ConsumeConfiguration().
+  ProduceOptions produce;
+  ConsumeOptions consume;
 
   int64_t reader_threads = 2;
   // Tail cache, queue and index memory may be kAuto. StoreConfiguration() completes it.
@@ -54,8 +62,13 @@ struct ServerOptions {
   // How long calls in flight may go on after SIGTERM.
   int64_t drain_timeout_ms = 10'000;
 
-  // `store` with its directory, its threads and every kAuto resolved.
+  // `store` with its directory, its threads and every kAuto resolved; `produce` and `consume` with the limits
+  // and the memory that are theirs. Of options that are valid.
   StoreOptions StoreConfiguration() const;
+  ProduceOptions ProduceConfiguration() const;
+  ConsumeOptions ConsumeConfiguration() const;
+  // Of consume memory, what is for metadata that clients have not taken yet.
+  int64_t MetadataMemoryBytes() const;
 
   // What one option cannot say about itself: that limits fit together. INVALID_ARGUMENT names the options.
   absl::Status Validate() const;

@@ -1,0 +1,99 @@
+// narud: parses its options, serves until SIGTERM or SIGINT, and says in one line why when it cannot.
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <iostream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/server/command_line.h"
+#include "services/server/event_logger.h"
+#include "services/server/salvage_command.h"
+#include "services/server/server.h"
+#include "services/server/signal_watch.h"
+
+namespace naru::services {
+namespace {
+
+constexpr int kStartFailed = 1;
+constexpr int kWrongUsage = 2;
+
+#ifndef NARU_JEMALLOC
+// glibc maps and unmaps every block above 128 KiB unless told otherwise: a system call and fresh pages for
+// each large message.
+void TuneAllocator() {
+  constexpr int kMapThresholdBytes = 32 << 20;  // the most that glibc takes
+  mallopt(M_MMAP_THRESHOLD, kMapThresholdBytes);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+#else
+void TuneAllocator() {}
+#endif
+
+// A connection is a file, and so is a segment: as many as the system grants.
+void RaiseOpenFileLimit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+std::optional<std::string> Environment(const std::string& name) {
+  const char* value = getenv(name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+int Fail(const absl::Status& status) {
+  std::cerr << "narud: " << std::string(status.message()) << std::endl;
+  return status.code() == absl::StatusCode::kInvalidArgument ? kWrongUsage : kStartFailed;
+}
+
+int Serve(const ServerOptions& options) {
+  TuneAllocator();
+  RaiseOpenFileLimit();
+  SignalWatch signals;
+  EventLogger events(options.log_format, options.log_level);
+  SendGrpcLogTo(&events);
+  int exit_code = 0;
+  {
+    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options, events);
+    if (!server.ok()) {
+      exit_code = Fail(server.status());
+    } else {
+      const int signal = signals.Wait();
+      events.Write(Severity::kInfo, "stopping",
+                   {{"signal", signal}, {"drain_timeout_ms", options.drain_timeout_ms}});
+      (*server)->Shutdown(options.drain_timeout_ms);
+      events.Write(Severity::kInfo, "stopped", {});
+    }
+  }
+  SendGrpcLogTo(nullptr);
+  return exit_code;
+}
+
+int Run(const std::vector<std::string>& arguments) {
+  const absl::StatusOr<CommandLine> command = ParseCommandLine(arguments, Environment);
+  if (!command.ok()) return Fail(command.status());
+  switch (command->action) {
+    case CommandLine::Action::kPrint:
+      std::cout << command->text << std::flush;
+      return 0;
+    case CommandLine::Action::kSalvage: {
+      EventLogger events(LogFormat::kText, Severity::kInfo);
+      const absl::Status status =
+          RunSalvage(command->salvage_from, command->salvage_to, PosixFileSystem(), events, std::cout);
+      return status.ok() ? 0 : Fail(status);
+    }
+    case CommandLine::Action::kServe:
+      break;
+  }
+  return Serve(command->resolved.options);
+}
+
+}  // namespace
+}  // namespace naru::services
+
+int main(int argc, char** argv) { return naru::services::Run({argv + 1, argv + argc}); }

@@ -1,0 +1,99 @@
+// The composition root: makes every part of a hub from the options, joins them, and takes them apart in
+// order. The only place that knows all of them; no part is handed the server.
+//
+// Start: HTTP (so that /healthz answers while the store recovers), data directory, metadata, store,
+// coordinator, services, gRPC. Stop: the same backwards.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+#include "cluster/coordinator/topic_coordinator.h"
+#include "services/admin/admin_service.h"
+#include "services/cluster/cluster_service.h"
+#include "services/consume/consume_service.h"
+#include "services/produce/produce_service.h"
+#include "services/rpc/executor.h"
+#include "services/server/data_directory.h"
+#include "services/server/grpc_listener.h"
+#include "services/server/health.h"
+#include "services/server/http_endpoint.h"
+#include "services/server/memory_plan.h"
+#include "services/server/options.h"
+#include "services/server/server_metrics.h"
+#include "storage/base/clock.h"
+#include "storage/base/event_log.h"
+#include "storage/base/ordered_map_store.h"
+#include "storage/store/partition_store.h"
+
+namespace naru::services {
+
+class Server {
+ public:
+  // Serves when it returns. Blocks while the store recovers. `events` outlives the server. Errors have a
+  // message for people; INVALID_ARGUMENT is one that other options would avoid, DATA_LOSS a damaged store.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, EventLog& events);
+  // As Shutdown(0).
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Of the gRPC API, with the real port.
+  const HostPort& address() const { return listener_.address; }
+  // Nothing when HTTP is off.
+  std::optional<HostPort> http_address() const;
+
+  // Says that it drains, ends streams and long polls, lets other calls in flight go on for up to
+  // `drain_timeout_ms`, and makes everything durable. Blocks. Idempotent; one caller at a time.
+  void Shutdown(int64_t drain_timeout_ms);
+
+ private:
+  Server(const ServerOptions& options, const MemoryPlan& plan, EventLog& events);
+
+  // The steps of Start.
+  absl::Status StartHttp();
+  absl::Status OpenStorage();
+  absl::Status StartCoordinator();
+  void MakeServices();
+  absl::Status Listen();
+  absl::Status Announce();
+
+  naru::v1::BrokerState DescribeBroker() const;
+  // Waits until the services have no call open, for up to `timeout_ms`.
+  void WaitForCalls(int64_t timeout_ms);
+  // Tells health checks when the disk fills up and empties, until stopping_.
+  void WatchDisk();
+
+  const ServerOptions options_;
+  const MemoryPlan plan_;
+  const StoreOptions store_options_;
+  EventLog& events_;
+  const SystemClock clock_;
+  const int64_t start_time_ms_;
+
+  Health health_;
+  CallMetrics calls_;
+  ServerMetrics metrics_;
+  std::unique_ptr<HttpEndpoint> http_;
+
+  std::optional<DataDirectory> directory_;
+  std::unique_ptr<OrderedMapStore> metadata_;
+  std::unique_ptr<PartitionStore> store_;
+  std::unique_ptr<cluster::TopicCoordinator> coordinator_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<ProduceService> produce_;
+  std::unique_ptr<ConsumeService> consume_;
+  std::unique_ptr<AdminService> admin_;
+  std::unique_ptr<ClusterService> cluster_;
+  GrpcListener listener_;
+
+  absl::Notification stopping_;
+  std::thread disk_watch_;
+};
+
+}  // namespace naru::services

@@ -1,0 +1,84 @@
+#include "services/server/server_metrics.h"
+
+#include "services/server/process_metrics.h"
+#include "services/server/service_metrics.h"
+#include "services/server/store_metrics.h"
+
+namespace naru::services {
+namespace {
+
+double Value(int64_t value) { return static_cast<double>(value); }
+
+void AddMemoryPlan(const MemoryPlan& plan, MetricPage& page) {
+  page.Gauge("naru_memory_limit_bytes", "Bound of the resident memory (--memory-limit).",
+             Value(plan.limit_bytes));
+  const std::pair<std::string_view, int64_t> parts[] = {
+      {"process", plan.process_bytes},         {"tail_cache", plan.tail_cache_bytes},
+      {"store_queue", plan.store_queue_bytes}, {"index", plan.index_bytes},
+      {"produce", plan.produce_bytes},         {"consume", plan.consume_bytes},
+      {"transport", plan.transport_bytes},
+  };
+  for (const auto& [part, bytes] : parts) {
+    page.Gauge("naru_memory_budget_bytes", "How the memory limit is shared out.", Value(bytes),
+               {{"part", part}});
+  }
+}
+
+void AddCatalog(const cluster::TopicCatalog& catalog, MetricPage& page) {
+  int64_t partitions = 0;
+  for (const auto& [name, topic] : catalog.topics) partitions += topic->partition_count();
+  page.Gauge("naru_topics", "Topics.", Value(static_cast<int64_t>(catalog.topics.size())));
+  page.Gauge("naru_partitions", "Partitions of all topics.", Value(partitions));
+}
+
+}  // namespace
+
+void ServerMetrics::Attach(const MetricSources& sources) {
+  absl::MutexLock lock(&mutex_);
+  sources_ = sources;
+}
+
+void ServerMetrics::Detach() { Attach({}); }
+
+void ServerMetrics::AddLimits(MetricPage& page) const {
+  page.Gauge("naru_batch_limit_bytes", "Largest batch taken (--max-batch-bytes).",
+             Value(options_.max_batch_bytes));
+  page.Gauge("naru_batch_limit_records", "Most records in a batch (--max-batch-records).",
+             Value(options_.max_batch_records));
+  page.Gauge("naru_message_limit_bytes", "Largest answer and delivery (--max-message-bytes).",
+             Value(options_.max_message_bytes));
+  page.Gauge("naru_partitions_limit", "Most partitions of all topics (--max-partitions).",
+             Value(options_.max_partitions));
+  page.Gauge("naru_subscription_partitions_limit",
+             "Most partitions of one subscription (--max-subscription-partitions).",
+             Value(options_.consume.subscription_partitions_max));
+  page.Gauge("naru_produce_stream_limit_bytes",
+             "Unanswered bytes of one produce stream (--produce-stream-bytes).",
+             Value(options_.ProduceConfiguration().stream_inflight_bytes_max));
+  page.Gauge("naru_produce_stream_limit_items",
+             "Unanswered items of one produce stream (--produce-stream-items).",
+             Value(options_.produce.stream_inflight_items_max));
+  page.Gauge("naru_metadata_watches_limit", "Clients that may watch the metadata (--max-metadata-watches).",
+             Value(options_.max_metadata_watches));
+  page.Gauge("naru_topic_requests_limit", "Topic requests that may wait (--max-queued-topic-requests).",
+             Value(options_.max_queued_topic_requests));
+  page.Gauge("naru_connection_streams_limit", "Open calls of one connection (--max-streams-per-connection).",
+             Value(options_.max_streams_per_connection));
+}
+
+std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
+  MetricPage page;
+  AddProcessMetrics(ReadProcessUsage(), start_time_ms_, page);
+  AddMemoryPlan(plan_, page);
+  AddLimits(page);
+  AddCallMetrics(calls_, page);
+  absl::MutexLock lock(&mutex_);
+  if (sources_.store != nullptr)
+    AddStoreMetrics(sources_.store->Stats(), options_.StoreConfiguration(), page);
+  if (sources_.catalog != nullptr) AddCatalog(*sources_.catalog->Current(), page);
+  if (sources_.produce != nullptr) AddProduceMetrics(sources_.produce->Counters(), page);
+  if (sources_.consume != nullptr) AddConsumeMetrics(sources_.consume->Counters(), page);
+  return page.Take();
+}
+
+}  // namespace naru::services

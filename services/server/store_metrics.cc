@@ -1,0 +1,73 @@
+#include "services/server/store_metrics.h"
+
+namespace naru::services {
+namespace {
+
+double Value(int64_t value) { return static_cast<double>(value); }
+
+void AddAppends(const StoreStats& s, MetricPage& page) {
+  page.Counter("naru_store_appended_batches_total", "Batches appended.", Value(s.appended_batches));
+  page.Counter("naru_store_appended_records_total", "Records appended.", Value(s.appended_records));
+  page.Counter("naru_store_appended_bytes_total", "Bytes of the batches appended.", Value(s.appended_bytes));
+  page.Counter("naru_store_append_groups_total", "Writes that appended batches; each holds all that waited.",
+               Value(s.append_groups));
+  page.Counter("naru_store_syncs_total", "Calls of fdatasync.", Value(s.syncs));
+  page.Counter("naru_store_sync_seconds_total", "Time in fdatasync.", Value(s.sync_ns) / 1e9);
+  page.Counter("naru_store_queue_refusals_total", "Appends refused because the store's queue was full.",
+               Value(s.queue_refusals));
+  page.Counter("naru_store_full_refusals_total", "Appends refused because the disk was nearly full.",
+               Value(s.storage_full_refusals));
+}
+
+void AddReads(const StoreStats& s, MetricPage& page) {
+  page.Counter("naru_store_read_batches_total", "Batches read.", Value(s.read_batches));
+  page.Counter("naru_store_read_bytes_total", "Bytes of the batches read.", Value(s.read_bytes));
+  page.Counter("naru_store_tail_cache_hits_total", "Reads answered from the tail cache.",
+               Value(s.tail_cache_hits));
+  page.Counter("naru_store_tail_cache_misses_total", "Reads that needed index and segments.",
+               Value(s.tail_cache_misses));
+}
+
+void AddSpace(const StoreStats& s, const StoreOptions& options, MetricPage& page) {
+  page.Gauge("naru_store_logs", "Partition logs in the store.", Value(s.logs));
+  page.Gauge("naru_store_segments", "Segment files.", Value(s.segments));
+  page.Gauge("naru_store_segment_bytes", "Bytes of segment files on disk.", Value(s.segment_bytes));
+  page.Gauge("naru_store_live_bytes", "Bytes of segment files that still count.", Value(s.live_bytes));
+  page.Gauge("naru_store_segment_size_bytes", "Size of a new segment file (--segment-bytes).",
+             Value(options.segment_bytes));
+  page.Counter("naru_store_retention_moves_total", "Log starts moved by retention.",
+               Value(s.retention_moves));
+  page.Counter("naru_store_segments_removed_total", "Segment files deleted.", Value(s.segments_removed));
+  page.Counter("naru_store_relocated_bytes_total", "Bytes copied to give space back.",
+               Value(s.relocated_bytes));
+  page.Gauge("naru_disk_available_bytes", "Bytes free on the data directory's disk.",
+             Value(s.disk_available_bytes));
+  page.Gauge("naru_disk_size_bytes", "Size of the data directory's disk.", Value(s.disk_total_bytes));
+  page.Gauge("naru_disk_reserve_bytes", "Free bytes below which produces are refused (--disk-reserve).",
+             Value(options.disk_reserve_bytes));
+  page.Gauge("naru_store_full", "1 while produces are refused because the disk is nearly full.",
+             s.storage_full ? 1 : 0);
+}
+
+void AddCheckpoints(const StoreStats& s, const StoreOptions& options, MetricPage& page) {
+  page.Counter("naru_store_checkpoints_total", "Flushes of the index.", Value(s.checkpoints));
+  page.Gauge("naru_store_since_checkpoint_bytes", "Bytes that a start after a crash would replay.",
+             Value(s.bytes_since_checkpoint));
+  page.Gauge("naru_store_checkpoint_limit_bytes", "Bound of the bytes to replay (--checkpoint-bytes).",
+             Value(options.checkpoint_bytes));
+  page.Gauge("naru_store_replayed_entries", "Entries replayed by the last start.", Value(s.replayed_entries));
+  page.Gauge("naru_store_replayed_bytes", "Bytes replayed by the last start.", Value(s.replayed_bytes));
+  page.Gauge("naru_store_torn_tail_bytes", "Bytes cut off the end by the last start.",
+             Value(s.torn_tail_bytes));
+}
+
+}  // namespace
+
+void AddStoreMetrics(const StoreStats& stats, const StoreOptions& options, MetricPage& page) {
+  AddAppends(stats, page);
+  AddReads(stats, page);
+  AddSpace(stats, options, page);
+  AddCheckpoints(stats, options, page);
+}
+
+}  // namespace naru::services

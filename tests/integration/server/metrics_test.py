@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""What /metrics says."""
+
+import re
+import shutil
+import subprocess
+import unittest
+
+import grpc
+
+import hub
+
+
+class Metrics(hub.HubTest):
+
+    def test_promtool_has_nothing_to_say(self):
+        promtool = shutil.which("promtool")
+        if promtool is None:
+            self.skipTest("promtool is not installed (Debian package prometheus)")
+        server = self.start()
+        server.create_topic("t")
+        server.send("t", b"v")
+        checked = subprocess.run([promtool, "check", "metrics"], input=server.get("/metrics")[1], text=True,
+                                 capture_output=True, check=False)
+        self.assertEqual((checked.returncode, checked.stdout + checked.stderr), (0, ""))
+
+    def test_names_keep_to_the_conventions(self):
+        text = self.start().get("/metrics")[1]
+        families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
+        self.assertGreater(len(families), 40)
+        for name, kind in families:
+            self.assertRegex(name, r"^(naru|process)_[a-z0-9_]+$")
+            self.assertEqual(name.endswith("_total"), kind == "counter", name)
+            self.assertRegex(text, rf"(?m)^# HELP {name} .*\.$")
+
+    def test_counters_count(self):
+        server = self.start()
+        server.create_topic("t")
+        before = server.metric("naru_store_appended_records_total")
+        server.send("t", b"a", b"b", b"c")
+        self.assertEqual(server.metric("naru_store_appended_records_total"), before + 3)
+        with self.assertRaises(grpc.RpcError):
+            server.send("nowhere", b"v")
+        text = server.get("/metrics")[1]
+        labels = 'service="naru.v1.ProduceService",method="Produce"'
+        self.assertIn(f"naru_grpc_calls_started_total{{{labels}}} 2\n", text)
+        self.assertIn(f'naru_grpc_calls_finished_total{{{labels},code="NOT_FOUND"}} 1\n', text)
+
+    def test_memory_budgets_stay_below_the_limit(self):
+        server = self.start("--memory-limit", "256MiB")
+        text = server.get("/metrics")[1]
+        self.assertEqual(server.metric("naru_memory_limit_bytes"), 256 << 20)
+        shares = re.findall(r'^naru_memory_budget_bytes\{part="(\w+)"\} (\S+)$', text, re.MULTILINE)
+        self.assertEqual(len(shares), 7)
+        self.assertLessEqual(sum(float(size) for _, size in shares), 256 << 20)
+
+
+if __name__ == "__main__":
+    unittest.main()
