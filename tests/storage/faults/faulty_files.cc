@@ -182,6 +182,16 @@ void FaultyFiles::SetHook(std::function<void(const DiskOperation&)> hook) {
   hook_ = std::move(hook);
 }
 
+void FaultyFiles::SetRealDirectory(std::string directory) {
+  absl::MutexLock lock(&mutex_);
+  real_directory_ = std::move(directory);
+}
+
+bool FaultyFiles::IsReal(const std::string& path) const {
+  absl::MutexLock lock(&mutex_);
+  return !real_directory_.empty() && path.substr(0, real_directory_.size()) == real_directory_;
+}
+
 int64_t FaultyFiles::operations() const {
   absl::MutexLock lock(&mutex_);
   return operations_;
@@ -259,11 +269,13 @@ absl::StatusOr<std::vector<std::string>> FaultyFiles::List(const std::string& di
 }
 
 bool FaultyFiles::Exists(const std::string& path) {
+  if (IsReal(path)) return PosixFileSystem().Exists(path);
   absl::MutexLock lock(&mutex_);
   return !power_is_off_ && (disk_.IsDirectory(path) || disk_.Find(path) != nullptr);
 }
 
 absl::Status FaultyFiles::MakeDirectory(const std::string& path) {
+  if (IsReal(path)) return PosixFileSystem().MakeDirectory(path);
   absl::MutexLock lock(&mutex_);
   NARU_RETURN_IF_ERROR(CheckPower(path));
   disk_.MakeDirectory(path);
@@ -280,6 +292,7 @@ absl::Status FaultyFiles::Remove(const std::string& path) {
 }
 
 absl::Status FaultyFiles::RemoveTree(const std::string& path) {
+  if (IsReal(path)) return PosixFileSystem().RemoveTree(path);
   bool partly = false;
   NARU_RETURN_IF_ERROR(Begin({Kind::kRemove, path}, partly));
   absl::MutexLock lock(&mutex_);
@@ -288,6 +301,10 @@ absl::Status FaultyFiles::RemoveTree(const std::string& path) {
 }
 
 absl::Status FaultyFiles::Rename(const std::string& from, const std::string& to) {
+  if (IsReal(from)) {
+    NARU_RETURN_IF_ERROR(PosixFileSystem().MakeDirectory(DirectoryOf(to)));
+    return PosixFileSystem().Rename(from, to);
+  }
   if (!Exists(from)) return absl::NotFoundError(absl::StrCat(from, ": rename: no such file"));
   bool partly = false;
   NARU_RETURN_IF_ERROR(Begin({Kind::kRename, from}, partly));

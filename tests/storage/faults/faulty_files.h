@@ -50,6 +50,9 @@ class FaultyFiles final : public FileSystem {
   // Writes and resizes that would use more fail with ENOSPC. Also what Space says; of it, nothing is used
   // outside.
   void SetCapacity(uint64_t bytes);
+  // `directory` is one of the real disk, without faults: a database that writes its files itself lives there.
+  // What is renamed from it stays on the real disk.
+  void SetRealDirectory(std::string directory);
   // Called before each operation, without locks, by the thread that does it.
   void SetHook(std::function<void(const DiskOperation&)> hook);
 
@@ -82,6 +85,7 @@ class FaultyFiles final : public FileSystem {
   absl::Status Begin(DiskOperation operation, bool& partly) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckPower(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static absl::Status PowerIsOff(const std::string& path);
+  bool IsReal(const std::string& path) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   mutable absl::Mutex mutex_;
   CrashableDisk disk_ ABSL_GUARDED_BY(mutex_);
@@ -93,6 +97,7 @@ class FaultyFiles final : public FileSystem {
   std::optional<std::string> fail_reads_ ABSL_GUARDED_BY(mutex_);
   uint64_t capacity_ ABSL_GUARDED_BY(mutex_) = uint64_t{1} << 40;
   std::optional<DiskOperation> last_operation_ ABSL_GUARDED_BY(mutex_);
+  std::string real_directory_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> locked_ ABSL_GUARDED_BY(mutex_);
   std::function<void(const DiskOperation&)> hook_ ABSL_GUARDED_BY(mutex_);
 };
