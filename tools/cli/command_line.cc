@@ -129,6 +129,8 @@ class CommandLine {
     app_.add_option("--server", global_.servers, "Servers, as host:port; several with commas")
         ->envname("NARU_SERVER")
         ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("HOST:PORT")
         ->default_str("127.0.0.1:9410");
     global_.servers = {"127.0.0.1:9410"};
     app_.add_option("--output", output_, "How results are printed: table or json")
@@ -138,6 +140,7 @@ class CommandLine {
         })
         ->default_str("table");
     app_.add_option("--timeout", timeout_, "How long a call may take, such as 500ms or 10s")
+        ->type_name("DURATION")
         ->check(PositiveDurationCheck())
         ->each([this](const std::string& text) { global_.timeout = *ParseDuration(text); })
         ->default_str("10s");
@@ -169,27 +172,42 @@ class CommandLine {
     CLI::App* create = Add(topic, "create", "Create a topic",
                            "  naru topic create orders --partitions 6\n"
                            "  naru topic create audit --config retention_ms=-1 --config durability=fsync\n"
-                           "  naru topic create cache --config retention_bytes=1GiB cleanup_policy=delete\n",
+                           "  naru topic create cache --config retention_bytes=1GiB,cleanup_policy=delete\n",
                            [this] { return RunCreateTopic(global_, create_); });
     AddTopic(create, create_.name);
     create->add_option("--partitions", create_.partitions, "How many partitions")
+        ->type_name("N")
         ->check(IntegerCheck(1, kInt32Max))
         ->capture_default_str();
     create->add_option("--replication-factor", create_.replication_factor, "Copies of each partition")
+        ->type_name("N")
         ->check(IntegerCheck(1, kInt32Max))
         ->capture_default_str();
-    create->add_option("--config", create_.config, absl::StrCat("key=value …; keys: ", SettingKeys()))
-        ->check(SettingCheck());
+    AddConfig(create, create_.config);
     create->add_flag("--validate-only", create_.validate_only, "Check everything, create nothing");
   }
 
-  static CLI::Validator SettingCheck() {
-    return CLI::Validator(
+  // --config key=value, repeated, with commas, or with more of them behind the topic.
+  static void AddConfig(CLI::App* command, std::vector<std::string>& config) {
+    const CLI::Validator check(
         [](std::string& text) {
-          naru::v1::TopicConfig config;
-          return std::string(ApplySetting(text, config).message());
+          naru::v1::TopicConfig parsed;
+          return std::string(ApplySetting(text, parsed).message());
         },
         "");
+    const auto add = [&config](const std::string& text) { config.push_back(text); };
+    command
+        ->add_option_function<std::vector<std::string>>(
+            "--config", [](const auto&) {}, absl::StrCat("Keys: ", SettingKeys()))
+        ->type_name("KEY=VALUE")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(check)
+        ->each(add);
+    command->add_option_function<std::vector<std::string>>("KEY=VALUE", [](const auto&) {})
+        ->check(check)
+        ->each(add)
+        ->group("");
   }
 
   void AddTopicAlter(CLI::App* topic) {
@@ -198,9 +216,11 @@ class CommandLine {
                           "  naru topic alter orders --config retention_bytes=10GiB --reset retention_ms\n",
                           [this] { return RunAlterTopic(global_, alter_); });
     AddTopic(alter, alter_.name);
-    alter->add_option("--config", alter_.config, absl::StrCat("key=value …; keys: ", SettingKeys()))
-        ->check(SettingCheck());
-    alter->add_option("--reset", alter_.reset, "Keys that go back to their defaults")
+    AddConfig(alter, alter_.config);
+    alter->add_option("--reset", alter_.reset, "A key that goes back to its default; may be repeated")
+        ->type_name("KEY")
+        ->delimiter(',')
+        ->allow_extra_args(false)
         ->check(CLI::Validator([](std::string& text) { return std::string(CheckSettingKey(text).message()); },
                                ""));
     CLI::App* add =
@@ -226,11 +246,13 @@ class CommandLine {
                             [this] { return RunDeleteRecords(global_, delete_records_); });
     AddTopic(records, delete_records_.topic);
     records->add_option("--partition", delete_records_.partition, "Which partition")
+        ->type_name("N")
         ->required()
         ->check(IntegerCheck(0, kInt32Max));
     records
         ->add_option("--before", delete_records_.before_offset,
                      "The first offset to keep; -1: delete all there are")
+        ->type_name("OFFSET")
         ->required()
         ->check(IntegerCheck(-1, INT64_MAX));
   }
@@ -251,7 +273,8 @@ class CommandLine {
         "was acknowledged is sent again, so it may stand twice.\n",
         [this] { return RunProduce(global_, produce_); });
     AddTopic(produce, produce_.topic);
-    produce->add_option("--file", produce_.file, "Read this file instead of standard input");
+    produce->add_option("--file", produce_.file, "Read this file instead of standard input")
+        ->type_name("PATH");
     produce->add_option("--format", input_, "What the lines are: lines (text) or json")
         ->check(CLI::IsMember({"lines", "json"}))
         ->each([this](const std::string& text) {
@@ -263,9 +286,11 @@ class CommandLine {
                             "What stands between key and value; lines without it have no key");
     produce
         ->add_option("--key-field", produce_.key_field, "The field, from 1, split at blanks, that is the key")
+        ->type_name("N")
         ->check(IntegerCheck(1, 10'000))
         ->excludes(separator);
     produce->add_option("--header", header_texts_, "name=value, for every record")
+        ->type_name("NAME=VALUE")
         ->check(Check("name=value is",
                       [](const std::string& text) { return text.find('=') != std::string::npos; }))
         ->each([this](const std::string& text) {
@@ -274,6 +299,7 @@ class CommandLine {
         })
         ->allow_extra_args(false);
     produce->add_option("--partition", partition_, "Send everything to this partition")
+        ->type_name("N")
         ->check(IntegerCheck(0, kInt32Max))
         ->each([this](const std::string& text) {
           produce_.partition = static_cast<int32_t>(*ParseInteger(text, 0, kInt32Max));
@@ -299,6 +325,7 @@ class CommandLine {
         })
         ->default_str("none");
     produce->add_option("--batch-bytes", batch_bytes_, "Send a batch when it has this size")
+        ->type_name("SIZE")
         ->check(Check("a size from 1 to 2000000, such as 64KiB, is",
                       [](const std::string& text) {
                         const auto bytes = ParseBytes(text);
@@ -307,6 +334,7 @@ class CommandLine {
         ->each([this](const std::string& text) { produce_.batch_bytes = *ParseBytes(text); })
         ->default_str("256KiB");
     produce->add_option("--linger", linger_, "Send a batch when its first record has waited this long")
+        ->type_name("DURATION")
         ->check(DurationCheck())
         ->each([this](const std::string& text) { produce_.linger = *ParseDuration(text); })
         ->default_str("5ms");
@@ -328,21 +356,28 @@ class CommandLine {
             "says where to go on.\n",
             [this] { return CheckAndConsume(); });
     AddTopic(consume, consume_.topic);
-    consume->add_option("--from", from_, absl::StrCat("Where to begin: ", std::string(kOffsetSpecForms)))
+    consume
+        ->add_option(
+            "--from", from_,
+            "earliest, latest, an offset, or a time: 2024-01-01T12:00:00Z, 2024-01-01 (UTC), -1h, @EPOCH_MS")
+        ->type_name("WHERE")
         ->check(OffsetSpecCheck())
         ->each([this](const std::string& text) { consume_.from = ToOffsetSpec(text); })
         ->default_str("earliest");
     consume
         ->add_option("--until", until_,
-                     "Where to end: an offset or time (not read any more), or end: what is there now")
+                     "An offset or a time that is not read any more, or end: what is there at the start")
+        ->type_name("WHERE")
         ->check(OffsetSpecCheck())
         ->each([this](const std::string& text) { consume_.until = ToOffsetSpec(text); })
         ->default_str("end, unless --follow");
     consume->add_flag("--follow,-f", consume_.follow, "Go on reading what is appended");
     consume->add_option("--max", max_records_, "End after so many records")
+        ->type_name("N")
         ->check(IntegerCheck(1, INT64_MAX))
         ->each([this](const std::string& text) { consume_.max_records = *ParseInteger(text, 1, INT64_MAX); });
     consume->add_option("--partition", consume_.partitions, "Only this partition; may be repeated")
+        ->type_name("N")
         ->check(IntegerCheck(0, kInt32Max))
         ->allow_extra_args(false);
     consume_.format = "{value}";
@@ -374,11 +409,13 @@ class CommandLine {
         });
     AddTopic(offsets, offsets_.topic);
     offsets->add_option("--at", at_, "earliest, latest, or a time as with consume --from")
+        ->type_name("WHERE")
         ->check(OffsetSpecCheck())
         ->each([this](const std::string& text) { offsets_.at = ToOffsetSpec(text); })
         ->default_str("latest");
     offsets_.at = {.kind = OffsetSpec::Kind::kLatest};
     offsets->add_option("--partition", offsets_.partitions, "Only this partition; may be repeated")
+        ->type_name("N")
         ->check(IntegerCheck(0, kInt32Max))
         ->allow_extra_args(false);
   }

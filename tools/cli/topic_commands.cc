@@ -180,9 +180,8 @@ int RunAddPartitions(const GlobalArguments& global, const std::string& name, int
 
 int RunDeleteTopic(const GlobalArguments& global, const DeleteTopicArguments& arguments) {
   if (!arguments.yes && !Confirm(absl::StrCat("Delete topic ", arguments.name, " and all its records?"))) {
-    return Fail(
-        InvalidField("yes", "(not given)",
-                     absl::StrCat("deleting topic ", arguments.name, " needs consent: --yes gives it")));
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("deleting topic ", arguments.name, " needs consent; --yes gives it")));
   }
   return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     NARU_RETURN_IF_ERROR(admin.DeleteTopic(arguments.name));
