@@ -2,9 +2,9 @@
 
 #include <chrono>
 
-#include "storage/base/strings.h"
 #include "absl/strings/str_join.h"
 #include "storage/base/check.h"
+#include "storage/base/strings.h"
 
 namespace naru::crash {
 
