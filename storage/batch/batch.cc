@@ -120,8 +120,8 @@ absl::Status Walk::TakeRecord(BatchCursor& cursor) {
 absl::Status Walk::TakeField(BatchCursor& cursor) {
   char head[wire::kVarintBytesMax];
   const char* at = head;
-  uint32_t field;
-  wire::Type type;
+  uint32_t field = 0;
+  wire::Type type = wire::Type::kVarint;
   if (const Violation violation =
           record_walk::ReadTag(at, head + cursor.Peek(head, sizeof head), field, type)) {
     return RuleError(where_, violation);

@@ -22,21 +22,20 @@ bool IsUtf8(std::string_view text) {
     const unsigned char first = *at;
     if (first < 0x80) {
       at += 1;
-    } else if (first < 0xc2) {
-      return false;
-    } else if (first < 0xe0) {
+      continue;
+    }
+    if (first < 0xc2 || first > 0xf4) return false;
+    if (first < 0xe0) {
       if (end - at < 2 || !continues(1)) return false;
       at += 2;
     } else if (first < 0xf0) {
       if (end - at < 3 || !continues(1) || !continues(2)) return false;
       if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f)) return false;
       at += 3;
-    } else if (first < 0xf5) {
+    } else {
       if (end - at < 4 || !continues(1) || !continues(2) || !continues(3)) return false;
       if ((first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f)) return false;
       at += 4;
-    } else {
-      return false;
     }
   }
   return true;
@@ -77,8 +76,8 @@ Violation ReadTag(const char*& at, const char* end, uint32_t& field, wire::Type&
 }
 
 Violation SkipUnknown(const char*& at, const char* end, uint32_t known_fields) {
-  uint32_t field;
-  wire::Type type;
+  uint32_t field = 0;
+  wire::Type type = wire::Type::kVarint;
   if (const Violation violation = ReadTag(at, end, field, type)) return violation;
   if (field < 32 && (known_fields >> field & 1) != 0) {
     // A known field that comes here has the wrong wire type, but for the offset, which is never right.

@@ -14,8 +14,8 @@ namespace {
 constexpr uint32_t kTimestampField = 4;
 constexpr uint32_t kOffsetField = 15;
 // Both fields behind a record: a tag of one byte and a varint each.
-constexpr size_t kTailBytesMax = 2 * (1 + wire::kVarintBytesMax);
-constexpr size_t kHeadBytesMax = 2 * wire::kVarintBytesMax;
+constexpr size_t kTailBytesMax = size_t{2} * (1 + wire::kVarintBytesMax);
+constexpr size_t kHeadBytesMax = size_t{2} * wire::kVarintBytesMax;
 
 // What the record says about its time; 0 when nothing. False: the bytes are no record.
 bool TimestampOf(std::string_view raw, int64_t& timestamp_ms) {

@@ -142,7 +142,7 @@ class Accepted {
   void CheckSplice() {
     const int from = choices_ % plain_.records_size();
     const Offset end = stored_.next_offset - (choices_ % 5 == 4 ? 1 : 0);
-    SpliceLimits limits{.from = stored_.base_offset + from, .end = end, .bytes_max = choices_ * 4};
+    SpliceLimits limits{.from = stored_.base_offset + from, .end = end, .bytes_max = int64_t{4} * choices_};
     if (choices_ % 11 == 10) limits.records_max = 2;
     int i = from;
     while (limits.from < end) {

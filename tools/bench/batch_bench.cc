@@ -91,7 +91,7 @@ absl::Cord InChunks(const std::string& bytes, size_t chunk_bytes) {
 void Walk(benchmark::State& state) {
   const Sample sample = MakeSample(ShapeOf(state));
   const absl::Cord batch = InChunks(sample.bytes, sample.bytes.size());
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const auto info = WalkBatch(batch, kLimits);
     NARU_CHECK(info.ok() && info->record_count == sample.records);
   }
@@ -102,7 +102,7 @@ BENCHMARK(Walk)->Apply(Shapes);
 void WalkInChunks(benchmark::State& state) {
   const Sample sample = MakeSample(ShapeOf(state));
   const absl::Cord batch = InChunks(sample.bytes, 60'001);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const auto info = WalkBatch(batch, kLimits);
     NARU_CHECK(info.ok() && info->record_count == sample.records);
   }
@@ -115,7 +115,7 @@ BENCHMARK(WalkInChunks)
 
 void Checksum(benchmark::State& state) {
   const Sample sample = MakeSample(ShapeOf(state));
-  for (auto _ : state) benchmark::DoNotOptimize(Crc32c(sample.bytes));
+  while (state.KeepRunning()) benchmark::DoNotOptimize(Crc32c(sample.bytes));
   Count(state, sample);
 }
 BENCHMARK(Checksum)
@@ -132,7 +132,7 @@ void Splice(benchmark::State& state) {
   stored.bytes = InChunks(sample.bytes, sample.bytes.size());
   const SpliceLimits limits{stored.base_offset, stored.next_offset, 16 << 20};
   std::string out;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     out.clear();
     Spliced result;
     NARU_CHECK_OK(SpliceRecords(stored, 15, limits, out, result));
@@ -149,7 +149,7 @@ void Encode(benchmark::State& state) {
   const std::string value(shape.value_bytes, 'v');
   const std::string_view key(value.data(), kKeyBytes);
   std::string out;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     out.clear();
     for (size_t i = 0; i < sample.records; ++i) {
       const size_t record_bytes = 4 + key.size() + value.size() + (value.size() >= 128 ? 1 : 0);
@@ -172,7 +172,7 @@ void Split(benchmark::State& state) {
   const Sample sample = MakeSample(ShapeOf(state));
   const absl::Cord batch = InChunks(sample.bytes, sample.bytes.size());
   const BatchInfo info = *WalkBatch(batch, kLimits);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const auto parts = SplitByKey(batch, info, kPartitions, PartitionId(0));
     NARU_CHECK(parts.ok() && parts->size() == kPartitions);
   }
@@ -194,7 +194,7 @@ void WalkCompressed(benchmark::State& state) {
   wire::AppendVarintField(batch, 3, sample.records);
   wire::AppendBytesField(batch, 14, *Compress(codec, sample.bytes));
   const absl::Cord cord(batch);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const auto info = WalkBatch(cord, kLimits);
     NARU_CHECK(info.ok() && info->record_count == sample.records);
   }

@@ -37,11 +37,13 @@ std::vector<Broken> BrokenAnywhere() {
     return Broken{std::move(what), std::move(bytes), Reason::kMalformedBatch, std::move(rule),
                   std::move(message)};
   };
-  const auto in_record = [&](std::string what, std::string record, std::string rule, std::string message) {
+  const auto in_record = [&](std::string what, const std::string& record, std::string rule,
+                             const std::string& message) {
     return malformed(std::move(what), kGood + RecordField(record), std::move(rule),
                      ".records[1]: " + message);
   };
-  const auto in_header = [&](std::string what, std::string header, std::string rule, std::string message) {
+  const auto in_header = [&](std::string what, const std::string& header, std::string rule,
+                             const std::string& message) {
     return in_record(std::move(what), Bytes(2, "v") + Bytes(3, header), std::move(rule),
                      "field 3: " + message);
   };

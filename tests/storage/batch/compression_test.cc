@@ -20,7 +20,6 @@ namespace {
 
 using batch_bytes::InChunks;
 using batch_bytes::kCodecs;
-using batch_bytes::Varint;
 
 constexpr size_t kCap = 2 << 20;
 

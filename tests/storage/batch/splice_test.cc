@@ -24,6 +24,7 @@ constexpr int64_t kNoBytesLimit = 1 << 20;
 // Ten records: value "v<i>"; a timestamp of 100 + i on every odd one.
 std::vector<std::string> TenRecords() {
   std::vector<std::string> records;
+  records.reserve(10);
   for (int i = 0; i < 10; ++i) records.push_back(Record("k", absl::StrCat("v", i), i % 2 == 1 ? 100 + i : 0));
   return records;
 }
