@@ -105,8 +105,7 @@ absl::Status TopicCoordinator::Reconcile() {
 
 // Under a new version: brokers and their addresses may differ from what was published before.
 absl::Status TopicCoordinator::PublishFirst() {
-  Counters counters = ledger_->NextVersion();
-  counters.settled_log = counters.next_log;
+  const Counters counters = ledger_->NextVersion();
   NARU_RETURN_IF_ERROR(metadata_.WriteCounters(counters));
   ledger_->SetBrokerAddress(ledger_->catalog().self, options_.advertised_address, counters);
   publisher_.Publish(ledger_->catalog());

@@ -129,7 +129,6 @@ TopicChange TopicLedger::Undo(const TopicChange& change) const {
   TopicChange undo{.before = change.after, .after = change.before, .counters = change.counters};
   undo.logs_deleted = change.logs_made;
   undo.counters.version += 1;
-  undo.counters.settled_log = undo.counters.next_log;
   return undo;
 }
 
@@ -145,13 +144,14 @@ void TopicLedger::Apply(const TopicChange& change) {
     catalog_.topics.emplace(name, change.after);
   }
   counters_ = change.counters;
-  counters_.settled_log = counters_.next_log;
   catalog_.version = counters_.version;
 }
 
 Counters TopicLedger::NextVersion() const {
   Counters counters = counters_;
   counters.version += 1;
+  // The change before this one was carried out, or taken back.
+  counters.settled_log = counters.next_log;
   return counters;
 }
 
@@ -217,7 +217,6 @@ absl::Status TopicLedger::CheckPartitionCount(int32_t count, int32_t least, int3
 }
 
 void TopicLedger::AddPartitions(int32_t count, TopicInfo& topic, TopicChange& change) const {
-  change.counters.settled_log = change.counters.next_log;
   std::vector<std::vector<BrokerId>> placed =
       PlaceReplicas(CountLeaders(catalog_), count, topic.replication_factor);
   topic.partitions.reserve(topic.partitions.size() + placed.size());

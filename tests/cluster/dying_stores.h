@@ -87,7 +87,18 @@ class DyingLogStore final : public LogStore {
     return settings_;
   }
 
+  // The next CreateLogs makes only half of its logs, and fails; the process lives on.
+  void RefuseNextCreate() {
+    absl::MutexLock lock(&mutex_);
+    refuse_create_ = true;
+  }
+
   void CreateLogs(std::vector<LogId> logs, Done done) override {
+    if (TakeRefusal()) {
+      logs.resize(logs.size() / 2);
+      logs_.CreateLogs(std::move(logs), [](absl::Status) {});
+      return done(MakeError(Reason::kStorageFull, "no room for logs"));
+    }
     ChangeLogs(&LogStore::CreateLogs, std::move(logs), std::move(done));
   }
   void DeleteLogs(std::vector<LogId> logs, Done done) override {
@@ -124,6 +135,11 @@ class DyingLogStore final : public LogStore {
   void Stop() override {}
 
  private:
+  bool TakeRefusal() {
+    absl::MutexLock lock(&mutex_);
+    return std::exchange(refuse_create_, false);
+  }
+
   void ChangeLogs(void (LogStore::*change)(std::vector<LogId>, Done), std::vector<LogId> logs, Done done) {
     const Lifetime::Fate fate = life_.Next();
     if (fate == Lifetime::Fate::kAlive) return (logs_.*change)(std::move(logs), std::move(done));
@@ -138,6 +154,7 @@ class DyingLogStore final : public LogStore {
   Lifetime& life_;
   mutable absl::Mutex mutex_;
   std::map<LogId, LogSettings> settings_;
+  bool refuse_create_ = false;
 };
 
 }  // namespace naru::cluster

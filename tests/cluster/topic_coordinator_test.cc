@@ -293,7 +293,29 @@ TEST_F(TopicCoordinatorTest, LogsThatTheStoreLostAreNotReplacedByEmptyOnesUnless
   EXPECT_EQ(empty.Logs().size(), 4u);
 }
 
-TEST_F(TopicCoordinatorTest, ATopicWhoseLogsCannotBeMadeIsTakenBack) {
+TEST_F(TopicCoordinatorTest, ATopicWhoseLogsCannotBeMadeIsTakenBackAndLeavesNothing) {
+  coordinator_.reset();
+  Lifetime life(INT64_MAX, Death::kBefore);
+  {
+    DyingLogStore logs(logs_, life);
+    TopicCoordinator coordinator({}, map_, logs, clock_, events_);
+    ASSERT_TRUE(coordinator.Start().ok());
+    logs.RefuseNextCreate();
+    EXPECT_EQ(ReasonOf(Create(coordinator, "orders", 4).status()), Reason::kStorageFull);
+    EXPECT_THAT(coordinator.Current()->topics, IsEmpty());
+    EXPECT_THAT(logs_.Logs(), IsEmpty()) << "those made in part are deleted";
+    ASSERT_TRUE(Create(coordinator, "orders", 2).ok()) << "with ids that were not given out before";
+    EXPECT_THAT(logs_.Logs(), ElementsAre(LogId(5), LogId(6)));
+    logs.RefuseNextCreate();
+    EXPECT_EQ(ReasonOf(Grow(coordinator, "orders", 4).status()), Reason::kStorageFull);
+    EXPECT_EQ(coordinator.Current()->topics.at("orders")->partition_count(), 2);
+    EXPECT_EQ(logs_.Logs().size(), 2u);
+  }
+  Start();
+  EXPECT_EQ(Topic("orders")->partition_count(), 2);
+}
+
+TEST_F(TopicCoordinatorTest, WhatATopicTakenBackLeftInTheStoreGoesAtTheNextStart) {
   coordinator_.reset();
   Lifetime life(0, Death::kHalfway);
   {
