@@ -1,14 +1,17 @@
-// The partition store: segments that are the write-ahead log, and a RocksDB index that is their fold, behind the
-// LogStore interface. One per data directory. See storage/FORMAT.md for the bytes and ARCHITECTURE.md for the
-// life of a record.
+// The partition store: segments that are the write-ahead log, and a RocksDB index that is their fold, behind
+// the LogStore interface. One per data directory. See storage/FORMAT.md for the bytes and ARCHITECTURE.md for
+// the life of a record.
 //
-// Threads it owns: the appender (assigns offsets, writes), the syncer (fdatasync, acks, index), the maintainer
-// (retention, space, checkpoints, disk watch) and a few readers (index look-ups and cold reads).
+// Threads it owns: the appender (assigns offsets, writes), the syncer (fdatasync, acks, index), the
+// maintainer (retention, space, checkpoints, disk watch) and a few readers (index look-ups and cold reads).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "storage/base/clock.h"
@@ -27,10 +30,11 @@ struct StoreOptions {
   int64_t tail_cache_bytes = int64_t{64} << 20;
   // Bytes of batches that wait for the appender, or are written and not yet durable. At least 4 MiB.
   int64_t queue_bytes_max = int64_t{128} << 20;
-  // A start after a crash replays at most about this many bytes: the index is flushed that often. At least 1 MiB.
+  // A start after a crash replays at most about this many bytes: the index is flushed that often. At least 1
+  // MiB.
   int64_t checkpoint_bytes = int64_t{512} << 20;
-  // Produces are refused (STORAGE_FULL) while the disk has less than this available, and taken again above 1.25
-  // times this. 0: never refuse.
+  // Produces are refused (STORAGE_FULL) while the disk has less than this available, and taken again
+  // above 1.25 times this. 0: never refuse.
   int64_t disk_reserve_bytes = int64_t{1} << 30;
   // How often retention, space and disk are looked at, milliseconds. At least 10.
   int64_t maintenance_interval_ms = 1'000;
@@ -42,6 +46,10 @@ struct StoreOptions {
   int reader_threads = 2;
   // RocksDB's block cache and memtables together, bytes.
   int64_t index_memory_bytes = int64_t{64} << 20;
+  // Called when durability is lost (a write or a sync failed, the index broke); null: the process ends. If it
+  // returns, as in tests of crashes, the store is dead: it touches no file any more, and whatever is
+  // unfinished or comes later completes with INTERNAL.
+  std::function<void(std::string_view)> on_fatal;
 
   absl::Status Validate() const;
 };
@@ -64,9 +72,9 @@ struct StoreStats {
   int64_t disk_available_bytes = 0, disk_total_bytes = 0;
   int64_t checkpoints = 0;
   int64_t bytes_since_checkpoint = 0;
-  int64_t retention_moves = 0;      // log starts moved by retention
-  int64_t segments_removed = 0;     // unlinked
-  int64_t relocated_bytes = 0;      // copied to give space back
+  int64_t retention_moves = 0;                       // log starts moved by retention
+  int64_t segments_removed = 0;                      // unlinked
+  int64_t relocated_bytes = 0;                       // copied to give space back
   int64_t replayed_entries = 0, replayed_bytes = 0;  // by the last start
   int64_t torn_tail_bytes = 0;                       // cut off by the last start
 };
@@ -75,7 +83,8 @@ class PartitionStore : public LogStore {
  public:
   // Opens or makes the store in `options.directory` and recovers it: what was acknowledged is there.
   //   FAILED_PRECONDITION  another process holds the directory (the message names it)
-  //   DATA_LOSS            a hole: something that was durable cannot be read. Nothing was changed; the message
+  //   DATA_LOSS            a hole: something that was durable cannot be read. Nothing was changed; the
+  //   message
   //                        says where, and that `narud salvage` copies out what still checks
   //   INVALID_ARGUMENT     options, or a format version that this program does not read
   // `files`, `clock` and `events` outlive the store.
@@ -99,9 +108,10 @@ struct SalvageReport {
   std::vector<std::string> damage;  // one line for each place: file, position, what is wrong
 };
 
-// Reads a damaged store's segments, without its index, and writes every batch that still checks to a fresh store in
-// `to`, log by log in offset order with its offsets kept (a hole becomes a moved log start: everything before the
-// last hole of a log is left in the report). `from` is not changed. For `narud salvage`.
+// Reads a damaged store's segments, without its index, and writes every batch that still checks to a fresh
+// store in `to`, log by log in offset order with its offsets kept (a hole becomes a moved log start:
+// everything before the last hole of a log is left in the report). `from` is not changed. For `narud
+// salvage`.
 absl::StatusOr<SalvageReport> Salvage(const std::string& from, const std::string& to, FileSystem& files,
                                       const Clock& clock, EventLog& events);
 

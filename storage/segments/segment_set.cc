@@ -1,0 +1,79 @@
+#include "storage/segments/segment_set.h"
+
+#include <utility>
+
+#include "storage/base/status.h"
+
+namespace naru {
+
+std::string SegmentSet::PathOf(SegmentId id) const {
+  return absl::StrCat(directory_, "/", SegmentFileName(id));
+}
+
+std::shared_ptr<Segment> SegmentSet::Find(SegmentId id) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto at = segments_.find(id);
+  return at == segments_.end() ? nullptr : at->second;
+}
+
+std::vector<SegmentId> SegmentSet::Ids() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  std::vector<SegmentId> ids;
+  ids.reserve(segments_.size());
+  for (const auto& [id, segment] : segments_) ids.push_back(id);
+  return ids;
+}
+
+int64_t SegmentSet::TotalBytes() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  int64_t bytes = 0;
+  for (const auto& [id, segment] : segments_) bytes += static_cast<int64_t>(segment->size_bytes());
+  return bytes;
+}
+
+void SegmentSet::Add(std::shared_ptr<Segment> segment) {
+  absl::MutexLock lock(&mutex_);
+  const SegmentId id = segment->id();
+  segments_[id] = std::move(segment);
+}
+
+void SegmentSet::Forget(SegmentId id) {
+  absl::MutexLock lock(&mutex_);
+  segments_.erase(id);
+}
+
+absl::StatusOr<std::shared_ptr<Segment>> SegmentSet::Open(SegmentId id) {
+  const std::string path = PathOf(id);
+  NARU_ASSIGN_OR_RETURN(auto file, files_.Open(path));
+  NARU_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+  return std::make_shared<Segment>(id, path, std::move(file), size);
+}
+
+absl::StatusOr<std::shared_ptr<Segment>> SegmentSet::Create(SegmentId id, uint64_t size_bytes) {
+  const std::string path = PathOf(id);
+  NARU_ASSIGN_OR_RETURN(auto file, files_.Open(path));
+  absl::Status made = file->Truncate(0);
+  if (made.ok()) made = file->Preallocate(size_bytes);
+  if (made.ok()) made = file->Sync();
+  if (made.ok()) made = files_.SyncDirectory(directory_);
+  if (!made.ok()) {
+    file.reset();
+    (void)files_.Remove(path);
+    return made;
+  }
+  return std::make_shared<Segment>(id, path, std::move(file), size_bytes);
+}
+
+absl::Status SegmentSet::Remove(SegmentId id) {
+  std::shared_ptr<Segment> segment;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto at = segments_.find(id);
+    if (at == segments_.end()) return absl::OkStatus();
+    segment = std::move(at->second);
+    segments_.erase(at);
+  }
+  return files_.Remove(segment->path());
+}
+
+}  // namespace naru

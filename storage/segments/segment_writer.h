@@ -1,0 +1,106 @@
+// Lays entries behind each other in the newest segment, and goes on to the next when one is full. Entries are
+// staged first and then written together, as few large writes.
+//
+// One thread (the appender) calls everything but PrepareNext, which is for another, ahead of need.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/base/clock.h"
+#include "storage/segments/entry.h"
+#include "storage/segments/segment_set.h"
+
+namespace naru {
+
+class SegmentWriter {
+ public:
+  // `segment_bytes`: size of the segments made from now on.
+  SegmentWriter(SegmentSet& segments, const Clock& clock, uint32_t salt, uint64_t segment_bytes)
+      : segments_(segments), clock_(clock), salt_(salt), segment_bytes_(segment_bytes) {}
+
+  // Goes on in `segment` (already in the set) at `position`; further segments get ids above it.
+  void Resume(std::shared_ptr<Segment> segment, uint64_t position);
+
+  // Entry bytes that an empty segment holds.
+  uint64_t capacity() const { return segment_bytes_ - kSegmentHeaderBytes; }
+  SegmentId segment() const { return current_ ? current_->id() : SegmentId(0); }
+  // Where the next entry goes if it fits.
+  uint64_t position() const { return position_; }
+  bool FitsInCurrent(uint64_t entry_bytes) const {
+    return current_ != nullptr && position_ + entry_bytes <= current_->size_bytes();
+  }
+
+  // The segment is half full, and the next is not there. Any thread.
+  bool wants_next() const { return wants_next_.load(std::memory_order_relaxed); }
+  uint32_t salt() const { return salt_; }
+
+  // Makes the next segment's file unless it is there. Any thread.
+  absl::Status PrepareNext() ABSL_LOCKS_EXCLUDED(next_mutex_);
+  // Makes sure that entries of `bytes` together (≤ capacity()) can be staged: RESOURCE_EXHAUSTED when that
+  // takes another file and the disk is full. Staging what was made sure of cannot fail.
+  absl::Status EnsureRoom(uint64_t bytes);
+
+  struct Place {
+    SegmentId segment;
+    uint64_t position = 0;
+  };
+  // The next entry's place. Room was ensured. Changes to the next segment where the current one is full.
+  // `header.body_length` is `body.size()`; the chunks of `body` stay put until Write.
+  Place Stage(const EntryHeader& header, const absl::Cord& body);
+  uint64_t staged_bytes() const { return staged_bytes_; }
+
+  // Writes what is staged. After an error nothing is known about the file: the process must end.
+  absl::Status Write();
+  // The segments written to since the last call, oldest first.
+  std::vector<std::shared_ptr<Segment>> TakeWritten();
+
+ private:
+  // Bytes at an address of someone else, or (address nullptr) the next `length` bytes of the arena.
+  struct Piece {
+    const char* address = nullptr;
+    size_t length = 0;
+  };
+  // What goes into one segment, contiguous from `position`.
+  struct Stretch {
+    std::shared_ptr<Segment> segment;
+    uint64_t position = 0;
+    std::vector<Piece> pieces;
+  };
+
+  void Roll(Sequence first_sequence);
+  void StageOwn(std::string_view bytes);
+  absl::Status WriteStretch(const Stretch& stretch, const char*& arena);
+  void StartWriteback(Segment& segment, uint64_t begin, uint64_t end);
+
+  SegmentSet& segments_;
+  const Clock& clock_;
+  const uint32_t salt_;
+  const uint64_t segment_bytes_;
+
+  std::shared_ptr<Segment> current_;
+  uint64_t position_ = 0;
+  uint64_t staged_bytes_ = 0;
+  SegmentId wanted_for_;  // the segment for which the next was asked for
+  std::vector<Stretch> stretches_;
+  std::string arena_;  // headers and padding, in the order of the pieces that use it
+  std::vector<iovec> iovecs_;
+  std::vector<std::shared_ptr<Segment>> written_;
+
+  std::atomic<bool> wants_next_{false};
+  absl::Mutex next_mutex_;
+  std::shared_ptr<Segment> next_ ABSL_GUARDED_BY(next_mutex_);
+  SegmentId next_id_ ABSL_GUARDED_BY(next_mutex_) = SegmentId(1);
+};
+
+}  // namespace naru

@@ -1,0 +1,96 @@
+#include "storage/segments/torn_tail.h"
+
+#include <algorithm>
+
+#include "storage/base/status.h"
+#include "storage/segments/entry.h"
+
+namespace naru {
+namespace {
+
+constexpr size_t kChunkBytes = size_t{1} << 20;
+
+bool AllZero(std::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
+}
+
+// One past the last byte of [position, size) that is not zero; `position` when all are.
+absl::StatusOr<uint64_t> EndOfBytes(const Segment& segment, uint64_t position) {
+  uint64_t end = position;
+  std::string chunk(kChunkBytes, '\0');
+  for (uint64_t at = position; at < segment.size_bytes();) {
+    NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, chunk.data(), chunk.size()));
+    if (read == 0) break;
+    const std::string_view bytes = std::string_view(chunk).substr(0, read);
+    if (const size_t last = bytes.find_last_not_of('\0'); last != std::string_view::npos) end = at + last + 1;
+    at += read;
+  }
+  return end;
+}
+
+absl::StatusOr<std::optional<DurabilityProof>> ProofInSegment(const Segment& segment, uint64_t position,
+                                                              uint32_t salt, Sequence missing) {
+  // Chunks overlap by a header, so that none is cut in two.
+  std::string chunk(kChunkBytes + kHeaderBytesMax, '\0');
+  EntryHeader header;
+  for (uint64_t at = position; at < segment.size_bytes(); at += kChunkBytes) {
+    NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, chunk.data(), chunk.size()));
+    const std::string_view bytes = std::string_view(chunk).substr(0, read);
+    if (AllZero(bytes)) continue;
+    for (size_t i = 0; i < std::min(read, kChunkBytes); i += kEntryAlignment) {
+      if (ParseEntryHeader(bytes.substr(i, kHeaderBytesMax), salt, header) != HeaderCheck::kGood) continue;
+      if (header.sequence <= missing || header.durable_sequence < missing) continue;
+      return DurabilityProof{segment.path(), at + i, header.sequence, header.durable_sequence};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<DurabilityProof>> FindDurabilityProof(
+    const std::vector<std::shared_ptr<Segment>>& segments, uint64_t position, uint32_t salt,
+    Sequence missing) {
+  for (const auto& segment : segments) {
+    NARU_ASSIGN_OR_RETURN(auto proof, ProofInSegment(*segment, position, salt, missing));
+    if (proof) return proof;
+    position = kSegmentHeaderBytes;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<bool> IsZeroFrom(const Segment& segment, uint64_t position) {
+  NARU_ASSIGN_OR_RETURN(const uint64_t end, EndOfBytes(segment, position));
+  return end == position;
+}
+
+absl::StatusOr<uint64_t> CutTornTail(FileSystem& files, Segment& segment, uint64_t position,
+                                     uint64_t size_bytes, const std::string& aside_path) {
+  NARU_ASSIGN_OR_RETURN(const uint64_t end, EndOfBytes(segment, position));
+  File& file = segment.file();
+  if (end == position) {
+    if (segment.size_bytes() >= size_bytes) return 0;
+    NARU_RETURN_IF_ERROR(file.Preallocate(size_bytes));
+    NARU_RETURN_IF_ERROR(file.Sync());
+    return 0;
+  }
+  {
+    NARU_ASSIGN_OR_RETURN(auto aside, files.Open(aside_path));
+    std::string chunk(kChunkBytes, '\0');
+    for (uint64_t at = position; at < end;) {
+      NARU_ASSIGN_OR_RETURN(const size_t read,
+                            file.Read(at, chunk.data(), std::min<uint64_t>(chunk.size(), end - at)));
+      if (read == 0) return absl::DataLossError(absl::StrCat(segment.path(), ": shorter than a moment ago"));
+      const iovec piece{chunk.data(), read};
+      NARU_RETURN_IF_ERROR(aside->Write(at - position, {&piece, 1}));
+      at += read;
+    }
+    NARU_RETURN_IF_ERROR(aside->Sync());
+  }
+  NARU_RETURN_IF_ERROR(file.Truncate(position));
+  NARU_RETURN_IF_ERROR(file.Preallocate(std::max(size_bytes, segment.size_bytes())));
+  NARU_RETURN_IF_ERROR(file.Sync());
+  return end - position;
+}
+
+}  // namespace naru

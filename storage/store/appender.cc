@@ -1,0 +1,186 @@
+#include "storage/store/appender.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/check.h"
+#include "storage/base/status.h"
+
+namespace naru {
+namespace {
+
+// A group is bounded so that its first ack does not wait for too much, and by what one segment holds.
+constexpr uint64_t kGroupBytesMax = uint64_t{8} << 20;
+constexpr size_t kGroupOpsMax = 16'384;
+// After this long without work the last entries are vouched for by a mark.
+constexpr absl::Duration kIdle = absl::Milliseconds(100);
+
+// Kinds of which several in a row are done at once.
+bool Joins(const Op& first, const Op& next) {
+  if (IsAppend(first)) return IsAppend(next);
+  return first.index() == next.index() &&
+         (std::holds_alternative<CreateOp>(first) || std::holds_alternative<DeleteOp>(first) ||
+          std::holds_alternative<EpochOp>(first) || std::holds_alternative<StartOp>(first));
+}
+
+}  // namespace
+
+Appender::Appender(Parts parts)
+    : parts_(parts), group_bytes_max_(std::min(kGroupBytesMax, parts.writer.capacity())) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+Appender::~Appender() { Stop(); }
+
+bool Appender::Enqueue(Op& op) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return false;
+  queue_.push_back(std::move(op));
+  if (queue_.size() == 1) wake_.Signal();
+  return true;
+}
+
+void Appender::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    wake_.Signal();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Appender::Ops Appender::Take() {
+  Ops ops;
+  absl::MutexLock lock(&mutex_);
+  while (queue_.empty() && !stopping_) {
+    if (wake_.WaitWithTimeout(&mutex_, marked_ ? absl::InfiniteDuration() : kIdle) && queue_.empty())
+      return ops;
+  }
+  uint64_t bytes = 0;
+  while (!queue_.empty() && ops.size() < kGroupOpsMax) {
+    Op& next = queue_.front();
+    if (!ops.empty() && !Joins(ops.front(), next)) break;
+    bytes += IsAppend(next) ? EntryBytesMax(next) : 0;
+    if (!ops.empty() && bytes > group_bytes_max_) break;
+    ops.push_back(std::move(next));
+    queue_.pop_front();
+  }
+  return ops;
+}
+
+void Appender::Run() {
+  for (;;) {
+    Ops ops = Take();
+    if (!ops.empty()) {
+      Do(std::move(ops));
+      continue;
+    }
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!queue_.empty()) continue;
+      if (stopping_) break;
+    }
+    // What is durable already is worth vouching for; what is not will be soon.
+    if (parts_.syncer.durable_sequence() == parts_.writer.last_sequence()) WriteMark(/*urgent=*/false);
+  }
+  if (!parts_.fatal.raised()) {
+    parts_.syncer.Drain();
+    WriteMark(/*urgent=*/true);
+  }
+}
+
+void Appender::Do(Ops ops) {
+  marked_ = false;
+  if (IsAppend(ops.front())) return DoAppends(std::move(ops));
+  if (std::holds_alternative<CreateOp>(ops.front())) return DoCreates(ops);
+  if (std::holds_alternative<DeleteOp>(ops.front())) return DoDeletes(ops);
+  if (std::holds_alternative<EpochOp>(ops.front())) return DoEpochs(ops);
+  // The others read the index, which must have what was written before.
+  parts_.syncer.Drain();
+  if (std::holds_alternative<StartOp>(ops.front())) return DoStarts(ops);
+  if (auto* truncate = std::get_if<TruncateOp>(&ops.front())) return DoTruncate(std::move(*truncate));
+  if (auto* reclaim = std::get_if<ReclaimOp>(&ops.front())) return DoReclaim(std::move(*reclaim));
+  if (auto* move = std::get_if<MoveOp>(&ops.front())) return DoMove(std::move(*move));
+  if (auto* snapshot = std::get_if<SnapshotOp>(&ops.front())) return DoSnapshot(std::move(*snapshot));
+  if (auto* remove = std::get_if<RemoveOp>(&ops.front())) return DoRemove(std::move(*remove));
+}
+
+void Appender::DoAppends(Ops ops) {
+  uint64_t bytes = 0;
+  for (const Op& op : ops) bytes += EntryBytesMax(op);
+  if (const absl::Status room = parts_.writer.EnsureRoom(bytes); !room.ok()) return RefuseAppends(ops, room);
+  auto group = std::make_unique<Group>();
+  parts_.batches.Build(ops, *group);
+  if (!parts_.writer.Write(*group)) {
+    parts_.batches.Failed();
+    return FailGroup(*group);
+  }
+  Watches::Due due;
+  parts_.batches.Written(*group, due);
+  ops.clear();
+  Submit(std::move(group));
+  parts_.watches.Fire(due);
+}
+
+void Appender::RefuseAppends(Ops& ops, const absl::Status& status) {
+  for (Op& op : ops) {
+    if (auto* append = std::get_if<AppendOp>(&op)) {
+      parts_.queue.Give(append->queue_bytes);
+      append->done(status);
+    } else {
+      auto& replica = std::get<ReplicaAppendOp>(op);
+      parts_.queue.Give(replica.queue_bytes);
+      replica.done(status);
+    }
+  }
+}
+
+void Appender::Submit(std::unique_ptr<Group> group) {
+  if (group->bytes == 0 && !group->has_waiters() && group->touched.empty()) {
+    parts_.queue.Give(group->queue_bytes);
+    return;
+  }
+  parts_.syncer.Submit(std::move(group));
+}
+
+void Appender::FailGroup(Group& group) {
+  parts_.queue.Give(group.queue_bytes);
+  for (Group::Ack& ack : group.acks) ack.done(Fatal::Error());
+  for (Group::Finished& finished : group.finished) finished.done(Fatal::Error());
+}
+
+void Appender::WriteControl(EntryType type, std::vector<std::string> bodies,
+                            std::vector<Group::Finished> finished,
+                            std::vector<std::shared_ptr<Log>> touched) {
+  for (size_t i = 0; i < bodies.size(); ++i) {
+    if (const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size())); !room.ok()) {
+      for (Group::Finished& waiting : finished) waiting.done(room);
+      return;
+    }
+    auto group = std::make_unique<Group>();
+    const absl::Cord body(std::move(bodies[i]));
+    parts_.writer.AddControl(type, 0, body, *group);
+    if (!parts_.writer.Write(*group)) break;
+    Submit(std::move(group));
+  }
+  // Waits for all of them, or, if there are none, for what was written before.
+  auto group = std::make_unique<Group>();
+  group->urgent = true;
+  group->finished = std::move(finished);
+  group->touched = std::move(touched);
+  if (parts_.fatal.raised()) return FailGroup(*group);
+  Submit(std::move(group));
+}
+
+void Appender::WriteMark(bool urgent) {
+  marked_ = true;
+  // Not worth a segment of its own.
+  if (!parts_.segment_writer.FitsInCurrent(EntryBytesMax(0))) return;
+  auto group = std::make_unique<Group>();
+  group->urgent = urgent;
+  group->lazy = !urgent;
+  parts_.writer.AddControl(EntryType::kMark, 0, absl::Cord(), *group);
+  if (parts_.writer.Write(*group)) Submit(std::move(group));
+}
+
+}  // namespace naru

@@ -1,0 +1,91 @@
+// The appender: the one place that knows what comes next. Takes what waits for all logs, checks it, assigns
+// offsets, writes it as a group, and hands the group to the syncer. A thread of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/base/clock.h"
+#include "storage/base/memory_budget.h"
+#include "storage/store/batch_group.h"
+#include "storage/store/entry_writer.h"
+#include "storage/store/log_cuts.h"
+#include "storage/store/ops.h"
+
+namespace naru {
+
+class Appender {
+ public:
+  struct Parts {
+    EntryWriter& writer;
+    BatchGroup& batches;
+    Fold& fold;
+    Syncer& syncer;
+    Watches& watches;
+    TailCache& cache;
+    LogTable& logs;
+    SegmentTable& segment_table;
+    SegmentSet& segments;
+    SegmentWriter& segment_writer;
+    const LogCuts& cuts;
+    MemoryBudget& queue;
+    Fatal& fatal;
+  };
+  // Starts the thread.
+  explicit Appender(Parts parts);
+  ~Appender();
+
+  // Any thread. False: stopping; the op is unchanged.
+  bool Enqueue(Op& op) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Does everything queued, writes a mark, and ends the thread. Idempotent.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  using Ops = std::vector<Op>;
+
+  void Run();
+  // Ops that can be done together, from the front of the queue. Empty: time for a mark, or (stopping) the
+  // end.
+  Ops Take() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Do(Ops ops);
+  void DoAppends(Ops ops);
+  void RefuseAppends(Ops& ops, const absl::Status& status);
+  // Lays an entry of this type for each of `bodies`; completes `finished`, and looks at the watchers of
+  // `touched`, when all are durable.
+  void WriteControl(EntryType type, std::vector<std::string> bodies, std::vector<Group::Finished> finished,
+                    std::vector<std::shared_ptr<Log>> touched);
+  void Submit(std::unique_ptr<Group> group);
+  void FailGroup(Group& group);
+
+  // One for each kind of op.
+  void DoCreates(Ops& ops);
+  void DoDeletes(Ops& ops);
+  void DoEpochs(Ops& ops);
+  void DoStarts(Ops& ops);
+  void DoTruncate(TruncateOp op);
+  void DoReclaim(ReclaimOp op);
+  void DoMove(MoveOp op);
+  void DoSnapshot(SnapshotOp op);
+  void DoRemove(RemoveOp op);
+  // `urgent`: made durable at once.
+  void WriteMark(bool urgent);
+
+  Parts parts_;
+  const uint64_t group_bytes_max_;
+  bool marked_ = true;  // the last entry is a mark, or there is none
+
+  absl::Mutex mutex_;
+  absl::CondVar wake_;
+  std::deque<Op> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::thread thread_;
+};
+
+}  // namespace naru

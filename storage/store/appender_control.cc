@@ -1,0 +1,205 @@
+// What the appender does besides appending.
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/check.h"
+#include "storage/base/status.h"
+#include "storage/store/appender.h"
+#include "storage/store/snapshot.h"
+
+namespace naru {
+namespace {
+
+// Logs in one entry, so that it stays far below any segment's size.
+constexpr size_t kLogsPerEntry = 8'192;
+
+template <typename T, typename Encode>
+std::vector<std::string> InPieces(const std::vector<T>& items, Encode encode) {
+  std::vector<std::string> bodies;
+  for (size_t at = 0; at < items.size(); at += kLogsPerEntry) {
+    const size_t end = std::min(items.size(), at + kLogsPerEntry);
+    bodies.push_back(encode(std::vector<T>(items.begin() + static_cast<std::ptrdiff_t>(at),
+                                           items.begin() + static_cast<std::ptrdiff_t>(end))));
+  }
+  return bodies;
+}
+
+std::vector<Group::Finished> One(LogStore::Done done) {
+  std::vector<Group::Finished> finished;
+  finished.push_back({std::move(done), absl::OkStatus()});
+  return finished;
+}
+
+}  // namespace
+
+void Appender::DoCreates(Ops& ops) {
+  std::vector<LogId> made;
+  std::vector<Group::Finished> finished;
+  for (Op& op : ops) {
+    auto& create = std::get<CreateOp>(op);
+    absl::Status status;
+    for (const LogId id : create.logs) {
+      if (id.value() == 0) {
+        status = InvalidField("log", "0", "ids from 1 on are allowed");
+      } else if (parts_.logs.IsDead(id)) {
+        status = MakeError(Reason::kInvalidTopicState,
+                           absl::StrCat("log: ", id.value(), " was deleted; its id is never used again"));
+      }
+      if (!status.ok()) break;
+    }
+    if (!status.ok()) {
+      create.done(std::move(status));
+      continue;
+    }
+    for (const LogId id : create.logs) {
+      if (parts_.logs.Find(id) == nullptr) made.push_back(id);
+    }
+    finished.push_back({std::move(create.done), absl::OkStatus()});
+  }
+  if (finished.empty()) return;
+  WriteControl(EntryType::kCreateLogs, InPieces(made, EncodeLogIds), std::move(finished), {});
+}
+
+void Appender::DoDeletes(Ops& ops) {
+  std::vector<LogId> gone;
+  std::vector<Group::Finished> finished;
+  for (Op& op : ops) {
+    auto& remove = std::get<DeleteOp>(op);
+    for (const LogId id : remove.logs) {
+      if (parts_.logs.Find(id) != nullptr) gone.push_back(id);
+    }
+    finished.push_back({std::move(remove.done), absl::OkStatus()});
+  }
+  std::sort(gone.begin(), gone.end());
+  gone.erase(std::unique(gone.begin(), gone.end()), gone.end());
+  std::vector<std::shared_ptr<Log>> touched;
+  for (const LogId id : gone) touched.push_back(parts_.logs.Find(id));
+  WriteControl(EntryType::kDeleteLogs, InPieces(gone, EncodeLogIds), std::move(finished), touched);
+  for (const auto& log : touched) {
+    absl::MutexLock lock(&log->mutex);
+    parts_.cache.Truncate(*log, Offset(0));
+  }
+}
+
+void Appender::DoEpochs(Ops& ops) {
+  std::vector<EpochBegin> begun;
+  std::vector<Group::Finished> finished;
+  absl::flat_hash_map<LogId, LeaderEpoch> pending;
+  for (Op& op : ops) {
+    auto& epoch = std::get<EpochOp>(op);
+    absl::Status status;
+    {
+      absl::ReaderMutexLock lock(&epoch.log->mutex);
+      const auto earlier = pending.find(epoch.log->id);
+      LogState state = epoch.log->state;
+      if (earlier != pending.end()) state.BeginEpoch(earlier->second);
+      status = epoch.log->deleted ? LogNotFound(epoch.log->id) : state.CheckBeginEpoch(epoch.epoch);
+      if (status.ok() && epoch.epoch > state.epochs().current()) {
+        begun.push_back({epoch.log->id, epoch.epoch});
+        pending[epoch.log->id] = epoch.epoch;
+      }
+    }
+    if (status.ok()) {
+      finished.push_back({std::move(epoch.done), absl::OkStatus()});
+    } else {
+      epoch.done(std::move(status));
+    }
+  }
+  if (finished.empty()) return;
+  WriteControl(EntryType::kBeginEpoch, InPieces(begun, EncodeEpochs), std::move(finished), {});
+}
+
+void Appender::DoStarts(Ops& ops) {
+  std::vector<LogStartMove> moves;
+  std::vector<std::shared_ptr<Log>> touched;
+  std::vector<Group::Finished> finished;
+  for (Op& op : ops) {
+    auto& start = std::get<StartOp>(op);
+    bool deleted = false;
+    {
+      absl::ReaderMutexLock lock(&start.log->mutex);
+      deleted = start.log->deleted;
+    }
+    if (deleted) {
+      start.done(LogNotFound(start.log->id));
+      continue;
+    }
+    auto planned = parts_.cuts.PlanStart(*start.log, start.start);
+    if (!planned.ok()) {
+      start.done(std::move(planned).status());
+      continue;
+    }
+    if (planned->has_value()) {
+      moves.push_back(**planned);
+      touched.push_back(start.log);
+    }
+    finished.push_back({std::move(start.done), absl::OkStatus()});
+  }
+  if (finished.empty()) return;
+  WriteControl(EntryType::kMoveStarts, InPieces(moves, EncodeStartMoves), std::move(finished),
+               std::move(touched));
+}
+
+void Appender::DoTruncate(TruncateOp op) {
+  {
+    absl::ReaderMutexLock lock(&op.log->mutex);
+    if (op.log->deleted) return op.done(LogNotFound(op.log->id));
+  }
+  std::vector<std::string> bodies;
+  if (op.reset) {
+    bodies.push_back(EncodeTruncation(parts_.cuts.PlanReset(*op.log, op.end)));
+  } else {
+    auto planned = parts_.cuts.PlanTruncation(*op.log, op.end);
+    if (!planned.ok()) return op.done(std::move(planned).status());
+    if (planned->has_value()) bodies.push_back(EncodeTruncation(**planned));
+  }
+  WriteControl(EntryType::kTruncate, std::move(bodies), One(std::move(op.done)), {op.log});
+  absl::MutexLock lock(&op.log->mutex);
+  parts_.cache.Truncate(*op.log, op.reset ? Offset(0) : op.log->state.end());
+  if (op.reset) op.log->durable_end = op.log->readable_end = op.log->state.end();
+}
+
+void Appender::DoReclaim(ReclaimOp op) {
+  WriteControl(EntryType::kReclaim, {EncodeReclaims(op.reclaims)}, One(std::move(op.done)), {});
+}
+
+void Appender::DoMove(MoveOp op) {
+  std::string body = EncodeMoveTable(std::move(op.runs));
+  body.append(op.entries);
+  WriteControl(EntryType::kMove, {std::move(body)}, One(std::move(op.done)), {});
+}
+
+void Appender::DoSnapshot(SnapshotOp op) {
+  const std::vector<std::string> pieces = EncodeSnapshot(parts_.logs, parts_.segments);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    // What is there of a snapshot without its end is passed over.
+    const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(pieces[i].size()));
+    if (!room.ok()) return op.done(room);
+    uint8_t flags = i == 0 ? kFirstPiece : 0;
+    if (i + 1 == pieces.size()) flags |= kLastPiece;
+    auto group = std::make_unique<Group>();
+    *op.bytes += static_cast<int64_t>(pieces[i].size());
+    const absl::Cord body(pieces[i]);
+    parts_.writer.AddControl(EntryType::kSnapshot, flags, body, *group);
+    if (!parts_.writer.Write(*group)) return op.done(Fatal::Error());
+    Submit(std::move(group));
+  }
+  WriteControl(EntryType::kSnapshot, {}, One(std::move(op.done)), {});
+}
+
+void Appender::DoRemove(RemoveOp op) {
+  std::vector<SegmentId> unneeded;
+  for (const SegmentId id : op.segments) {
+    const auto row = parts_.segment_table.Find(id);
+    if (row && row->live_bytes == 0 && id < parts_.segment_writer.segment() &&
+        row->last_sequence < parts_.fold.snapshot_sequence()) {
+      unneeded.push_back(id);
+    }
+  }
+  *op.removed = unneeded;
+  std::vector<std::string> bodies;
+  if (!unneeded.empty()) bodies.push_back(EncodeSegmentIds(unneeded));
+  WriteControl(EntryType::kRemoveSegments, std::move(bodies), One(std::move(op.done)), {});
+}
+
+}  // namespace naru

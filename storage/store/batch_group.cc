@@ -1,0 +1,169 @@
+#include "storage/store/batch_group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/status.h"
+#include "storage/store/run_reader.h"
+
+namespace naru {
+
+uint64_t EntryBytesMax(const Op& op) {
+  if (const auto* append = std::get_if<AppendOp>(&op)) return EntryBytesMax(append->request.batch.size());
+  uint64_t bytes = 0;
+  if (const auto* replica = std::get_if<ReplicaAppendOp>(&op)) {
+    for (const StoredBatchView& batch : replica->request.batches) bytes += EntryBytesMax(batch.bytes.size());
+  }
+  return bytes;
+}
+
+void BatchGroup::Build(std::vector<Op>& ops, Group& group) {
+  now_ms_ = clock_.NowMs();
+  slots_.clear();
+  for (size_t i = 0; i < ops.size(); ++i) {
+    auto* append = std::get_if<AppendOp>(&ops[i]);
+    const std::shared_ptr<Log>& log = append != nullptr ? append->log : std::get<ReplicaAppendOp>(ops[i]).log;
+    group.queue_bytes +=
+        append != nullptr ? append->queue_bytes : std::get<ReplicaAppendOp>(ops[i]).queue_bytes;
+    if (log->group_slot < 0) {
+      log->group_slot = static_cast<int32_t>(slots_.size());
+      slots_.push_back({log, {}});
+    }
+    slots_[static_cast<size_t>(log->group_slot)].ops.push_back(i);
+  }
+  for (Slot& slot : slots_) {
+    slot.log->group_slot = -1;
+    BuildLog(slot, ops, group);
+  }
+  Count(counters_.append_groups);
+  for (Refusal& refusal : refusals_) refusal.done(std::move(refusal.status));
+  refusals_.clear();
+}
+
+void BatchGroup::BuildLog(Slot& slot, std::vector<Op>& ops, Group& group) {
+  absl::MutexLock lock(&slot.log->mutex);
+  Group::LogEnd end;
+  end.log = slot.log;
+  end.background = slot.log->background();
+  for (const size_t i : slot.ops) {
+    if (auto* append = std::get_if<AppendOp>(&ops[i])) {
+      Append(*append, group, end);
+    } else {
+      AppendAsReplica(std::get<ReplicaAppendOp>(ops[i]), group, end);
+    }
+  }
+  writer_.CloseRun(*slot.log, group, end);
+  end.end = slot.log->state.end();
+  group.ends.push_back(std::move(end));
+}
+
+void BatchGroup::Append(AppendOp& op, Group& group, Group::LogEnd& end) {
+  Log& log = *op.log;
+  if (log.deleted) {
+    refusals_.push_back({std::move(op.done), LogNotFound(log.id)});
+    return;
+  }
+  auto checked = log.state.CheckAppend(op.request);
+  if (!checked.ok()) {
+    refusals_.push_back({std::move(op.done), std::move(checked).status()});
+    return;
+  }
+  if (checked->has_value()) return Accept(std::move(op.done), **checked, group, end);
+  const BatchInfo& info = op.request.info;
+  const int64_t append_time_ms = std::max(now_ms_, log.state.last_append_time_ms());
+  EntryHeader header;
+  header.type = EntryType::kBatch;
+  header.body_crc = info.crc32c;
+  header.log = log.id;
+  header.base_offset = log.state.end();
+  header.append_time_ms = append_time_ms;
+  header.max_timestamp_ms = info.max_timestamp_ms;
+  header.leader_epoch = log.state.epochs().current();
+  header.record_count = info.record_count;
+  if (log.settings.append_time_stamped) {
+    header.flags |= kAppendTimeStamped;
+    header.max_timestamp_ms = append_time_ms;
+  } else if (info.needs_append_time) {
+    header.max_timestamp_ms = std::max(header.max_timestamp_ms, append_time_ms);
+  }
+  if (op.request.producer) {
+    header.flags |= kHasProducer;
+    header.producer_id = op.request.producer->producer_id;
+    header.producer_epoch = op.request.producer->epoch;
+    header.producer_sequence = op.request.producer->base_sequence;
+  }
+  AddBatch(op.log, header, op.request.batch, group, end);
+  Accept(std::move(op.done), {header.base_offset, header.next_offset(), append_time_ms, log.state.start()},
+         group, end);
+}
+
+void BatchGroup::AppendAsReplica(ReplicaAppendOp& op, Group& group, Group::LogEnd& end) {
+  Log& log = *op.log;
+  absl::Status checked = log.deleted ? LogNotFound(log.id) : log.state.CheckReplicaAppend(op.request);
+  if (!checked.ok()) {
+    refusals_.push_back({std::move(op.done), std::move(checked)});
+    return;
+  }
+  const std::vector<StoredBatchView>& batches = op.request.batches;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    EntryHeader header;
+    header.type = EntryType::kBatch;
+    header.body_crc = batches[i].crc32c;
+    header.log = log.id;
+    header.base_offset = batches[i].base_offset;
+    header.append_time_ms = batches[i].append_time_ms;
+    header.max_timestamp_ms = batches[i].max_timestamp_ms;
+    header.leader_epoch = batches[i].leader_epoch;
+    header.record_count = static_cast<uint32_t>(batches[i].next_offset - batches[i].base_offset);
+    if (batches[i].append_time_stamped) header.flags |= kAppendTimeStamped;
+    if (!op.request.producers.empty() && op.request.producers[i]) {
+      header.flags |= kHasProducer;
+      header.producer_id = op.request.producers[i]->producer_id;
+      header.producer_epoch = op.request.producers[i]->epoch;
+      header.producer_sequence = op.request.producers[i]->base_sequence;
+    }
+    AddBatch(op.log, header, batches[i].bytes, group, end);
+  }
+  Accept(std::move(op.done),
+         {batches.front().base_offset, batches.back().next_offset, batches.back().append_time_ms,
+          log.state.start()},
+         group, end);
+}
+
+void BatchGroup::AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& bytes,
+                          Group& group, Group::LogEnd& end) {
+  header.body_length = static_cast<uint32_t>(bytes.size());
+  writer_.AddBatch(log, header, bytes, /*continues_run=*/true, group, end);
+  cache_.Insert(log, ViewOfEntry(header, bytes));
+  Count(counters_.appended_batches);
+  Count(counters_.appended_records, header.record_count);
+  Count(counters_.appended_bytes, header.body_length);
+}
+
+void BatchGroup::Accept(LogStore::AppendDone done, Appended appended, Group& group,
+                        const Group::LogEnd& end) {
+  if (end.background) {
+    early_acks_.push_back({std::move(done), appended});
+  } else {
+    group.acks.push_back({std::move(done), appended});
+    group.urgent = true;
+  }
+}
+
+void BatchGroup::Written(Group& group, Watches::Due& due) {
+  for (const Group::LogEnd& end : group.ends) {
+    if (!end.background) continue;
+    absl::MutexLock lock(&end.log->mutex);
+    end.log->readable_end = std::max(end.log->readable_end, end.end);
+    Watches::TakeDue(*end.log, due);
+  }
+  for (Group::Ack& ack : early_acks_) ack.done(ack.appended);
+  early_acks_.clear();
+}
+
+void BatchGroup::Failed() {
+  for (Group::Ack& ack : early_acks_) ack.done(Fatal::Error());
+  early_acks_.clear();
+}
+
+}  // namespace naru

@@ -1,0 +1,93 @@
+#include "storage/store/entry_writer.h"
+
+#include <utility>
+
+#include "storage/base/check.h"
+#include "storage/base/crc32c.h"
+#include "storage/base/status.h"
+
+namespace naru {
+namespace {
+
+// A run larger than this is ended: it bounds what a reader in its middle has to look through.
+constexpr uint32_t kRunBytesMax = uint32_t{1} << 20;
+
+}  // namespace
+
+absl::Status EntryWriter::EnsureRoom(uint64_t bytes) {
+  if (bytes > capacity()) {
+    return MakeError(Reason::kBatchTooLarge,
+                     absl::StrCat("batch: ", bytes, " bytes do not fit into a segment of ", capacity()),
+                     {{"limit_bytes", absl::StrCat(capacity())}});
+  }
+  const absl::Status room = parts_.segments.EnsureRoom(bytes);
+  if (room.ok()) return room;
+  if (absl::IsResourceExhausted(room)) {
+    Count(parts_.counters.storage_full_refusals);
+    return MakeError(Reason::kStorageFull,
+                     absl::StrCat("the disk has no room for another segment: ", Std(room.message())));
+  }
+  parts_.fatal.Raise(room.ToString());
+  return Fatal::Error();
+}
+
+void EntryWriter::AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,
+                           bool continues_run, Group& group, Group::LogEnd& end) {
+  header.sequence = ++last_;
+  header.durable_sequence = parts_.syncer.durable_sequence();
+  header.flags &= static_cast<uint8_t>(~kRunStart);
+  Fold& fold = parts_.fold;
+  const bool continues = continues_run && fold.run_open() &&
+                         parts_.segments.FitsInCurrent(header.entry_bytes()) &&
+                         fold.open_run_bytes() + header.entry_bytes() <= kRunBytesMax;
+  if (!continues) {
+    if (fold.run_open()) CloseRun(*log, group, end);
+    header.flags |= kRunStart;
+    header.bytes_before = log->bytes_end;
+    header.max_timestamp_before = log->state.prefix_max_timestamp_ms();
+  }
+  const SegmentWriter::Place place = parts_.segments.Stage(header, body);
+  fold.ApplyBatch(log, header, {place.segment, place.position});
+}
+
+void EntryWriter::CloseRun(Log& log, Group& group, Group::LogEnd& end) {
+  if (!parts_.fold.run_open()) return;
+  NARU_CHECK(parts_.fold.open_log()->id == log.id);
+  log.tail_runs.push_back(parts_.fold.CloseRun(group.update));
+  ++end.runs;
+}
+
+void EntryWriter::AddControl(EntryType type, uint8_t flags, const absl::Cord& body, Group& group) {
+  EntryHeader header;
+  header.type = type;
+  header.flags = flags;
+  header.body_length = static_cast<uint32_t>(body.size());
+  header.body_crc = Crc32c(body);
+  header.sequence = ++last_;
+  header.durable_sequence = parts_.syncer.durable_sequence();
+  const SegmentWriter::Place place = parts_.segments.Stage(header, body);
+  absl::Cord flat = body;
+  const absl::string_view bytes = flat.Flatten();
+  const absl::Status applied =
+      parts_.fold.ApplyControl(header, Std(bytes), {place.segment, place.position}, group.update);
+  // What cannot be applied must never have been written: its maker checks first.
+  if (!applied.ok()) parts_.fatal.Raise(applied.ToString());
+}
+
+bool EntryWriter::Write(Group& group) {
+  if (parts_.fatal.raised()) return false;
+  group.bytes = static_cast<int64_t>(parts_.segments.staged_bytes());
+  if (group.bytes > 0) {
+    if (const absl::Status written = parts_.segments.Write(); !written.ok()) {
+      parts_.fatal.Raise(written.ToString());
+      return false;
+    }
+    group.written = parts_.segments.TakeWritten();
+    group.last_sequence = last_;
+    parts_.fold.Finish({last_, parts_.segments.segment(), parts_.segments.position()}, group.update);
+  }
+  parts_.cache.Evict();
+  return true;
+}
+
+}  // namespace naru

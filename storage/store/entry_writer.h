@@ -1,0 +1,64 @@
+// Gives entries their sequence, lays them in the segments and applies them: what all writing of the appender
+// goes through. The appender's thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "storage/segments/segment_writer.h"
+#include "storage/store/counters.h"
+#include "storage/store/fatal.h"
+#include "storage/store/fold.h"
+#include "storage/store/group.h"
+#include "storage/store/syncer.h"
+#include "storage/store/tail_cache.h"
+
+namespace naru {
+
+class EntryWriter {
+ public:
+  struct Parts {
+    SegmentWriter& segments;
+    Fold& fold;
+    Syncer& syncer;
+    TailCache& cache;
+    StoreCounters& counters;
+    Fatal& fatal;
+  };
+  EntryWriter(Parts parts, Sequence last) : parts_(parts), last_(last) {}
+
+  uint64_t capacity() const { return parts_.segments.capacity(); }
+  // Of the last entry written.
+  Sequence last_sequence() const { return last_; }
+
+  // Room for entries of `bytes` together. STORAGE_FULL when the disk has none; BATCH_TOO_LARGE when no
+  // segment does.
+  absl::Status EnsureRoom(uint64_t bytes);
+
+  // Stages a batch of `log` at its end and applies it. Everything in `header` but checksums of the header,
+  // sequences and what a run's start holds is filled in. `continues_run` unless that is impossible; `end`
+  // counts runs.
+  void AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,
+                bool continues_run, Group& group, Group::LogEnd& end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
+  // The log's batches of this group are complete.
+  void CloseRun(Log& log, Group& group, Group::LogEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log.mutex);
+
+  // Stages and applies another entry, whose body must live until Write. Room was ensured.
+  void AddControl(EntryType type, uint8_t flags, const absl::Cord& body, Group& group);
+
+  // Writes what was staged and completes `group` for the syncer. False: durability is lost.
+  bool Write(Group& group);
+
+ private:
+  Parts parts_;
+  Sequence last_;
+};
+
+// Bytes of an entry with this body, at most.
+inline uint64_t EntryBytesMax(uint64_t body_bytes) { return kHeaderBytesMax + body_bytes + kEntryAlignment; }
+
+}  // namespace naru

@@ -1,0 +1,225 @@
+#include "storage/store/log_cuts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/check.h"
+#include "storage/base/status.h"
+
+namespace naru {
+namespace {
+
+absl::Status Missing(LogId log, Offset offset) {
+  return MakeError(Reason::kCorruptData,
+                   absl::StrCat("the index lacks offset ", offset.value(), " of log ", log.value()));
+}
+
+AppliedBatch AppliedOf(const EntryHeader& header) {
+  AppliedBatch batch{header.base_offset,    header.next_offset(),    header.leader_epoch, header.record_count,
+                     header.append_time_ms, header.max_timestamp_ms, std::nullopt};
+  if (header.Has(kHasProducer)) {
+    batch.producer = ProducerStamp{header.producer_id, header.producer_epoch, header.producer_sequence};
+  }
+  return batch;
+}
+
+// The bytes that LogState decodes as an empty log at `end` whose epochs and producers are gone.
+LogState EmptyAt(LogState state, Offset end) {
+  LogState fresh;
+  // A log grows only by appends: one imaginary batch brings it to `end`, and moving the start takes it away
+  // again.
+  if (end > Offset(0)) {
+    fresh.Append({Offset(0), end, LeaderEpoch(-1), 1, 0, 0, std::nullopt});
+    fresh.MoveStart(end);
+  }
+  if (state.epochs().current() > fresh.epochs().current()) fresh.BeginEpoch(state.epochs().current());
+  return fresh;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<LogStartMove>> LogCuts::PlanStart(const Log& log, Offset start) const {
+  LogStartMove move{log.id, start, 0};
+  {
+    absl::ReaderMutexLock lock(&log.mutex);
+    NARU_RETURN_IF_ERROR(log.state.CheckMoveStart(start, log.readable_end));
+    if (start <= log.state.start()) return std::nullopt;
+    if (start == log.state.end()) {
+      move.bytes_before = log.bytes_end;
+      return move;
+    }
+  }
+  NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log.id, start));
+  if (!run || run->next <= start) return Missing(log.id, start);
+  move.bytes_before = run->bytes_before;
+  if (run->base < start) {
+    NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log.id, *run, [&](const EntryHeader& header, uint64_t) {
+      if (header.next_offset() > start) return false;
+      move.bytes_before += header.body_length;
+      return true;
+    }));
+  }
+  return move;
+}
+
+Truncation LogCuts::PlanReset(const Log& log, Offset end) const {
+  absl::ReaderMutexLock lock(&log.mutex);
+  Truncation truncation;
+  truncation.log = log.id;
+  // Every run goes.
+  truncation.end = Offset(INT64_MIN + 1);
+  truncation.state = EmptyAt(log.state, end).Encode();
+  truncation.bytes_start = truncation.bytes_end = log.bytes_end;
+  return truncation;
+}
+
+absl::StatusOr<std::optional<Truncation>> LogCuts::PlanTruncation(const Log& log, Offset end) const {
+  LogState state;
+  Truncation truncation;
+  truncation.log = log.id;
+  {
+    absl::ReaderMutexLock lock(&log.mutex);
+    state = log.state;
+    truncation.bytes_start = log.bytes_start;
+  }
+  if (end >= state.end()) return std::nullopt;
+  truncation.end = end;
+  int64_t prefix_max_timestamp_ms = 0;
+  truncation.bytes_end = truncation.bytes_start;
+  // The run that holds the last offset kept, if any is kept.
+  std::optional<Run> last;
+  if (end > state.start()) {
+    NARU_ASSIGN_OR_RETURN(last, index_.FindRun(log.id, end - 1));
+    if (!last || last->next < end) return Missing(log.id, end - 1);
+    if (last->next > end) {
+      NARU_ASSIGN_OR_RETURN(const auto cut, reader_.Cut(log.id, *last, end));
+      truncation.end = cut ? cut->next : last->base;
+      truncation.cut = cut;
+      if (cut) {
+        last = cut;
+      } else {
+        NARU_ASSIGN_OR_RETURN(last, index_.FindRun(log.id, truncation.end - 1));
+        if (last && last->next != truncation.end) last.reset();
+      }
+    }
+  }
+  if (last) {
+    truncation.bytes_end = last->bytes_end();
+    if (last->next > state.start()) prefix_max_timestamp_ms = last->max_timestamp_so_far_ms;
+  }
+  truncation.bytes_start = std::min(truncation.bytes_start, truncation.bytes_end);
+  LogState::LookBack look_back(state, truncation.end);
+  NARU_RETURN_IF_ERROR(LookBack(log.id, state.start(), truncation.end, look_back));
+  state.Truncate(look_back, prefix_max_timestamp_ms);
+  truncation.state = state.Encode();
+  return truncation;
+}
+
+absl::Status LogCuts::LookBack(LogId log, Offset start, Offset end, LogState::LookBack& look_back) const {
+  if (end <= start) return absl::OkStatus();
+  absl::Status failed;
+  NARU_RETURN_IF_ERROR(index_.VisitRunsBackwards(log, end, [&](const Run& run) {
+    if (run.next <= start) return false;
+    std::vector<EntryHeader> headers;
+    failed = reader_.VisitHeaders(log, run, [&](const EntryHeader& header, uint64_t) {
+      if (header.next_offset() > end) return false;
+      if (header.next_offset() > start) headers.push_back(header);
+      return true;
+    });
+    for (auto header = headers.rbegin(); header != headers.rend() && look_back.wants_more(); ++header) {
+      look_back.Visit(AppliedOf(*header));
+    }
+    return failed.ok() && look_back.wants_more();
+  }));
+  return failed;
+}
+
+absl::StatusOr<Offset> LogCuts::FirstAppendedSince(LogId log, int64_t append_time_ms, Offset start,
+                                                   Offset end) const {
+  // Append times never fall within a log: bisect to the first run whose last batch is young enough.
+  Offset low = start;
+  Offset high = end;
+  std::optional<Run> first;
+  while (low < high) {
+    const Offset middle = low + (high - low) / 2;
+    NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log, middle));
+    if (!run || run->next <= middle) return Missing(log, middle);
+    if (run->append_time_ms < append_time_ms) {
+      low = run->next;
+    } else {
+      high = std::max(run->base, low);
+      first = run;
+    }
+  }
+  if (!first) return end;
+  Offset found = first->base;
+  NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log, *first, [&](const EntryHeader& header, uint64_t) {
+    found = header.base_offset;
+    return header.append_time_ms < append_time_ms;
+  }));
+  return std::clamp(found, start, end);
+}
+
+absl::StatusOr<Offset> LogCuts::FirstWithin(LogId log, int64_t bytes_before, Offset start, Offset end) const {
+  // The first batch before which at least `bytes_before` bytes lie; sums never fall either.
+  Offset low = start;  // everything below is too old
+  Offset high = end;
+  while (low < high) {
+    const Offset middle = low + (high - low) / 2;
+    NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log, middle));
+    if (!run || run->next <= middle) return Missing(log, middle);
+    if (run->bytes_end() <= bytes_before) {
+      low = run->next;
+    } else if (run->bytes_before >= bytes_before) {
+      high = std::max(run->base, low);
+    } else {
+      Offset found = run->next;
+      int64_t bytes = run->bytes_before;
+      NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log, *run, [&](const EntryHeader& header, uint64_t) {
+        found = header.base_offset;
+        if (bytes >= bytes_before) return false;
+        bytes += header.body_length;
+        found = header.next_offset();
+        return true;
+      }));
+      return std::clamp(found, start, end);
+    }
+  }
+  return std::min(low, end);
+}
+
+absl::StatusOr<Offset> LogCuts::FindRetentionStart(const Log& log, int64_t append_time_ms, int64_t bytes_max,
+                                                   Offset end) const {
+  Offset start;
+  int64_t bytes_start = 0;
+  int64_t bytes_end = 0;
+  {
+    absl::ReaderMutexLock lock(&log.mutex);
+    start = log.state.start();
+    bytes_start = log.bytes_start;
+    bytes_end = log.bytes_end;
+  }
+  Offset found = start;
+  if (append_time_ms > 0) {
+    NARU_ASSIGN_OR_RETURN(found, FirstAppendedSince(log.id, append_time_ms, start, end));
+  }
+  if (bytes_max >= 0 && bytes_end - bytes_start > bytes_max) {
+    NARU_ASSIGN_OR_RETURN(const Offset within, FirstWithin(log.id, bytes_end - bytes_max, start, end));
+    found = std::max(found, within);
+  }
+  return found;
+}
+
+absl::StatusOr<std::optional<int64_t>> LogCuts::AppendTimeAt(LogId log, Offset from) const {
+  NARU_ASSIGN_OR_RETURN(const auto runs, index_.RunsFrom(log, from, Offset(INT64_MAX), 1));
+  if (runs.empty()) return std::nullopt;
+  std::optional<int64_t> found;
+  NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log, runs.front(), [&](const EntryHeader& header, uint64_t) {
+    if (header.next_offset() <= from) return true;
+    found = header.append_time_ms;
+    return false;
+  }));
+  return found;
+}
+
+}  // namespace naru

@@ -1,0 +1,44 @@
+// What moving a log's start and cutting off its end come to, worked out from the index and the segments.
+// Everything written before must be in the index. Blocks on disk.
+#pragma once
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "storage/index/index.h"
+#include "storage/segments/control_bodies.h"
+#include "storage/store/log.h"
+#include "storage/store/run_reader.h"
+
+namespace naru {
+
+class LogCuts {
+ public:
+  LogCuts(const Index& index, const RunReader& reader) : index_(index), reader_(reader) {}
+
+  // OFFSET_OUT_OF_RANGE above the readable end; nothing when the start is there already.
+  absl::StatusOr<std::optional<LogStartMove>> PlanStart(const Log& log, Offset start) const;
+  // As LogStore::Truncate; nothing when the log ends there already, or below.
+  absl::StatusOr<std::optional<Truncation>> PlanTruncation(const Log& log, Offset end) const;
+  // The log empty at `end`, wherever that is.
+  Truncation PlanReset(const Log& log, Offset end) const;
+
+  // Where the log's start is to be so that it has no batch that was appended before `append_time_ms`, and
+  // none but the newest whose bytes together stay within `bytes_max` (-1: any number). Not above `end`.
+  absl::StatusOr<Offset> FindRetentionStart(const Log& log, int64_t append_time_ms, int64_t bytes_max,
+                                            Offset end) const;
+  // The first batch's append time at or after `from`; nothing when there is none.
+  absl::StatusOr<std::optional<int64_t>> AppendTimeAt(LogId log, Offset from) const;
+
+ private:
+  // What LogState needs to look at below a truncation's end.
+  absl::Status LookBack(LogId log, Offset start, Offset end, LogState::LookBack& look_back) const;
+  absl::StatusOr<Offset> FirstAppendedSince(LogId log, int64_t append_time_ms, Offset start,
+                                            Offset end) const;
+  absl::StatusOr<Offset> FirstWithin(LogId log, int64_t bytes_before, Offset start, Offset end) const;
+
+  const Index& index_;
+  const RunReader& reader_;
+};
+
+}  // namespace naru

@@ -1,0 +1,126 @@
+#include "storage/store/maintainer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/status.h"
+#include "storage/store/recovery.h"
+
+namespace naru {
+
+Maintainer::Maintainer(Parts parts) : parts_(parts) {
+  WatchDisk();
+  thread_ = std::thread([this] { Loop(); });
+}
+
+Maintainer::~Maintainer() { Stop(); }
+
+void Maintainer::Wake() {
+  absl::MutexLock lock(&mutex_);
+  woken_ = true;
+  wake_.Signal();
+}
+
+void Maintainer::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    wake_.Signal();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Maintainer::Stopping() const {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
+}
+
+void Maintainer::Loop() {
+  absl::Time next_round = absl::Now() + absl::Milliseconds(parts_.options.maintenance_interval_ms);
+  for (;;) {
+    {
+      absl::MutexLock lock(&mutex_);
+      while (!woken_ && !stopping_ && absl::Now() < next_round) wake_.WaitWithDeadline(&mutex_, next_round);
+      if (stopping_) return;
+      woken_ = false;
+    }
+    if (parts_.fatal.raised()) return;
+    absl::Status status;
+    if (absl::Now() >= next_round) {
+      status = RunRound();
+      next_round = absl::Now() + absl::Milliseconds(parts_.options.maintenance_interval_ms);
+    } else {
+      status = PrepareSegment();
+      if (status.ok()) status = MaybeCheckpoint();
+    }
+    if (!status.ok() && !Stopping()) {
+      parts_.events.Write(Severity::kWarning, "maintenance_failed", {{"error", status.ToString()}});
+    }
+  }
+}
+
+absl::Status Maintainer::RunRound() {
+  absl::MutexLock lock(&round_mutex_);
+  if (parts_.fatal.raised()) return Fatal::Error();
+  WatchDisk();
+  NARU_RETURN_IF_ERROR(PrepareSegment());
+  NARU_RETURN_IF_ERROR(ApplyRetention());
+  NARU_RETURN_IF_ERROR(ReclaimDead());
+  NARU_RETURN_IF_ERROR(RelocateSparse());
+  NARU_RETURN_IF_ERROR(RemoveDeadSegments());
+  WatchDisk();
+  return MaybeCheckpoint();
+}
+
+void Maintainer::WatchDisk() {
+  const auto space = parts_.files.Space(parts_.options.directory);
+  if (!space.ok()) {
+    parts_.events.Write(Severity::kWarning, "disk_space_unknown", {{"error", space.status().ToString()}});
+    return;
+  }
+  const auto available = static_cast<int64_t>(space->available_bytes);
+  StoreCounters& counters = parts_.counters;
+  counters.disk_available_bytes.store(available, std::memory_order_relaxed);
+  counters.disk_total_bytes.store(static_cast<int64_t>(space->total_bytes), std::memory_order_relaxed);
+  const int64_t reserve = parts_.options.disk_reserve_bytes;
+  const bool full = counters.storage_full.load(std::memory_order_relaxed);
+  if (!full && available < reserve) {
+    counters.storage_full.store(true, std::memory_order_relaxed);
+    parts_.events.Write(Severity::kError, "storage_full",
+                        {{"available_bytes", available}, {"reserve_bytes", reserve}});
+  } else if (full && available >= reserve + reserve / 4) {
+    counters.storage_full.store(false, std::memory_order_relaxed);
+    parts_.events.Write(Severity::kInfo, "storage_recovered", {{"available_bytes", available}});
+  }
+}
+
+absl::Status Maintainer::PrepareSegment() {
+  if (!parts_.segment_writer.wants_next()) return absl::OkStatus();
+  const absl::Status prepared = parts_.segment_writer.PrepareNext();
+  // The appender will say so to those whom it concerns.
+  if (absl::IsResourceExhausted(prepared)) return absl::OkStatus();
+  if (!prepared.ok()) parts_.fatal.Raise(prepared.ToString());
+  return prepared;
+}
+
+absl::Status Maintainer::MaybeCheckpoint() {
+  const int64_t since = parts_.counters.applied_bytes.load(std::memory_order_relaxed) -
+                        parts_.counters.checkpointed_bytes.load(std::memory_order_relaxed);
+  return since >= parts_.options.checkpoint_bytes ? Checkpoint() : absl::OkStatus();
+}
+
+absl::Status Maintainer::Checkpoint() {
+  absl::MutexLock lock(&checkpoint_mutex_);
+  parts_.syncer.Drain();
+  if (parts_.fatal.raised()) return Fatal::Error();
+  const int64_t applied = parts_.counters.applied_bytes.load(std::memory_order_relaxed);
+  if (const absl::Status flushed = parts_.index.Flush(); !flushed.ok()) {
+    parts_.fatal.Raise(flushed.ToString());
+    return flushed;
+  }
+  parts_.counters.checkpointed_bytes.store(applied, std::memory_order_relaxed);
+  Count(parts_.counters.checkpoints);
+  return absl::OkStatus();
+}
+
+}  // namespace naru

@@ -1,0 +1,82 @@
+// What is asked of the appender.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "storage/log/log_store.h"
+#include "storage/segments/control_bodies.h"
+#include "storage/store/log.h"
+
+namespace naru {
+
+struct AppendOp {
+  std::shared_ptr<Log> log;
+  AppendRequest request;
+  LogStore::AppendDone done;
+  int64_t queue_bytes = 0;
+};
+struct ReplicaAppendOp {
+  std::shared_ptr<Log> log;
+  ReplicaAppendRequest request;
+  LogStore::AppendDone done;
+  int64_t queue_bytes = 0;
+};
+struct CreateOp {
+  std::vector<LogId> logs;
+  LogStore::Done done;
+};
+struct DeleteOp {
+  std::vector<LogId> logs;
+  LogStore::Done done;
+};
+struct EpochOp {
+  std::shared_ptr<Log> log;
+  LeaderEpoch epoch;
+  LogStore::Done done;
+};
+struct StartOp {
+  std::shared_ptr<Log> log;
+  Offset start;
+  LogStore::Done done;
+};
+struct TruncateOp {
+  std::shared_ptr<Log> log;
+  Offset end;
+  // The log becomes empty at `end`, also above its end: for copying a log that begins there.
+  bool reset = false;
+  LogStore::Done done;
+};
+// The maintainer's.
+struct ReclaimOp {
+  std::vector<Reclaim> reclaims;
+  LogStore::Done done;
+};
+struct MoveOp {
+  std::vector<MovedRun> runs;  // positions from the beginning of `entries`
+  std::string entries;
+  LogStore::Done done;
+};
+struct SnapshotOp {
+  std::shared_ptr<int64_t> bytes;  // what it took, for whoever asks
+  LogStore::Done done;
+};
+// Of these segments, those that nothing needs any more are struck off; their ids go to `removed` before
+// `done`.
+struct RemoveOp {
+  std::vector<SegmentId> segments;
+  std::shared_ptr<std::vector<SegmentId>> removed;
+  LogStore::Done done;
+};
+
+using Op = std::variant<AppendOp, ReplicaAppendOp, CreateOp, DeleteOp, EpochOp, StartOp, TruncateOp,
+                        ReclaimOp, MoveOp, SnapshotOp, RemoveOp>;
+
+inline bool IsAppend(const Op& op) {
+  return std::holds_alternative<AppendOp>(op) || std::holds_alternative<ReplicaAppendOp>(op);
+}
+
+}  // namespace naru

@@ -1,0 +1,173 @@
+#include "storage/store/run_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/crc32c.h"
+#include "storage/base/status.h"
+
+namespace naru {
+namespace {
+
+// Headers are hopped over one by one where batches are at least this large; else read along with them.
+constexpr uint64_t kHopBytes = 16 << 10;
+constexpr size_t kWindowBytes = 64 << 10;
+// One read into memory, whatever was asked for.
+constexpr int64_t kReadBytesMax = int64_t{16} << 20;
+
+absl::Status Corrupt(const Segment& segment, uint64_t position, std::string_view what) {
+  return MakeError(Reason::kCorruptData, absl::StrCat(segment.path(), " at ", position, ": ", what));
+}
+
+}  // namespace
+
+StoredBatchView ViewOfEntry(const EntryHeader& header, absl::Cord bytes) {
+  StoredBatchView view;
+  view.base_offset = header.base_offset;
+  view.next_offset = header.next_offset();
+  view.leader_epoch = header.leader_epoch;
+  view.append_time_ms = header.append_time_ms;
+  view.max_timestamp_ms = header.max_timestamp_ms;
+  view.crc32c = header.body_crc;
+  view.record_count = header.record_count;
+  view.append_time_stamped = header.Has(kAppendTimeStamped);
+  view.bytes = std::move(bytes);
+  return view;
+}
+
+absl::StatusOr<std::shared_ptr<Segment>> RunReader::SegmentOf(const Run& run) const {
+  auto segment = segments_.Find(run.segment);
+  if (segment == nullptr) return absl::NotFoundError(absl::StrCat("segment ", run.segment.value(), " went"));
+  return segment;
+}
+
+absl::Status RunReader::VisitHeaders(LogId log, const Run& run,
+                                     absl::FunctionRef<bool(const EntryHeader&, uint64_t)> visit) const {
+  NARU_ASSIGN_OR_RETURN(const auto segment, SegmentOf(run));
+  const uint64_t end = run.position + run.length;
+  const bool hop = run.length / std::max<uint32_t>(run.batch_count, 1) >= kHopBytes;
+  std::string window;
+  uint64_t window_at = 0;
+  Offset expected = run.base;
+  for (uint64_t at = run.position; at < end;) {
+    const size_t needed = std::min<uint64_t>(kHeaderBytesMax, end - at);
+    if (at < window_at || at + needed > window_at + window.size()) {
+      window.resize(std::min<uint64_t>(hop ? kHeaderBytesMax : kWindowBytes, end - at));
+      window_at = at;
+      NARU_ASSIGN_OR_RETURN(const size_t read, segment->file().Read(at, window.data(), window.size()));
+      window.resize(read);
+    }
+    EntryHeader header;
+    const std::string_view raw = std::string_view(window).substr(at - window_at, needed);
+    if (ParseEntryHeader(raw, salt_, header) != HeaderCheck::kGood) {
+      return Corrupt(*segment, at, "the entry header fails its checksum");
+    }
+    if (header.type != EntryType::kBatch || header.log != log || header.base_offset != expected) {
+      return Corrupt(*segment, at,
+                     absl::StrCat("offset ", expected.value(), " of log ", log.value(), " is not here"));
+    }
+    if (!visit(header, at)) return absl::OkStatus();
+    expected = header.next_offset();
+    at += header.entry_bytes();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Run>> RunReader::Cut(LogId log, const Run& run, Offset end) const {
+  std::optional<Run> cut;
+  NARU_RETURN_IF_ERROR(VisitHeaders(log, run, [&](const EntryHeader& header, uint64_t position) {
+    if (header.next_offset() > end) return false;
+    if (!cut) {
+      cut = RunOfEntry(header, run.segment, position);
+    } else {
+      ExtendRun(*cut, header);
+    }
+    return true;
+  }));
+  return cut;
+}
+
+absl::StatusOr<uint64_t> RunReader::PositionOf(LogId log, const Run& run, Offset offset) const {
+  if (offset <= run.base) return run.position;
+  std::optional<uint64_t> found;
+  NARU_RETURN_IF_ERROR(VisitHeaders(log, run, [&](const EntryHeader& header, uint64_t position) {
+    if (header.next_offset() <= offset) return true;
+    found = position;
+    return false;
+  }));
+  if (!found) return MakeError(Reason::kCorruptData, absl::StrCat("a run lacks offset ", offset.value()));
+  return *found;
+}
+
+absl::Status RunReader::ReadStretch(LogId log, const Stretch& stretch, Offset expected, Offset end,
+                                    int64_t& bytes_left, std::vector<StoredBatchView>& out) const {
+  const Segment& segment = *stretch.segment;
+  uint64_t at = stretch.position;
+  const uint64_t stop = stretch.position + stretch.length;
+  size_t wanted =
+      std::min<uint64_t>(stretch.length, static_cast<uint64_t>(std::max<int64_t>(bytes_left, 0)) + 4096);
+  while (at < stop) {
+    // One buffer, shared by all batches that are cut out of it.
+    auto buffer = std::make_shared<std::string>(std::min<uint64_t>(wanted, stop - at), '\0');
+    NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, buffer->data(), buffer->size()));
+    buffer->resize(read);
+    size_t used = 0;
+    EntryHeader header;
+    while (used < read) {
+      const std::string_view rest = std::string_view(*buffer).substr(used);
+      if (ParseEntryHeader(rest.substr(0, kHeaderBytesMax), salt_, header) != HeaderCheck::kGood) {
+        if (rest.size() < kHeaderBytesMax && used > 0) break;
+        return Corrupt(segment, at + used, "the entry header fails its checksum");
+      }
+      if (header.log != log || (!out.empty() && header.base_offset != expected)) {
+        return Corrupt(segment, at + used,
+                       absl::StrCat("offset ", expected.value(), " of log ", log.value(), " is not here"));
+      }
+      if (header.base_offset >= end) return absl::OkStatus();
+      if (!out.empty() && header.body_length > bytes_left) {
+        bytes_left = 0;
+        return absl::OkStatus();
+      }
+      if (rest.size() < header.header_bytes() + header.body_length) break;
+      const std::string_view body = rest.substr(header.header_bytes(), header.body_length);
+      if (Crc32c(body) != header.body_crc) return Corrupt(segment, at + used, "the batch fails its checksum");
+      out.push_back(ViewOfEntry(header, absl::MakeCordFromExternal(Absl(body), [buffer] {})));
+      expected = header.next_offset();
+      bytes_left -= header.body_length;
+      used += header.entry_bytes();
+    }
+    if (used == 0 && read >= stop - at) return Corrupt(segment, at, "the entry runs past its run");
+    at += used;
+    if (bytes_left <= 0 && !out.empty()) break;
+    // One that did not fit is read whole the next time; a header that was cut is read again with what
+    // follows.
+    wanted = std::max<size_t>(used == 0 ? header.entry_bytes() : static_cast<size_t>(bytes_left), 4096);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunReader::Read(LogId log, const std::vector<Run>& runs, Offset from, Offset end,
+                             int64_t bytes_max, std::vector<StoredBatchView>& out) const {
+  int64_t bytes_left = std::min(bytes_max, kReadBytesMax);
+  Offset expected = from;
+  for (size_t i = 0; i < runs.size();) {
+    Stretch stretch;
+    NARU_ASSIGN_OR_RETURN(stretch.segment, SegmentOf(runs[i]));
+    NARU_ASSIGN_OR_RETURN(stretch.position, PositionOf(log, runs[i], expected));
+    uint64_t stop = runs[i].position + runs[i].length;
+    // Runs that lie side by side are read as one.
+    size_t next = i + 1;
+    for (; next < runs.size() && runs[next].segment == runs[i].segment && runs[next].position == stop;
+         ++next) {
+      stop += runs[next].length;
+    }
+    stretch.length = stop - stretch.position;
+    NARU_RETURN_IF_ERROR(ReadStretch(log, stretch, expected, end, bytes_left, out));
+    if (bytes_left <= 0) break;
+    i = next;
+    if (i < runs.size()) expected = runs[i].base;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace naru

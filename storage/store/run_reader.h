@@ -1,0 +1,56 @@
+// Batches of runs, read from segments and checked. Thread-safe; blocks on disk.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/batch/splice.h"
+#include "storage/segments/run.h"
+#include "storage/segments/segment_set.h"
+
+namespace naru {
+
+// What the entry of a batch says of it, with `bytes` as handed in.
+StoredBatchView ViewOfEntry(const EntryHeader& header, absl::Cord bytes);
+
+class RunReader {
+ public:
+  RunReader(const SegmentSet& segments, uint32_t salt) : segments_(segments), salt_(salt) {}
+
+  // All of them: NOT_FOUND when the run's segment went meanwhile (look the run up again); CORRUPT_DATA, with
+  // file and position, when what is there is not what the run says.
+
+  // The headers of the run's batches in order, with their positions in the segment, until `visit` says false.
+  absl::Status VisitHeaders(LogId log, const Run& run,
+                            absl::FunctionRef<bool(const EntryHeader&, uint64_t position)> visit) const;
+
+  // The run without the batches that reach above `end`; nothing when none is left.
+  absl::StatusOr<std::optional<Run>> Cut(LogId log, const Run& run, Offset end) const;
+
+  // Appends batches to `out`: the one that holds `from`, which is in the first of `runs`, and those behind it
+  // that begin below `end`, while their bytes together stay within `bytes_max`; the first comes whatever its
+  // size. `runs` follow each other; fewer than all may be read.
+  absl::Status Read(LogId log, const std::vector<Run>& runs, Offset from, Offset end, int64_t bytes_max,
+                    std::vector<StoredBatchView>& out) const;
+
+ private:
+  struct Stretch {
+    std::shared_ptr<Segment> segment;
+    uint64_t position = 0;
+    uint64_t length = 0;
+  };
+  absl::StatusOr<std::shared_ptr<Segment>> SegmentOf(const Run& run) const;
+  absl::StatusOr<uint64_t> PositionOf(LogId log, const Run& run, Offset offset) const;
+  absl::Status ReadStretch(LogId log, const Stretch& stretch, Offset expected, Offset end,
+                           int64_t& bytes_left, std::vector<StoredBatchView>& out) const;
+
+  const SegmentSet& segments_;
+  const uint32_t salt_;
+};
+
+}  // namespace naru

@@ -1,0 +1,182 @@
+#include "storage/store/syncer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace naru {
+namespace {
+
+// Groups under way before the appender waits: enough to keep it busy during a sync.
+constexpr size_t kGroupsMax = 64;
+// What nobody waits for is synced at the latest when it has grown to this.
+constexpr int64_t kBackgroundBytesMax = int64_t{16} << 20;
+// Written pages are dropped from the page cache when they are about this far behind the head: it would
+// otherwise grow until the kernel reclaims in the middle of appends. Readers that lag less find them.
+constexpr uint64_t kKeptBehindBytes = uint64_t{256} << 20;
+
+}  // namespace
+
+Syncer::Syncer(Parts parts, Sequence durable) : parts_(std::move(parts)), durable_sequence_(durable.value()) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+Syncer::~Syncer() { Stop(); }
+
+void Syncer::Submit(std::unique_ptr<Group> group) {
+  absl::MutexLock lock(&mutex_);
+  while (queue_.size() >= kGroupsMax) moved_.Wait(&mutex_);
+  ++submitted_;
+  queued_bytes_ += group->bytes;
+  if (group->urgent) ++queued_urgent_;
+  if (!group->lazy && !queued_eager_) {
+    queued_eager_ = true;
+    deadline_ = absl::Now() + parts_.background_interval;
+  }
+  queue_.push_back(std::move(group));
+  wake_.Signal();
+}
+
+void Syncer::Drain() {
+  absl::MutexLock lock(&mutex_);
+  const uint64_t target = submitted_;
+  if (finished_ >= target) return;
+  ++drains_;
+  wake_.Signal();
+  while (finished_ < target) moved_.Wait(&mutex_);
+  --drains_;
+}
+
+void Syncer::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    wake_.Signal();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Syncer::MustSync() const {
+  if (queue_.empty()) return false;
+  return queued_urgent_ > 0 || drains_ > 0 || stopping_ || queue_.size() >= kGroupsMax / 2 ||
+         queued_bytes_ >= kBackgroundBytesMax || (queued_eager_ && absl::Now() >= deadline_);
+}
+
+void Syncer::Run() {
+  for (;;) {
+    Groups groups;
+    {
+      absl::MutexLock lock(&mutex_);
+      while (!MustSync() && !(stopping_ && queue_.empty())) {
+        wake_.WaitWithDeadline(&mutex_, queued_eager_ ? deadline_ : absl::InfiniteFuture());
+      }
+      if (queue_.empty()) return;
+      groups.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+      queue_.clear();
+      queued_bytes_ = 0;
+      queued_urgent_ = 0;
+      queued_eager_ = false;
+      moved_.SignalAll();
+    }
+    const size_t count = groups.size();
+    Finish(std::move(groups));
+    absl::MutexLock lock(&mutex_);
+    finished_ += count;
+    moved_.SignalAll();
+  }
+}
+
+void Syncer::Finish(Groups groups) {
+  if (parts_.fatal.raised() || !Sync(groups)) return Fail(groups);
+  Publish(groups);
+  if (!Commit(groups)) return;
+  if (parts_.on_commit) parts_.on_commit();
+}
+
+bool Syncer::Sync(const Groups& groups) {
+  std::vector<std::shared_ptr<Segment>> segments;
+  for (const auto& group : groups) {
+    for (const auto& segment : group->written) {
+      if (std::find(segments.begin(), segments.end(), segment) == segments.end()) segments.push_back(segment);
+    }
+  }
+  for (const auto& segment : segments) {
+    const int64_t begin = parts_.clock.MonotonicNs();
+    if (const absl::Status synced = segment->file().SyncData(); !synced.ok()) {
+      parts_.fatal.Raise(synced.ToString());
+      return false;
+    }
+    Count(parts_.counters.syncs);
+    Count(parts_.counters.sync_ns, parts_.clock.MonotonicNs() - begin);
+    DropBehind(segment);
+  }
+  for (const auto& group : groups) {
+    if (group->last_sequence.value() > 0) {
+      durable_sequence_.store(group->last_sequence.value(), std::memory_order_release);
+    }
+  }
+  return true;
+}
+
+void Syncer::DropBehind(const std::shared_ptr<Segment>& segment) {
+  if (!behind_.empty() && behind_.back() == segment) return;
+  behind_.push_back(segment);
+  behind_bytes_ += segment->size_bytes();
+  while (behind_.size() > 1 && behind_bytes_ - behind_.front()->size_bytes() >= kKeptBehindBytes) {
+    Segment& oldest = *behind_.front();
+    oldest.file().DropCache(0, oldest.size_bytes());
+    behind_bytes_ -= oldest.size_bytes();
+    behind_.pop_front();
+  }
+}
+
+void Syncer::Publish(Groups& groups) {
+  Watches::Due due;
+  for (const auto& group : groups) {
+    for (const Group::LogEnd& end : group->ends) {
+      absl::MutexLock lock(&end.log->mutex);
+      end.log->durable_end = std::max(end.log->durable_end, end.end);
+      end.log->readable_end = std::max(end.log->readable_end, end.log->durable_end);
+      Watches::TakeDue(*end.log, due);
+    }
+    for (const auto& log : group->touched) {
+      absl::MutexLock lock(&log->mutex);
+      Watches::TakeDue(*log, due);
+    }
+    parts_.queue.Give(group->queue_bytes);
+  }
+  for (const auto& group : groups) {
+    for (Group::Ack& ack : group->acks) ack.done(ack.appended);
+    for (Group::Finished& finished : group->finished) finished.done(finished.status);
+  }
+  parts_.watches.Fire(due);
+}
+
+bool Syncer::Commit(Groups& groups) {
+  for (auto& group : groups) {
+    if (!group->update.empty()) {
+      if (const absl::Status committed = parts_.index.Commit(std::move(group->update)); !committed.ok()) {
+        parts_.fatal.Raise(committed.ToString());
+        return false;
+      }
+    }
+    // Now the index has them; the tail need not any more.
+    for (const Group::LogEnd& end : group->ends) {
+      absl::MutexLock lock(&end.log->mutex);
+      auto& runs = end.log->tail_runs;
+      runs.erase(runs.begin(), runs.begin() + static_cast<std::ptrdiff_t>(std::min(end.runs, runs.size())));
+      if (runs.empty()) runs.shrink_to_fit();
+    }
+    Count(parts_.counters.applied_bytes, group->bytes);
+  }
+  return true;
+}
+
+void Syncer::Fail(Groups& groups) {
+  for (const auto& group : groups) {
+    parts_.queue.Give(group->queue_bytes);
+    for (Group::Ack& ack : group->acks) ack.done(Fatal::Error());
+    for (Group::Finished& finished : group->finished) finished.done(Fatal::Error());
+  }
+}
+
+}  // namespace naru

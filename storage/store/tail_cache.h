@@ -1,0 +1,48 @@
+// The newest batches of all logs in memory, within one bound: the oldest go first, whosever they are. The
+// batches are in the logs (Log::cache); this counts them and throws them out.
+//
+// The appender inserts and evicts; used_bytes() is for everyone.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "storage/store/log.h"
+
+namespace naru {
+
+class TailCache {
+ public:
+  explicit TailCache(int64_t bytes_max) : bytes_max_(bytes_max) {}
+
+  // `batch` follows what is cached of the log, if anything is.
+  void Insert(const std::shared_ptr<Log>& log, StoredBatchView batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
+  // Forgets the log's batches at and above `end`.
+  void Truncate(Log& log, Offset end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log.mutex);
+  // Comes back within the bound. No log is locked.
+  void Evict();
+
+  int64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Place {
+    std::weak_ptr<Log> log;
+    Offset base;
+  };
+  static int64_t CostOf(const StoredBatchView& batch);
+
+  const int64_t bytes_max_;
+  std::atomic<int64_t> used_bytes_{0};
+  std::deque<Place> order_;
+};
+
+// Copies cached batches that begin below `end`, from the one that holds `from` on, into `out`, within
+// `bytes_max` but one at least. False: `from` is older than the cache.
+bool ReadCached(const Log& log, Offset from, Offset end, int64_t bytes_max, std::vector<StoredBatchView>& out)
+    ABSL_SHARED_LOCKS_REQUIRED(log.mutex);
+
+}  // namespace naru
