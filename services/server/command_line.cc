@@ -32,7 +32,7 @@ void AddOptions(CLI::App& app, GivenValues& flags) {
                                                          ? ""
                                                          : absl::StrCat(" Default: ", standard, "."));
     CLI::Option* option = app.add_option_function<std::string>(flag, take, help);
-    option->type_name(std::string(spec.TypeName()))->group(std::string(spec.group));
+    option->type_name(std::string(spec.TypeName()))->group(std::string(spec.group))->take_last();
   }
 }
 

@@ -155,6 +155,12 @@ TEST_F(OptionSources, UnknownFlagsAndStrayArgumentsAreRefused) {
   EXPECT_THAT(Error({"salvage", "--from", "a"}), HasSubstr("--to"));
 }
 
+TEST_F(OptionSources, OfAFlagGivenTwiceTheLastWins) {
+  const auto command = Parse({"--listen", "a:1", "--listen", "b:2"});
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->resolved.options.listen, "b:2");
+}
+
 TEST_F(OptionSources, LimitsThatDoNotFitTogetherAreRefused) {
   EXPECT_THAT(Error({"--segment-bytes", "1MiB"}),
               AllOf(HasSubstr("--segment-bytes"), HasSubstr("--max-batch-bytes")));
