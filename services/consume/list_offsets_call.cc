@@ -85,9 +85,9 @@ void ListOffsetsCall::LookUp(int index) {
 void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<TimedOffset>>& found) {
   --under_way_;
   naru::v1::PartitionOffset& offset = *answer_.mutable_offsets(index);
-  absl::StatusOr<LogInfo> info = found.status();
-  if (found.ok())
-    info = context_->store.Info(topic_->partitions[static_cast<size_t>(offset.partition())].log);
+  const absl::StatusOr<LogInfo> info =
+      found.ok() ? context_->store.Info(topic_->partitions[static_cast<size_t>(offset.partition())].log)
+                 : absl::StatusOr<LogInfo>(found.status());
   if (!info.ok()) {
     context_->counters.errors.Count(info.status());
     *offset.mutable_error() = ToError(info.status());
