@@ -29,8 +29,9 @@ StoreOptions CrashRig::SmallOptions() {
 }
 
 CrashRig::CrashRig(StoreOptions options) : options_(std::move(options)) {
-  char name[] = "/tmp/naru-crash-XXXXXX";
-  NARU_CHECK(::mkdtemp(name) != nullptr);
+  // The index needs no real disk, only real files; thousands are opened, so memory it is where there is any.
+  std::string name = fs::is_directory("/dev/shm") ? "/dev/shm/naru-crash-XXXXXX" : "/tmp/naru-crash-XXXXXX";
+  NARU_CHECK(::mkdtemp(name.data()) != nullptr);
   options_.directory = name;
   options_.on_fatal = [this](std::string_view) { dead_ = true; };
   older_index_ = absl::StrCat(name, "/older-index");
@@ -70,6 +71,8 @@ absl::AnyInvocable<void(Result)> CrashRig::Noting(std::shared_ptr<Outcome> outco
 
 void CrashRig::Create(LogId log, LogSettings settings) {
   auto created = std::make_shared<Outcome>();
+  NARU_CHECK(log > last_log_);
+  last_log_ = log;
   logs_.emplace(log, ModeledLog{LogModel(settings), created, nullptr});
   auto done = Noting<absl::Status>(created);
   // Settings count from here on, also for appends that are sent before the log is durable.

@@ -55,6 +55,8 @@ class CrashRig {
   void Wait();
   // What a log that was created and not deleted should be.
   std::vector<LogId> Live() const;
+  // An id that was never used.
+  LogId UnusedLog() const { return LogId(last_log_.value() + 1); }
   LogModel& Model(LogId log) { return logs_.at(log).model; }
 
   // --- Ends and beginnings.
@@ -94,6 +96,7 @@ class CrashRig {
   std::atomic<bool> dead_ = false;
   std::shared_ptr<Pending> pending_ = std::make_shared<Pending>();
   std::map<LogId, ModeledLog> logs_;
+  LogId last_log_;
   std::unique_ptr<PartitionStore> store_;
 };
 

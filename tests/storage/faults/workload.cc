@@ -29,7 +29,7 @@ IndexFate Workload::PickFate() { return static_cast<IndexFate>(Pick(3)); }
 void Workload::MakeLog() {
   LogSettings settings;
   if (Pick(3) == 0) settings.durability = Durability::kBackground;
-  rig_.Create(LogId(next_log_++), settings);
+  rig_.Create(rig_.UnusedLog(), settings);
 }
 
 void Workload::Append(LogId log, bool stamped) {

@@ -28,7 +28,6 @@ class Workload {
 
   CrashRig& rig_;
   std::mt19937 random_;
-  uint64_t next_log_ = 1;
   int64_t next_value_ = 0;
 };
 

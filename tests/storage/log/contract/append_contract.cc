@@ -84,11 +84,13 @@ TEST_P(StoreContract, AReadIncludesWhatIsNotDurableOnlyWhenAsked) {
   EXPECT_THAT(Read(request), FailsWith(Reason::kOffsetOutOfRange));
 
   request.include_undurable = true;
-  request.from = Offset(0);
-  read = Read(request);
-  ASSERT_THAT(read, IsOk());
-  EXPECT_EQ(RecordsOf(read->batches).size(), 3u);
-  EXPECT_EQ(read->readable_end, Offset(1));
+  for (request.from = Offset(0); request.from < Offset(3);) {
+    read = Read(request);
+    ASSERT_THAT(read, IsOk());
+    ASSERT_FALSE(read->batches.empty());
+    EXPECT_EQ(read->readable_end, Offset(1));
+    request.from = read->batches.back().next_offset;
+  }
   request.from = Offset(3);
   read = Read(request);
   ASSERT_THAT(read, IsOk());

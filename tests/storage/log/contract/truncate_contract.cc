@@ -97,6 +97,18 @@ TEST_P(StoreContract, TruncatingBelowTheStartEmptiesTheLogThere) {
   EXPECT_THAT(Records(kLog), ElementsAre(SeenRecord{3, "x"}));
 }
 
+TEST_P(StoreContract, ABatchThatHoldsTheStartAndIsCutTakesTheStartBackWithIt) {
+  for (const int64_t end : {3, 4}) {
+    AppendOk(kLog, 2);
+    AppendOk(kLog, 3);  // from 2
+    ASSERT_THAT(MoveLogStart(kLog, 3), IsOk());
+    ASSERT_THAT(Truncate(kLog, end), IsOk());
+    EXPECT_EQ(Info(kLog).end, Offset(2)) << "where a replica can append the whole batch again";
+    EXPECT_EQ(Info(kLog).log_start, Offset(2));
+    ASSERT_THAT(Truncate(kLog, 0), IsOk());
+  }
+}
+
 TEST_P(StoreContract, ALogCanBeEmptiedAndFilledAgain) {
   for (int round = 0; round < 3; ++round) {
     ASSERT_THAT(Append(kLog, {{"r" + std::to_string(round), 100}}), IsOk());
