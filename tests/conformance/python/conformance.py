@@ -84,7 +84,13 @@ class Requests:
         self.queue.put(None)
 
     def __iter__(self):
-        return iter(self.queue.get, None)
+        return self
+
+    def __next__(self):
+        request = self.queue.get()
+        if request is None:
+            raise StopIteration
+        return request
 
 
 def record(value=b"v", **fields):
@@ -365,7 +371,7 @@ class ErrorTest(HubTest):
             (invalid, "MALFORMED_BATCH", lambda: self.produce(record(offset=1), partition=0)),
             (invalid, "MALFORMED_BATCH", lambda: self.produce(record(timestamp_ms=-1), partition=0)),
             (invalid, "RECORD_TOO_LARGE", lambda: self.produce(record(b"x" * (1 << 20)), partition=0)),
-            (invalid, "INVALID_FIELD", lambda: self.fetch(partition=-1)),
+            (grpc.StatusCode.NOT_FOUND, "PARTITION_NOT_FOUND", lambda: self.fetch(partition=-1)),
             (invalid, "INVALID_FIELD", lambda: self.fetch(partition=0, max_wait_ms=60_001)),
             (grpc.StatusCode.NOT_FOUND, "PARTITION_NOT_FOUND", lambda: self.produce(record(), partition=1)),
             (grpc.StatusCode.NOT_FOUND, "PARTITION_NOT_FOUND", lambda: self.fetch(partition=1)),
