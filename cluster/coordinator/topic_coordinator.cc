@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -18,6 +19,10 @@ namespace {
 
 // The broker of a data directory that was started on its own.
 constexpr BrokerId kFirstBroker(1);
+
+// So many epochs are begun before the first is waited for: they share the store's writes and syncs, and leave
+// room in its queue for others.
+constexpr size_t kEpochsAtOnce = 1'000;
 
 // 16 bytes that nobody has drawn before.
 std::string RandomId() {
@@ -327,10 +332,18 @@ absl::Status TopicCoordinator::BeginEpochs(const TopicInfo& topic) {
     NARU_ASSIGN_OR_RETURN(const LogInfo info, logs_.Info(partition.log));
     if (info.leader_epoch < partition.leader_epoch) behind.push_back(&partition);
   }
-  absl::BlockingCounter pending(static_cast<int>(behind.size()));
+  for (size_t begin = 0; begin < behind.size(); begin += kEpochsAtOnce) {
+    const size_t count = std::min(kEpochsAtOnce, behind.size() - begin);
+    NARU_RETURN_IF_ERROR(BeginEpochs(std::span(behind).subspan(begin, count)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TopicCoordinator::BeginEpochs(std::span<const PartitionPlacement* const> partitions) {
+  absl::BlockingCounter pending(static_cast<int>(partitions.size()));
   absl::Mutex mutex;
   absl::Status first_error;
-  for (const PartitionPlacement* partition : behind) {
+  for (const PartitionPlacement* partition : partitions) {
     logs_.BeginEpoch(partition->log, partition->leader_epoch, [&](absl::Status status) {
       {
         absl::MutexLock lock(&mutex);

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -123,6 +124,7 @@ class TopicCoordinator final : public CatalogSource {
   absl::Status Configure(const TopicInfo& topic);
   // Begins each partition's leader epoch where the log is not there yet.
   absl::Status BeginEpochs(const TopicInfo& topic);
+  absl::Status BeginEpochs(std::span<const PartitionPlacement* const> partitions);
 
   const CoordinatorOptions options_;
   MetadataStore metadata_;

@@ -40,6 +40,11 @@ cluster::TopicCoordinator::TopicDone AnswerWithTopic(grpc::CallbackServerContext
 // Which partitions a GetTopic is about.
 absl::StatusOr<std::vector<int32_t>> ChosenPartitions(const naru::v1::GetTopicRequest& request,
                                                       const cluster::TopicInfo& topic) {
+  const int32_t count = request.partitions().empty() ? topic.partition_count() : request.partitions_size();
+  if (count > kPartitionStatesMax) {
+    return InvalidField("partitions", absl::StrCat("the state of ", count, " partitions"),
+                        absl::StrCat("name at most ", kPartitionStatesMax, " in one call"));
+  }
   std::vector<int32_t> chosen(request.partitions().begin(), request.partitions().end());
   absl::flat_hash_set<int32_t> named;
   for (const int32_t partition : chosen) {
@@ -48,13 +53,8 @@ absl::StatusOr<std::vector<int32_t>> ChosenPartitions(const naru::v1::GetTopicRe
       return InvalidField("partitions", absl::StrCat(partition), "a partition may be named once");
     }
   }
-  if (chosen.empty()) {
-    for (int32_t partition = 0; partition < topic.partition_count(); ++partition) chosen.push_back(partition);
-  }
-  if (chosen.size() > kPartitionStatesMax) {
-    return InvalidField("partitions", absl::StrCat("the state of ", chosen.size(), " partitions"),
-                        absl::StrCat("name at most ", kPartitionStatesMax, " in one call"));
-  }
+  for (int32_t partition = 0; chosen.size() < static_cast<size_t>(count); ++partition)
+    chosen.push_back(partition);
   return chosen;
 }
 

@@ -12,7 +12,8 @@
 namespace naru::services {
 
 // Everything about a request that can be wrong before any partition is looked at.
-//   INVALID_FIELD  partitions (none, or one named twice), partitions[i].before_offset
+//   INVALID_FIELD  partitions (none, or too many), partitions[i].partition (named twice),
+//   partitions[i].before_offset
 absl::Status ValidateDeletion(const naru::v1::DeleteRecordsRequest& request);
 
 // Starts the deletion in a store that outlives it. `response` gets a result or an error for each partition,

@@ -15,6 +15,24 @@ namespace {
 // How long to wait for memory that answers elsewhere hold, before trying again.
 constexpr absl::Duration kMemoryWait = absl::Seconds(1);
 
+// What all streams may keep of their names: some fifty of them with as many and as long names as there can
+// be.
+constexpr int64_t kNamesBytesMax = int64_t{16} << 20;
+
+// In a stream's list, and in what it has seen.
+int64_t BytesOf(const std::vector<std::string>& names) {
+  size_t bytes = 0;
+  for (const std::string& name : names) {
+    bytes += sizeof(std::string) + name.capacity() + sizeof(std::shared_ptr<const cluster::TopicInfo>);
+  }
+  return static_cast<int64_t>(bytes);
+}
+
+absl::Status TooMany(std::string_view what) {
+  return MakeError(Reason::kTooManyInFlight,
+                   absl::StrCat(what, "; try again, or call GetMetadata now and then"));
+}
+
 // Ends before it began.
 class RefusedStream final : public MetadataBroadcaster::Reactor {
  public:
@@ -56,18 +74,25 @@ Seen Look(const cluster::TopicCatalog& catalog, const std::vector<std::string>& 
 class MetadataBroadcaster::Stream final : public Reactor {
  public:
   Stream(MetadataBroadcaster& owner, uint64_t id, grpc::CallbackServerContext* context,
-         std::vector<std::string> names)
-      : owner_(owner), id(id), context(context), names(std::move(names)) {}
+         std::vector<std::string> names, MemoryHold names_hold)
+      : owner_(owner),
+        names_hold_(std::move(names_hold)),
+        id(id),
+        context(context),
+        names(std::move(names)) {}
 
   void OnWriteDone(bool ok) override { owner_.OnWritten(*this, ok); }
   void OnCancel() override { owner_.OnCancelled(*this); }
+  // Gives its memory back before the broadcaster, which may go then, hears of it.
   void OnDone() override {
+    names_hold_.Release();
     owner_.OnDone(*this);
     delete this;
   }
 
  private:
   MetadataBroadcaster& owner_;
+  MemoryHold names_hold_;
 
  public:
   const uint64_t id;
@@ -82,7 +107,7 @@ class MetadataBroadcaster::Stream final : public Reactor {
 
 MetadataBroadcaster::MetadataBroadcaster(cluster::CatalogSource& source, MetadataSnapshots& snapshots,
                                          size_t streams_max)
-    : source_(source), snapshots_(snapshots), streams_max_(streams_max) {
+    : source_(source), snapshots_(snapshots), streams_max_(streams_max), names_budget_(kNamesBytesMax) {
   watch_ = source_.Watch([this] { MarkDirty(); });
   thread_ = std::thread([this] { Run(); });
 }
@@ -98,13 +123,17 @@ MetadataBroadcaster::Reactor* MetadataBroadcaster::Open(grpc::CallbackServerCont
   absl::MutexLock lock(&mutex_);
   if (stopping_) return Refuse(context, ShuttingDown());
   if (streams_.size() >= streams_max_) {
-    return Refuse(context,
-                  MakeError(Reason::kTooManyInFlight,
-                            absl::StrCat(streams_.size(),
-                                         " streams watch the metadata already, as many as may; try again, or "
-                                         "call GetMetadata now and then")));
+    return Refuse(context, TooMany(absl::StrCat(streams_.size(),
+                                                " streams watch the metadata already, as many as may")));
   }
-  auto* stream = new Stream(*this, next_id_++, context, std::move(names));
+  const int64_t names_bytes = BytesOf(names);
+  if (!names_budget_.TryTake(names_bytes)) {
+    return Refuse(context,
+                  TooMany(absl::StrCat("the names that streams watch take ", names_budget_.used_bytes(),
+                                       " bytes of ", kNamesBytesMax, " already")));
+  }
+  auto* stream =
+      new Stream(*this, next_id_++, context, std::move(names), MemoryHold(&names_budget_, names_bytes));
   streams_.emplace(stream->id, stream);
   dirty_ = true;
   return stream;

@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "cluster/metadata/topic_catalog.h"
 #include "services/cluster/metadata_snapshot.h"
+#include "storage/base/memory_budget.h"
 
 namespace naru::services {
 
@@ -63,6 +64,8 @@ class MetadataBroadcaster {
   cluster::CatalogSource& source_;
   MetadataSnapshots& snapshots_;
   const size_t streams_max_;
+  // For what the streams keep of their names.
+  MemoryBudget names_budget_;
   cluster::CatalogSource::WatchId watch_ = 0;
 
   // Held while a write is started or a stream finished: gRPC runs no reaction inside these calls.

@@ -10,6 +10,8 @@
 namespace naru::services {
 namespace {
 
+constexpr size_t kNamesMax = 1'000;
+
 // What a slice of gRPC's stands on.
 struct PinnedBytes {
   std::string bytes;
@@ -60,6 +62,10 @@ naru::v1::GetMetadataResponse Describe(const cluster::TopicCatalog& catalog,
 }  // namespace
 
 absl::Status MetadataSnapshots::ValidateNames(const std::vector<std::string>& names) {
+  if (names.size() > kNamesMax) {
+    return InvalidField("topics", absl::StrCat("a list of ", names.size()),
+                        absl::StrCat("name at most ", kNamesMax, " topics, or none for all"));
+  }
   absl::flat_hash_set<std::string_view> seen;
   for (const std::string& name : names) {
     if (seen.insert(name).second) continue;

@@ -31,7 +31,7 @@ class MetadataSnapshots {
   MetadataSnapshots(int64_t message_bytes_max, int64_t bytes_max)
       : message_bytes_max_(message_bytes_max), budget_(std::make_shared<MemoryBudget>(bytes_max)) {}
 
-  // INVALID_FIELD when a topic is named twice.
+  // INVALID_FIELD when a topic is named twice, or too many are.
   static absl::Status ValidateNames(const std::vector<std::string>& names);
 
   // Valid names; none: all topics. A snapshot of all is made once for each version, and may be of a newer

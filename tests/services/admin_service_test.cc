@@ -410,6 +410,8 @@ TEST_F(AdminServiceTest, DeleteRecordsSaysWhatIsWrong) {
   Create("orders", 2);
   DeleteRecords("orders", {});
   ExpectInvalidField("partitions", "an empty list", "at least one");
+  DeleteRecords("orders", std::vector<std::pair<int32_t, int64_t>>(5'001));
+  ExpectInvalidField("partitions", "a list of 5001", "at most 5000");
   DeleteRecords("orders", {{0, 0}, {1, 0}, {0, 0}});
   ExpectInvalidField("partitions[2].partition", "0", "named once");
   DeleteRecords("orders", {{0, 0}, {1, -2}});
