@@ -11,15 +11,9 @@ TailReader::TailReader(const std::string& topic, std::shared_ptr<grpc::Channel> 
     : window_(window), stub_(naru::v1::ConsumeService::NewStub(std::move(channel))) {
   stream_ = stub_->Subscribe(&context_);
   naru::v1::SubscribeRequest request;
-  request.mutable_start()->set_idle_interval_ms(100);
   auto* subscription = request.mutable_start()->add_topics();
   subscription->set_topic(topic);
-  subscription->set_position(naru::v1::POSITION_LATEST);
   stream_->Write(request);
-  // The first Idle says that the positions are found.
-  naru::v1::SubscribeResponse response;
-  while (stream_->Read(&response) && !response.has_idle()) {
-  }
   last_ns_ = NowNs();
   thread_ = std::thread([this] { Read(); });
 }

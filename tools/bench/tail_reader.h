@@ -14,7 +14,7 @@
 
 namespace naru::bench {
 
-// Begins at the end of the topic; ready to measure when the constructor returns.
+// Begins at the start of the topic. What was meant to be sent outside the window is read and not counted.
 class TailReader {
  public:
   TailReader(const std::string& topic, std::shared_ptr<grpc::Channel> channel, const Window& window);

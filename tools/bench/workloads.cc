@@ -116,7 +116,7 @@ absl::StatusOr<EndToEnd> MeasureEndToEnd(BenchHub& hub, const ProduceWorkload& w
   load.stamped = true;
   const Channels channels = Connect(hub.address(), workload.connections);
   const Window window = Window::FromNow(time.warmup_seconds, time.seconds);
-  TailReader reader(*topic, Connect(hub.address(), 1)[0], window);
+  TailReader reader(*topic, Connect(hub.address(), 1)[0], window);  // the topic is new, so this is its end
   const CpuMeter meter(hub.pid());
   auto tally = RunProduce(load, channels, window);
   if (!tally.ok()) return tally.status();

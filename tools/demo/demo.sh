@@ -78,7 +78,8 @@ run naru produce "$topic" --key-separator $'\t' --file "$folder/input"
 
 tell "4. Read back, partition by partition: partition:offset, key, value. Reading removes nothing."
 for partition in 0 1 2 3 4 5; do
-  "$bin/naru" consume "$topic" --partition "$partition" --max 2 --format '{partition}:{offset} [{key}] {value}' | trim
+  "$bin/naru" consume "$topic" --partition "$partition" --max 2 --null - \
+    --format '{partition}:{offset} [{key}] {value}' | trim
 done
 
 key=$(cut -s -f1 "$folder/input" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')
@@ -125,9 +126,12 @@ tell "8. How long it takes: 1,000 single records a second for two seconds, fsync
   "moment each was meant to be sent."
 "$bin/naru-bench" end-to-end --server "$NARU_SERVER" --partitions 6 --rate 1000 --batch-bytes 1 --warmup 0.5 \
   --seconds 2 --json "$folder/bench.json" >"$folder/bench.txt" || { cat "$folder/bench.txt"; exit 1; }
-awk -F '[:,]' '/"of"/ { of = $2; gsub(/["]/, "", of) } /"p50"/ { p50 = $2 } /"p99"/ { p99 = $2 }
-     /"max"/ { printf "   %s: half within %.1f ms, 99 of 100 within %.1f ms, all within %.1f ms\n", of, p50, p99, $2 }' \
-  "$folder/bench.json" | sed 's/: *arrival/   arrival/; s/^ *answer/   acknowledged/; s/^ *arrival/   arrival/'
+awk -F '[:,]' '/"of"/ { of = $2 ~ /answer/ ? "acknowledged" : "arrived at a reader" }
+     /"p50"/ { p50 = $2 } /"p99"/ { p99 = $2 }
+     /"max"/ { printf "%s: half within %.1f ms, 99 of 100 within %.1f ms, all within %.1f ms\n", of, p50, p99, $2 }' \
+  "$folder/bench.json" >"$folder/latency"
+[[ -s $folder/latency ]]
+cat "$folder/latency"
 
 tell "9. SIGTERM: the hub finishes what is under way and goes."
 kill "$hub"
