@@ -20,6 +20,8 @@ struct GrpcListenerOptions {
   int64_t receive_bytes_max = 0;
   // gRPC slows connections down, and then ends calls, when its buffers pass this.
   int64_t quota_bytes = 0;
+  // How much of one stream may be on the way unread; 0: as the connection's speed suggests.
+  int64_t stream_window_bytes = 0;
   int64_t streams_per_connection_max = 0;
 };
 

@@ -1,5 +1,4 @@
 // narud: parses its options, serves until SIGTERM or SIGINT, and says in one line why when it cannot.
-#include <malloc.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -8,29 +7,23 @@
 #include <string>
 #include <vector>
 
+#include "services/server/allocator.h"
 #include "services/server/command_line.h"
 #include "services/server/event_logger.h"
 #include "services/server/salvage_command.h"
 #include "services/server/server.h"
 #include "services/server/signal_watch.h"
 
+// What jemalloc reads when it starts. Few arenas and quick decay keep free pages, which nobody counts, few.
+extern "C" {
+const char* malloc_conf = "narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true";
+}
+
 namespace naru::services {
 namespace {
 
 constexpr int kStartFailed = 1;
 constexpr int kWrongUsage = 2;
-
-#ifndef NARU_JEMALLOC
-// glibc maps and unmaps every block above 128 KiB unless told otherwise: a system call and fresh pages for
-// each large message.
-void TuneAllocator() {
-  constexpr int kMapThresholdBytes = 32 << 20;  // the most that glibc takes
-  mallopt(M_MMAP_THRESHOLD, kMapThresholdBytes);
-  mallopt(M_TRIM_THRESHOLD, 64 << 20);
-}
-#else
-void TuneAllocator() {}
-#endif
 
 // A connection is a file, and so is a segment: as many as the system grants.
 void RaiseOpenFileLimit() {

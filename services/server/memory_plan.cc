@@ -39,6 +39,11 @@ int64_t MemoryPlan::GrpcQuotaBytes() const {
   return transport_bytes + produce_bytes + store_queue_bytes + tail_cache_bytes;
 }
 
+int64_t MemoryPlan::StreamWindowBytes() const {
+  constexpr int64_t kFreeWindowsFrom = 128 * kMiB;
+  return transport_bytes >= kFreeWindowsFrom ? 0 : kMiB;
+}
+
 absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
   MemoryPlan plan;
   plan.limit_bytes = options.memory_limit_bytes;
@@ -46,13 +51,13 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
 
   const StoreOptions& store = options.store;
   Share shares[] = {
-      {"tail-cache", store.tail_cache_bytes, 5, 0, &plan.tail_cache_bytes},
-      {"store-queue", store.queue_bytes_max, 4, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
+      {"tail-cache", store.tail_cache_bytes, 3, 0, &plan.tail_cache_bytes},
+      {"store-queue", store.queue_bytes_max, 3, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
       {"index-memory", store.index_memory_bytes, 3, 4 * kMiB, &plan.index_bytes},
       {"produce-memory", options.produce_memory_bytes, 3, 2 * options.max_batch_bytes, &plan.produce_bytes},
       {"consume-memory", options.consume_memory_bytes, 4, 5 * options.max_message_bytes / 2,
        &plan.consume_bytes},
-      {"transport-memory", options.transport_memory_bytes, 4, 8 * kMiB, &plan.transport_bytes},
+      {"transport-memory", options.transport_memory_bytes, 6, 8 * kMiB, &plan.transport_bytes},
   };
   int64_t left = plan.limit_bytes - plan.process_bytes;
   int64_t weights = 0;

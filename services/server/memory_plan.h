@@ -34,6 +34,9 @@ struct MemoryPlan {
   // gRPC counts a received slice until the last reference to it goes, and requests live on as slices in the
   // queue and in the tail cache; its quota covers those too.
   int64_t GrpcQuotaBytes() const;
+  // How much of one stream may be on the way unread; 0: as the connection's speed suggests, which is the
+  // fastest and may be tens of MiB. Fixed where that would be a large part of the transport's share.
+  int64_t StreamWindowBytes() const;
 };
 
 // Shares given as options stand; what they leave is split among the others. INVALID_ARGUMENT when they leave

@@ -66,7 +66,8 @@ ProduceOptions ServerOptions::ProduceConfiguration() const {
     complete.waiting_bytes_max = plan->produce_bytes / 4;
     complete.memory_bytes = plan->produce_bytes - complete.waiting_bytes_max;
   }
-  complete.stream_inflight_bytes_max = std::min(complete.stream_inflight_bytes_max, complete.memory_bytes);
+  complete.stream_inflight_bytes_max =
+      std::min(complete.stream_inflight_bytes_max, complete.memory_bytes / 2);
   return complete;
 }
 

@@ -38,6 +38,13 @@ double Seconds(const timeval& time) {
 
 }  // namespace
 
+int64_t ReadResidentBytes() {
+  int64_t virtual_pages = 0;
+  int64_t resident_pages = 0;
+  std::ifstream("/proc/self/statm") >> virtual_pages >> resident_pages;
+  return resident_pages * sysconf(_SC_PAGE_SIZE);
+}
+
 ProcessUsage ReadProcessUsage() {
   ProcessUsage usage;
   int64_t virtual_pages = 0;

@@ -16,5 +16,7 @@ struct ProcessUsage {
 
 // What cannot be read stays 0.
 ProcessUsage ReadProcessUsage();
+// The first of them alone: a few microseconds.
+int64_t ReadResidentBytes();
 
 }  // namespace naru::services

@@ -4,7 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "services/server/allocator.h"
 #include "services/server/build_info.h"
+#include "services/server/process_usage.h"
 #include "storage/base/files.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
@@ -13,7 +15,9 @@
 namespace naru::services {
 namespace {
 
-constexpr absl::Duration kDiskWatchInterval = absl::Milliseconds(200);
+constexpr absl::Duration kWatchInterval = absl::Milliseconds(50);
+// Of the memory limit: above it pages that hold nothing are worth the trouble of giving them back.
+constexpr int64_t kFullMemoryPercent = 80;
 constexpr absl::Duration kDrainPoll = absl::Milliseconds(5);
 // Beside the largest batch, what a message may have: the request around it.
 constexpr int64_t kRequestOverheadBytes = int64_t{64} << 10;
@@ -136,6 +140,7 @@ absl::Status Server::Listen() {
       .address = address,
       .receive_bytes_max = std::max(kReceiveBytesMin, options_.max_batch_bytes + kRequestOverheadBytes),
       .quota_bytes = plan_.GrpcQuotaBytes(),
+      .stream_window_bytes = plan_.StreamWindowBytes(),
       .streams_per_connection_max = options_.max_streams_per_connection,
   };
   NARU_ASSIGN_OR_RETURN(
@@ -155,7 +160,7 @@ absl::Status Server::Listen() {
 absl::Status Server::Announce() {
   health_.SetStorageFull(store_->Stats().storage_full);
   health_.Serve(listener_.server->GetHealthCheckService(), ServiceNames());
-  disk_watch_ = std::thread([this] { WatchDisk(); });
+  watch_ = std::thread([this] { Watch(); });
   const std::string address = listener_.address.ToString();
   const std::string http = http_ ? http_->address().ToString() : "off";
   if (!options_.port_file.empty()) {
@@ -188,9 +193,10 @@ naru::v1::BrokerState Server::DescribeBroker() const {
   return state;
 }
 
-void Server::WatchDisk() {
-  while (!stopping_.WaitForNotificationWithTimeout(kDiskWatchInterval)) {
+void Server::Watch() {
+  while (!stopping_.WaitForNotificationWithTimeout(kWatchInterval)) {
     health_.SetStorageFull(store_->Stats().storage_full);
+    if (ReadResidentBytes() > plan_.limit_bytes / 100 * kFullMemoryPercent) ReturnFreeMemory();
   }
 }
 
@@ -202,7 +208,7 @@ void Server::WaitForCalls(int64_t timeout_ms) {
 void Server::Shutdown(int64_t drain_timeout_ms) {
   if (stopping_.HasBeenNotified()) return;
   stopping_.Notify();
-  if (disk_watch_.joinable()) disk_watch_.join();
+  if (watch_.joinable()) watch_.join();
   health_.Drain();
   if (produce_) produce_->Shutdown();
   if (consume_) consume_->Shutdown();

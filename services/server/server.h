@@ -66,8 +66,9 @@ class Server {
   naru::v1::BrokerState DescribeBroker() const;
   // Waits until the services have no call open, for up to `timeout_ms`.
   void WaitForCalls(int64_t timeout_ms);
-  // Tells health checks when the disk fills up and empties, until stopping_.
-  void WatchDisk();
+  // Until stopping_: tells health checks when the disk fills up and empties, and gives free memory back when
+  // little is left of the limit.
+  void Watch();
 
   const ServerOptions options_;
   const MemoryPlan plan_;
@@ -93,7 +94,7 @@ class Server {
   GrpcListener listener_;
 
   absl::Notification stopping_;
-  std::thread disk_watch_;
+  std::thread watch_;
 };
 
 }  // namespace naru::services

@@ -13,6 +13,8 @@ void AddAppends(const StoreStats& s, MetricPage& page) {
                Value(s.append_groups));
   page.Counter("naru_store_syncs_total", "Calls of fdatasync.", Value(s.syncs));
   page.Counter("naru_store_sync_seconds_total", "Time in fdatasync.", Value(s.sync_ns) / 1e9);
+  page.Gauge("naru_store_queue_used_bytes", "Bytes of batches that wait for the disk.",
+             Value(s.queue_used_bytes));
   page.Counter("naru_store_queue_refusals_total", "Appends refused because the store's queue was full.",
                Value(s.queue_refusals));
   page.Counter("naru_store_full_refusals_total", "Appends refused because the disk was nearly full.",
@@ -26,6 +28,8 @@ void AddReads(const StoreStats& s, MetricPage& page) {
                Value(s.tail_cache_hits));
   page.Counter("naru_store_tail_cache_misses_total", "Reads that needed index and segments.",
                Value(s.tail_cache_misses));
+  page.Gauge("naru_store_tail_cache_used_bytes", "Bytes of batches in the tail cache.",
+             Value(s.tail_cache_used_bytes));
 }
 
 void AddSpace(const StoreStats& s, const StoreOptions& options, MetricPage& page) {
