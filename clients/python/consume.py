@@ -24,7 +24,7 @@ try:
             delivery = answer.delivery
             for record in delivery.records:
                 print(f"{delivery.partition}:{record.offset} {record.key.decode(errors='replace')} "
-                      f"{record.value.decode(errors='replace')}")
+                      f"{record.value.decode(errors='replace')}", flush=True)
             requests.put(pb.SubscribeRequest(credit=pb.Credit(bytes=delivery.ByteSize())))
         elif kind == "failure":
             sys.exit(f"partition {answer.failure.partition}: {answer.failure.error.message}")
