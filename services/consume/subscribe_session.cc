@@ -197,17 +197,18 @@ void SubscribeSession::OnRead(Lane lane, absl::StatusOr<ReadResult> result, Memo
   const absl::Status status = result.ok() ? delivery.Add(*result) : result.status();
   result = absl::UnknownError("used up");  // lets go of the batches
   partition.next = delivery.next_offset();
-  if (!delivery.empty()) {
+  const bool delivered = !delivery.empty();
+  if (delivered) {
     partition.begun = true;
     hold.Resize(delivery.size_bytes());
     ready_ = Ready{lane, DeliveryMessage(lane, delivery, std::move(hold))};
   }
   // An error behind records that came is found again by the next read.
-  if (delivery.empty() && !status.ok()) {
+  if (!delivered && !status.ok()) {
     Retire(lane, status);
   } else if (delivery.range_ended()) {
     Retire(lane, absl::OkStatus());
-  } else if (!delivery.empty()) {
+  } else if (delivered) {
     Queue(lane);
   } else {
     partition.state = State::kWatching;
@@ -224,7 +225,8 @@ void SubscribeSession::OnReadable(Lane lane) {
 void SubscribeSession::OnWritten(bool ok) {
   writing_ = false;
   if (!ok) end_ = absl::CancelledError("the client is gone");
-  if (NowNs() - write_begun_ns_ > kPromptNs) {
+  prompt_ = NowNs() - write_begun_ns_ <= kPromptNs;
+  if (!prompt_) {
     message_bytes_ = std::min(plan_.message_bytes_max, options_.stream_first_message_bytes);
   } else if (wrote_full_) {
     message_bytes_ = std::min(plan_.message_bytes_max, 2 * message_bytes_);
@@ -275,7 +277,7 @@ void SubscribeSession::GoWrite() {
 }
 
 void SubscribeSession::GoRead() {
-  while (started_ && !reading_ && !ready_ && HasCredit() && !queue_.empty()) {
+  while (started_ && !reading_ && !ready_ && HasCredit() && (!writing_ || prompt_) && !queue_.empty()) {
     const Lane lane = queue_.front();
     queue_.pop_front();
     Partition& partition = partitions_[lane];

@@ -7,8 +7,9 @@
 // holds of the consume service's memory. Partitions with records take turns, a message each. The others wait
 // in the store's watches.
 //
-// Messages begin small and double while the client takes them fast, so that a client that does not read pins
-// little (ConsumeOptions::stream_first_message_bytes).
+// Messages begin small and double while the client takes them fast, and only for such a client is the next
+// one made ready while one is being written; so a client that does not read pins little
+// (ConsumeOptions::stream_first_message_bytes).
 #pragma once
 
 #include <chrono>
@@ -146,6 +147,7 @@ class SubscribeSession {
   int64_t message_bytes_ = 0;  // bound of the next message
   bool writing_ = false;
   bool wrote_full_ = false;
+  bool prompt_ = false;  // the client took the last message at once
   int64_t write_begun_ns_ = 0;
   int64_t last_sent_ns_ = 0;
 };

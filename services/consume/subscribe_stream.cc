@@ -28,7 +28,6 @@ void SubscribeStream::Start() {
   strand_.Run([self = shared_from_this()] {
     if (self->session_.finished()) return;
     self->StartRead(&self->request_);
-    self->ArmTick();
   });
 }
 
@@ -45,7 +44,10 @@ void SubscribeStream::OnRequest() {
   const absl::Status parsed = ParseMessage(request_, request);
   if (!parsed.ok()) return session_.End(parsed);
   session_.OnRequest(request, *context_->catalog.Current());
-  if (!session_.finished()) StartRead(&request_);
+  if (session_.finished()) return;
+  StartRead(&request_);
+  // The first request is the start; before it there is nothing to keep time for.
+  if (!std::exchange(ticking_, true)) ArmTick();
 }
 
 void SubscribeStream::OnWriteDone(bool ok) {

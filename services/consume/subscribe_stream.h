@@ -67,6 +67,7 @@ class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   int64_t aside_bytes_ = 0;
   MemoryGate::WaitId memory_wait_ = 0;
   absl::flat_hash_map<SubscribeSession::Lane, LogStore::WatchId> watches_;
+  bool ticking_ = false;
   Executor::TimerId tick_;
   std::shared_ptr<SubscribeStream> self_;
 };
