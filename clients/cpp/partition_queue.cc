@@ -83,14 +83,17 @@ PartitionQueue::Batch PartitionQueue::Finish(Batch batch, absl::Status status) {
   return batch;
 }
 
-PartitionQueue::Batch PartitionQueue::OnAppended(int64_t id, int64_t base_offset, int64_t append_time_ms) {
+PartitionQueue::Batch PartitionQueue::OnAppended(int64_t id, int64_t base_offset, int64_t append_time_ms,
+                                                 absl::Time now) {
   auto node = in_flight_.extract(id);
   if (node.empty()) return nullptr;
   Batch batch = std::move(node.mapped());
   batch->base_offset = base_offset;
   batch->append_time_ms = append_time_ms;
   backoff_.Reset();
-  last_error_ = absl::OkStatus();
+  if (!draining_) last_error_ = absl::OkStatus();
+  // Batches before the failed one may be answered after it.
+  SettleIfDrained(now);
   return Finish(std::move(batch), absl::OkStatus());
 }
 

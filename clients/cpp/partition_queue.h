@@ -108,12 +108,14 @@ class PartitionQueue {
   bool HasInFlight() const { return !in_flight_.empty(); }
 
   // A batch in flight was appended.
-  Batch OnAppended(int64_t id, int64_t base_offset, int64_t append_time_ms);
+  Batch OnAppended(int64_t id, int64_t base_offset, int64_t append_time_ms, absl::Time now);
   // A batch in flight failed with `status`. Gives it back when that is its end; nothing when it will be tried
   // again.
   Batch OnFailed(int64_t id, const absl::Status& status, absl::Time now);
   // The stream that all in flight are on is gone with `status`. Gives back those whose end that is, in order.
   std::vector<Batch> OnStreamBroken(const absl::Status& status, absl::Time now);
+  // Why nothing can be sent at the moment, for the message of what expires.
+  void NoteObstacle(const absl::Status& status) { last_error_ = status; }
   // Batches not in flight that have been tried for delivery_timeout, in order.
   std::vector<Batch> Expire(absl::Time now);
   // Everything not in flight, failed with `status`, in order.

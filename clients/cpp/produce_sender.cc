@@ -173,9 +173,9 @@ void ProduceSender::HandleAnswers(Event& event, absl::Time now) {
       finished = lane.queue.OnFailed(result.id(), status, now);
     } else if (result.results_size() > 0) {
       const auto& appended = result.results(0);
-      finished = lane.queue.OnAppended(result.id(), appended.base_offset(), appended.append_time_ms());
+      finished = lane.queue.OnAppended(result.id(), appended.base_offset(), appended.append_time_ms(), now);
     } else {
-      finished = lane.queue.OnAppended(result.id(), -1, 0);
+      finished = lane.queue.OnAppended(result.id(), -1, 0, now);
     }
     if (finished != nullptr) finished_(lane.queue, std::move(finished));
     Place(lane, now);
@@ -303,10 +303,13 @@ void ProduceSender::GiveUpConnecting(Connection& connection, absl::Time now) {
   connection.connecting_since = absl::InfiniteFuture();
   connection.not_before = now + connection.backoff.Next();
   client_->MarkUnreachable(connection.address);
+  const absl::Status unreachable =
+      absl::UnavailableError(absl::StrCat(connection.address, " cannot be reached"));
   const std::deque<Lane*> lanes = std::exchange(connection.listed, {});
   for (Lane* lane : lanes) {
     lane->listed = false;
     stale_topics_.insert(lane->queue.topic());
+    lane->queue.NoteObstacle(unreachable);
     Finish(*lane, lane->queue.Expire(now));
     Place(*lane, now);
   }

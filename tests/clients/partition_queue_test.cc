@@ -77,7 +77,7 @@ TEST_F(PartitionQueueTest, NoMoreThanTheAllowedBatchesAreInFlight) {
   options_.in_flight_batches_max = 2;
   for (int i = 0; i < 3; ++i) Append("r");
   EXPECT_THAT(SendAll(), ElementsAre(1, 2));
-  EXPECT_NE(queue().OnAppended(1, 0, 0), nullptr);
+  EXPECT_NE(queue().OnAppended(1, 0, 0, now_), nullptr);
   EXPECT_THAT(SendAll(), ElementsAre(3));
 }
 
@@ -107,6 +107,16 @@ TEST_F(PartitionQueueTest, AnsweredInAnyOrderTheRetryKeepsTheOrderOfSending) {
   EXPECT_THAT(SendAll(), ElementsAre(1, 2, 3));
 }
 
+TEST_F(PartitionQueueTest, AnAppendThatIsAnsweredAfterTheFailureBehindItLetsTheRetryBegin) {
+  for (int i = 0; i < 3; ++i) Append("r");
+  SendAll();
+  queue().OnFailed(2, MakeError(Reason::kRecordTooLarge, "large"), now_);
+  queue().OnFailed(3, MakeError(Reason::kStreamItemSkipped, "skipped"), now_);
+  EXPECT_THAT(SendAll(), ElementsAre());
+  EXPECT_NE(queue().OnAppended(1, 0, 0, now_), nullptr);
+  EXPECT_THAT(SendAll(), ElementsAre(3));
+}
+
 TEST_F(PartitionQueueTest, ABatchThatIsRefusedFailsAndThoseBehindItGoOnAtOnce) {
   for (int i = 0; i < 3; ++i) Append("r");
   SendAll();
@@ -123,7 +133,7 @@ TEST_F(PartitionQueueTest, ABatchThatIsRefusedFailsAndThoseBehindItGoOnAtOnce) {
 TEST_F(PartitionQueueTest, ABrokenStreamIsSentAgainInOrderByDefault) {
   for (int i = 0; i < 3; ++i) Append("r");
   SendAll();
-  queue().OnAppended(1, 0, 0);
+  queue().OnAppended(1, 0, 0, now_);
   EXPECT_THAT(Ids(queue().OnStreamBroken(absl::UnavailableError("gone"), now_)), ElementsAre());
   now_ = queue().NextActionAt();
   EXPECT_FALSE(queue().NeedsResume(kStream + 1));
@@ -179,7 +189,7 @@ TEST_F(PartitionQueueTest, WhatIsInFlightDoesNotExpire) {
 
 TEST_F(PartitionQueueTest, AnAnswerForABatchThatIsNotInFlightIsIgnored) {
   Append("r");
-  EXPECT_EQ(queue().OnAppended(1, 0, 0), nullptr);
+  EXPECT_EQ(queue().OnAppended(1, 0, 0, now_), nullptr);
   EXPECT_EQ(queue().OnFailed(9, MakeError(Reason::kStorageFull, "x"), now_), nullptr);
   EXPECT_THAT(SendAll(), ElementsAre(1));
 }

@@ -245,6 +245,18 @@ TEST_F(ProducerTest, ARecordThatIsRefusedFailsAloneAndThoseBehindItAreAppended) 
   EXPECT_TRUE(producer->Flush(kLong).ok()) << "a failure is said once";
 }
 
+TEST_F(ProducerTest, AnAppendAnsweredAfterTheFailureBehindItDoesNotStopThePartition) {
+  hub_.OnItem([](int number, const auto&) {
+    if (number == 1) return ItemFate{.hold = true};
+    if (number == 2) return ItemFate{.error = Reason::kRecordTooLarge, .release = true};
+    return ItemFate{};
+  });
+  auto producer = Make();
+  SendNumbers(*producer, 6);
+  EXPECT_EQ(ReasonOf(producer->Flush(kLong)), Reason::kRecordTooLarge);
+  EXPECT_THAT(hub_.Values("t", 0), ElementsAre("0", "2", "3", "4", "5"));
+}
+
 TEST_F(ProducerTest, ABrokerThatNeverAnswersIsLeftAndAskedAgain) {
   options_.request_timeout = absl::Milliseconds(100);
   hub_.OnItem([](int number, const auto&) { return ItemFate{.swallow = number == 1}; });
