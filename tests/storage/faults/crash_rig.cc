@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "storage/base/check.h"
+#include "storage/segments/segment_scanner.h"
 
 namespace naru::testing {
 
@@ -197,6 +198,35 @@ std::string CrashRig::Check() {
     at = is_there ? std::next(at) : logs_.erase(at);
   }
   return "";
+}
+
+std::string CrashRig::Describe() {
+  constexpr size_t kBytesMax = 100'000;
+  static constexpr const char* kTypes[] = {"?",      "batch",    "create",   "delete",
+                                           "starts", "truncate", "epoch",    "reclaim",
+                                           "move",   "mark",     "snapshot", "remove segments"};
+  std::string text;
+  for (const std::string& path : Segments()) {
+    auto file = files_.OpenForRead(path);
+    if (!file.ok()) return absl::StrCat(path, " cannot be opened");
+    const std::string contents = files_.Contents(path);
+    const auto header = DecodeSegmentHeader(std::string_view(contents).substr(0, kSegmentHeaderBytes));
+    if (!header.ok() || !header->has_value()) {
+      absl::StrAppend(&text, path, " has no header\n");
+      continue;
+    }
+    absl::StrAppend(&text, path, " from ", (*header)->first_sequence.value(), "\n");
+    const Segment segment((*header)->id, path, *std::move(file), contents.size());
+    SegmentScanner scanner(segment, (*header)->salt, kSegmentHeaderBytes);
+    while (*scanner.Next() == SegmentScanner::Found::kEntry && text.size() < kBytesMax) {
+      const EntryHeader& entry = scanner.header();
+      absl::StrAppend(&text, "  ", scanner.position(), " #", entry.sequence.value(), " durable ",
+                      entry.durable_sequence.value(), " ", kTypes[static_cast<size_t>(entry.type)], " log ",
+                      entry.log.value(), " [", entry.base_offset.value(), ",", entry.next_offset().value(),
+                      ") flags ", static_cast<int>(entry.flags), " body ", entry.body_length, "\n");
+    }
+  }
+  return text;
 }
 
 }  // namespace naru::testing

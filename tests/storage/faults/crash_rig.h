@@ -67,6 +67,8 @@ class CrashRig {
   void Crash(const Survival& survival, IndexFate fate);
   // Compares the open store with the models. "": all is as it may be.
   std::string Check();
+  // The entries in the segments, a line for each, for messages.
+  std::string Describe();
 
  private:
   struct ModeledLog {

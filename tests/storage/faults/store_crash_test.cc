@@ -31,8 +31,8 @@ bool Long() { return std::getenv("NARU_CRASH_SEEDS") != nullptr; }
 // Opens what a crash left, perhaps with another crash on the way, and checks it.
 void OpenAndCheck(CrashRig& rig) {
   const absl::Status opened = rig.Open();
-  ASSERT_TRUE(opened.ok()) << opened;
-  ASSERT_EQ(rig.Check(), "");
+  ASSERT_TRUE(opened.ok()) << opened << "\n" << rig.Describe();
+  ASSERT_EQ(rig.Check(), "") << rig.Describe();
 }
 
 // Short, and everything that a store does is in it: segments roll, logs come and go, space is given back.
