@@ -125,6 +125,7 @@ void Appender::DoAppends(Ops ops) {
 void Appender::RefuseAppends(Ops& ops, const absl::Status& status) {
   for (Op& op : ops) {
     if (auto* append = std::get_if<AppendOp>(&op)) {
+      FailFence(append->request);
       parts_.queue.Give(append->queue_bytes);
       append->done(status);
     } else {

@@ -154,6 +154,9 @@ void Appender::DoTruncate(TruncateOp op) {
     if (planned->has_value()) bodies.push_back(EncodeTruncation(**planned));
   }
   WriteControl(EntryType::kTruncate, std::move(bodies), One(std::move(op.done)), {op.log});
+  // Until the index has forgotten the old runs, nothing new may stand at their offsets: a reader would find
+  // both.
+  parts_.syncer.Drain();
   absl::MutexLock lock(&op.log->mutex);
   parts_.cache.Truncate(*op.log, op.reset ? Offset(0) : op.log->state.end());
   if (op.reset) op.log->durable_end = op.log->readable_end = op.log->state.end();

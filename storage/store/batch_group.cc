@@ -17,6 +17,23 @@ uint64_t EntryBytesMax(const Op& op) {
   return bytes;
 }
 
+namespace {
+
+absl::StatusOr<std::optional<Appended>> CheckAppend(const Log& log, const AppendRequest& request)
+    ABSL_SHARED_LOCKS_REQUIRED(log.mutex) {
+  if (request.fence != nullptr && request.fence->Blocks(request.fence_order)) {
+    return MakeError(Reason::kStreamItemSkipped, "an append before this one in its pipeline failed");
+  }
+  if (log.deleted) return LogNotFound(log.id);
+  return log.state.CheckAppend(request);
+}
+
+}  // namespace
+
+void FailFence(const AppendRequest& request) {
+  if (request.fence != nullptr) request.fence->Fail(request.fence_order);
+}
+
 void BatchGroup::Build(std::vector<Op>& ops, Group& group) {
   now_ms_ = clock_.NowMs();
   slots_.clear();
@@ -59,12 +76,10 @@ void BatchGroup::BuildLog(Slot& slot, std::vector<Op>& ops, Group& group) {
 
 void BatchGroup::Append(AppendOp& op, Group& group, Group::LogEnd& end) {
   Log& log = *op.log;
-  if (log.deleted) {
-    refusals_.push_back({std::move(op.done), LogNotFound(log.id)});
-    return;
-  }
-  auto checked = log.state.CheckAppend(op.request);
+  auto checked = CheckAppend(log, op.request);
   if (!checked.ok()) {
+    // Now, not when its completion runs: the next append of this pipeline may be in the same group.
+    FailFence(op.request);
     refusals_.push_back({std::move(op.done), std::move(checked).status()});
     return;
   }

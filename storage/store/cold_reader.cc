@@ -90,18 +90,20 @@ void ColdReader::FindByTime(std::shared_ptr<Log> log, int64_t timestamp_ms, LogS
 }
 
 absl::StatusOr<std::vector<Run>> ColdReader::RunsFrom(const Log& log, const ReadRequest& request) const {
-  std::vector<Run> runs;
+  std::vector<Run> tail;
   {
     // First the tail: a run leaves it only once the index has it.
     absl::ReaderMutexLock lock(&log.mutex);
     for (const Run& run : log.tail_runs) {
-      if (run.next <= request.from || run.base >= request.end) continue;
-      if (runs.empty() && run.base > request.from) break;
-      runs.push_back(run);
+      if (run.next > request.from && run.base < request.end) tail.push_back(run);
     }
   }
-  if (!runs.empty()) return runs;
-  return index_.RunsFrom(log.id, request.from, request.end, kRunsPerRead);
+  if (!tail.empty() && tail.front().base <= request.from) return tail;
+  NARU_ASSIGN_OR_RETURN(auto runs, index_.RunsFrom(log.id, request.from, request.end, kRunsPerRead));
+  for (const Run& run : tail) {
+    if (!runs.empty() && runs.back().next == run.base) runs.push_back(run);
+  }
+  return runs;
 }
 
 absl::StatusOr<ReadResult> ColdReader::DoRead(const Log& log, const ReadRequest& request) const {

@@ -88,10 +88,12 @@ absl::StatusOr<std::optional<Truncation>> LogCuts::PlanTruncation(const Log& log
   truncation.bytes_end = truncation.bytes_start;
   // The run that holds the last offset kept, if any is kept.
   std::optional<Run> last;
-  if (end > state.start()) {
+  if (end >= state.start() && end > Offset(0)) {
     NARU_ASSIGN_OR_RETURN(last, index_.FindRun(log.id, end - 1));
-    if (!last || last->next < end) return Missing(log.id, end - 1);
-    if (last->next > end) {
+    const bool reaches = last && last->next >= end;
+    if (!reaches && end > state.start()) return Missing(log.id, end - 1);
+    if (!reaches) last.reset();
+    if (last && last->next > end) {
       NARU_ASSIGN_OR_RETURN(const auto cut, reader_.Cut(log.id, *last, end));
       truncation.end = cut ? cut->next : last->base;
       truncation.cut = cut;

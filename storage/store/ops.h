@@ -75,6 +75,9 @@ struct RemoveOp {
 using Op = std::variant<AppendOp, ReplicaAppendOp, CreateOp, DeleteOp, EpochOp, StartOp, TruncateOp,
                         ReclaimOp, MoveOp, SnapshotOp, RemoveOp>;
 
+// The append failed: later ones of its pipeline must.
+void FailFence(const AppendRequest& request);
+
 inline bool IsAppend(const Op& op) {
   return std::holds_alternative<AppendOp>(op) || std::holds_alternative<ReplicaAppendOp>(op);
 }

@@ -76,17 +76,19 @@ absl::Status SegmentStore::Admit(int64_t bytes) {
 
 void SegmentStore::Append(AppendRequest request, AppendDone done) {
   auto log = logs_.Find(request.log);
-  if (log == nullptr) {
-    const absl::Status refusal = Refusal();
-    return done(refusal.ok() ? LogNotFound(request.log) : refusal);
-  }
   const int64_t bytes = static_cast<int64_t>(request.batch.size()) + kQueueOverhead;
-  if (absl::Status refused = Admit(bytes); !refused.ok()) return done(std::move(refused));
+  absl::Status refused = Refusal();
+  if (refused.ok()) refused = log == nullptr ? LogNotFound(request.log) : Admit(bytes);
+  if (!refused.ok()) {
+    FailFence(request);
+    return done(std::move(refused));
+  }
   request.batch = Compact(request.batch);
   AppendOp op{std::move(log), std::move(request), std::move(done), bytes};
   Op wrapped = std::move(op);
   if (appender_->Enqueue(wrapped)) return;
   queue_.Give(bytes);
+  FailFence(std::get<AppendOp>(wrapped).request);
   std::get<AppendOp>(wrapped).done(ShuttingDown());
 }
 
