@@ -3,10 +3,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "naru/v1/produce.pb.h"
 #include "tools/bench/process_stats.h"
 
 namespace naru::bench {
+namespace {
+
+// Items count from 1.
+constexpr int64_t kResumeId = 0;
+
+}  // namespace
 
 ProduceStream::ProduceStream(const SenderTask& task, std::shared_ptr<grpc::Channel> channel)
     : BatchSender(task), stub_(std::move(channel)) {
@@ -30,6 +35,16 @@ void ProduceStream::Enqueue(int64_t intended_ns) {
 
 void ProduceStream::WriteNext() {
   if (writing_ || broken_ || half_closed_) return;
+  if (resume_) {
+    resume_ = false;
+    naru::v1::ProduceStreamRequest request;
+    request.set_id(kResumeId);
+    request.mutable_resume()->set_topic(task_.load.topic);
+    const grpc::Slice bytes(request.SerializeAsString());
+    outgoing_ = grpc::ByteBuffer(&bytes, 1);
+    writing_ = true;
+    return StartWrite(&outgoing_);
+  }
   if (waiting_.empty()) {
     // In a closed loop what is on the way may still send more.
     if (!finishing_ || !in_flight_.empty()) return;
@@ -78,25 +93,29 @@ void ProduceStream::TakeAnswers() {
     context_.TryCancel();  // what it was for will never be known
     return tally_.Fail("an answer that is no ProduceStreamResponse");
   }
-  for (const auto& result : response.results()) {
-    auto found = in_flight_.find(result.id());
-    if (found == in_flight_.end()) {
-      context_.TryCancel();
-      tally_.Fail(absl::StrCat("an answer for item ", result.id(), ", which was not on the way"));
-      continue;
-    }
-    const int64_t intended_ns = found->second;
-    in_flight_.erase(found);
-    if (result.has_error()) {
-      tally_.Fail(result.error().message());
-    } else if (result.results_size() > 0 && result.results(0).has_error()) {
-      tally_.Fail(result.results(0).error().message());
-    } else {
-      Count(tally_, intended_ns, now);
-    }
-    if (closed_loop() && now < task_.window.end_ns) Enqueue(now);
-  }
+  for (const auto& result : response.results()) TakeResult(result, now);
   if (finishing_) WriteNext();
+}
+
+void ProduceStream::TakeResult(const naru::v1::ProduceStreamResult& result, int64_t now_ns) {
+  if (result.id() == kResumeId) return;
+  auto found = in_flight_.find(result.id());
+  if (found == in_flight_.end()) {
+    context_.TryCancel();
+    return tally_.Fail(absl::StrCat("an answer for item ", result.id(), ", which was not on the way"));
+  }
+  const int64_t intended_ns = found->second;
+  in_flight_.erase(found);
+  const naru::v1::Error* error = result.has_error() ? &result.error() : nullptr;
+  if (result.results_size() > 0 && result.results(0).has_error()) error = &result.results(0).error();
+  if (error == nullptr) {
+    Count(tally_, intended_ns, now_ns);
+  } else {
+    tally_.Fail(error->message());
+    if (error->reason() != "STREAM_ITEM_SKIPPED") resume_ = true;
+  }
+  if (closed_loop() && now_ns < task_.window.end_ns) Enqueue(now_ns);
+  WriteNext();
 }
 
 Tally ProduceStream::Finish() {

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "naru/v1/produce.pb.h"
 #include "tools/bench/batch_sender.h"
 
 namespace naru::bench {
@@ -29,6 +30,8 @@ class ProduceStream final : public BatchSender,
   void Enqueue(int64_t intended_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeAnswers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeResult(const naru::v1::ProduceStreamResult& result, int64_t now_ns)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   grpc::GenericStub stub_;
   grpc::ClientContext context_;
@@ -41,6 +44,8 @@ class ProduceStream final : public BatchSender,
   std::deque<int64_t> waiting_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<int64_t, int64_t> in_flight_ ABSL_GUARDED_BY(mutex_);
   int64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  // An item failed: its partition waits for a Resume.
+  bool resume_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;

