@@ -167,6 +167,15 @@ void Appender::DoReclaim(ReclaimOp op) {
 }
 
 void Appender::DoMove(MoveOp op) {
+  // Those that came too late are left out: a rebuild takes what an entry says for true.
+  std::vector<MovedRun> current;
+  for (MovedRun& move : op.runs) {
+    const auto runs = parts_.fold.RunsToMove(move);
+    if (!runs.ok()) return op.done(runs.status());
+    if (!runs->empty()) current.push_back(std::move(move));
+  }
+  if (current.empty()) return op.done(absl::OkStatus());
+  op.runs = std::move(current);
   std::string body = EncodeMoveTable(std::move(op.runs));
   body.append(op.entries);
   WriteControl(EntryType::kMove, {std::move(body)}, One(std::move(op.done)), {});

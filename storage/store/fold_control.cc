@@ -175,21 +175,28 @@ absl::Status Fold::ReclaimLog(const Reclaim& reclaim, IndexUpdate& update) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<Run>> Fold::RunsToMove(const MovedRun& move) const {
+  std::vector<Run> runs;
+  for (const MovedRun::Old& old : move.old) {
+    NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(move.log, old.base));
+    if (!run || run->base != old.base || run->segment != old.segment || run->position != old.position) {
+      return std::vector<Run>();
+    }
+    runs.push_back(*run);
+  }
+  // Cut by a truncation meanwhile.
+  if (!runs.empty() && runs.back().next != move.run.next) runs.clear();
+  return runs;
+}
+
 absl::Status Fold::MoveRuns(const EntryHeader& header, std::string_view body, const EntryPlace& place,
                             IndexUpdate& update) {
   NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
   for (MovedRun& move : moves) {
     // Only where the index still points to the old places: a truncation, a moved start or a deletion came
     // first otherwise, and what it took away must not come back.
-    bool current = true;
-    std::vector<Run> old_runs;
-    for (const MovedRun::Old& old : move.old) {
-      NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(move.log, old.base));
-      current = current && run && run->base == old.base && run->segment == old.segment &&
-                run->position == old.position;
-      if (current) old_runs.push_back(*run);
-    }
-    if (!current || old_runs.empty() || old_runs.back().next != move.run.next) continue;
+    NARU_ASSIGN_OR_RETURN(const auto old_runs, RunsToMove(move));
+    if (old_runs.empty()) continue;
     for (const Run& old : old_runs) {
       update.DeleteRun(move.log, old.base);
       segments_.AddLive(old.segment, -static_cast<int64_t>(old.length));

@@ -19,6 +19,27 @@ absl::Status Lost(LogId log, Offset from) {
 
 }  // namespace
 
+void Rebuild::BeginGap() {
+  complete_ = false;
+  snapshot_ = {};
+  snapshot_first_ = Sequence(0);
+}
+
+absl::Status Rebuild::ApplyMove(const EntryHeader& header, std::string_view body, const EntryPlace& place) {
+  segments_.AddEntry(place.segment, header.sequence, static_cast<int64_t>(header.entry_bytes()));
+  return PlaceMoves(header, body, place);
+}
+
+absl::Status Rebuild::PlaceMoves(const EntryHeader& header, std::string_view body, const EntryPlace& place) {
+  NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
+  for (MovedRun& move : moves) {
+    move.run.segment = place.segment;
+    move.run.position += place.position + header.header_bytes();
+    NARU_RETURN_IF_ERROR(PlaceRun(move.log, move.run));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Rebuild::Apply(const EntryHeader& header, std::string_view body, const EntryPlace& place) {
   if (header.type != EntryType::kBatch || header.Has(kRunStart)) NARU_RETURN_IF_ERROR(CommitOpenRun());
   const auto entry_bytes = static_cast<int64_t>(header.entry_bytes());
@@ -41,15 +62,8 @@ absl::Status Rebuild::Apply(const EntryHeader& header, std::string_view body, co
           MakeRoom(truncation.log, truncation.end, Offset(std::numeric_limits<int64_t>::max()), update));
       return index_.Commit(std::move(update));
     }
-    case EntryType::kMove: {
-      NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
-      for (MovedRun& move : moves) {
-        move.run.segment = place.segment;
-        move.run.position += place.position + header.header_bytes();
-        NARU_RETURN_IF_ERROR(PlaceRun(move.log, move.run));
-      }
-      return absl::OkStatus();
-    }
+    case EntryType::kMove:
+      return PlaceMoves(header, body, place);
     case EntryType::kRemoveSegments: {
       NARU_ASSIGN_OR_RETURN(const auto ids, DecodeSegmentIds(body));
       for (const SegmentId id : ids) segments_.Remove(id);

@@ -25,8 +25,13 @@ class Rebuild {
   Rebuild(LogTable& logs, SegmentTable& segments, Index& index, const RunReader& reader)
       : logs_(logs), segments_(segments), index_(index), reader_(reader) {}
 
-  // Applies an entry and commits what it does.
+  // A gap comes before the next entry.
+  void BeginGap();
+  // From a gap to the next snapshot: applies an entry and commits what it does.
   absl::Status Apply(const EntryHeader& header, std::string_view body, const EntryPlace& place);
+  // At any time after a gap: a move, whose runs may come from segments that are gone, so that the index does
+  // not have them where they were. They were there, or the move would not have been written.
+  absl::Status ApplyMove(const EntryHeader& header, std::string_view body, const EntryPlace& place);
   // The last entry completed a snapshot: logs, index and dead ids are what they were when it was written, and
   // what follows can be replayed as ever.
   bool complete() const { return complete_; }
@@ -34,6 +39,7 @@ class Rebuild {
 
  private:
   absl::Status CommitOpenRun();
+  absl::Status PlaceMoves(const EntryHeader& header, std::string_view body, const EntryPlace& place);
   absl::Status PlaceRun(LogId log, const Run& run);
   // Takes [base, next) of `log` away from what runs say of it so far.
   absl::Status MakeRoom(LogId log, Offset base, Offset next, IndexUpdate& update);

@@ -93,8 +93,9 @@ class Recovery {
   std::unique_ptr<RunReader> reader_;
   // Behind the last good entry of the segment replayed last.
   uint64_t end_position_ = kSegmentHeaderBytes;
-  // Set while what is replayed has gaps: segments that were removed before the index was lost.
+  // Once what is replayed has had a gap: segments that were removed before the index was lost.
   std::unique_ptr<Rebuild> rebuild_;
+  bool in_gap_ = false;  // and no snapshot behind it yet
   bool rebuilding_ = false;
   // Where the replay came to rest: nothing more follows.
   bool ended_ = false;

@@ -41,7 +41,11 @@ absl::Status Recovery::Replay() {
       const bool follows = file.header && file.header->first_sequence == expected;
       if (!follows && rebuilding_ && file.header && file.header->first_sequence > expected && GapBefore(i)) {
         NARU_RETURN_IF_ERROR(CommitUpdate());
-        rebuild_ = std::make_unique<Rebuild>(parts_.logs, parts_.segment_table, *index, *reader_);
+        if (rebuild_ == nullptr) {
+          rebuild_ = std::make_unique<Rebuild>(parts_.logs, parts_.segment_table, *index, *reader_);
+        }
+        rebuild_->BeginGap();
+        in_gap_ = true;
         applied_.sequence = Sequence(file.header->first_sequence.value() - 1);
       } else if (!follows) {
         // The entries ended in the segment before; this one was made for entries that never came to be,
@@ -90,16 +94,20 @@ absl::Status Recovery::ApplyEntry(const SegmentScanner& scanner, const Segment& 
   ++parts_.counters.replayed_entries;
   parts_.counters.replayed_bytes += static_cast<int64_t>(header.entry_bytes());
   const AppliedPosition next{header.sequence, segment.id(), scanner.next_position()};
-  if (rebuild_ != nullptr) {
+  if (in_gap_) {
     NARU_RETURN_IF_ERROR(rebuild_->Apply(header, scanner.body(), place));
     applied_ = next;
-    if (rebuild_->complete()) {
-      fold->set_snapshot_sequence(rebuild_->snapshot_sequence());
-      update_.PutSnapshot(rebuild_->snapshot_sequence());
-      rebuild_.reset();
-      return CommitUpdate();
-    }
-    return absl::OkStatus();
+    if (!rebuild_->complete()) return absl::OkStatus();
+    in_gap_ = false;
+    fold->set_snapshot_sequence(rebuild_->snapshot_sequence());
+    update_.PutSnapshot(rebuild_->snapshot_sequence());
+    return CommitUpdate();
+  }
+  if (rebuild_ != nullptr && header.type == EntryType::kMove) {
+    NARU_RETURN_IF_ERROR(CommitUpdate());
+    applied_ = next;
+    NARU_RETURN_IF_ERROR(rebuild_->ApplyMove(header, scanner.body(), place));
+    return CommitUpdate();
   }
   const bool reads_index = Fold::ReadsIndex(header.type);
   const bool run_ends = header.type != EntryType::kBatch || header.Has(kRunStart);
@@ -127,7 +135,7 @@ absl::Status Recovery::EndAt(size_t i, uint64_t position, const std::string& pro
                      proof->sequence.value(), " in ", proof->path, " at ", proof->position,
                      " vouches for everything up to ", proof->durable_sequence.value()));
   }
-  if (rebuild_ != nullptr) {
+  if (in_gap_) {
     return Hole(rest.front()->path(), position,
                 "segments are missing, and no snapshot behind them says what was in them");
   }

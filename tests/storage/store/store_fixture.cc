@@ -43,7 +43,17 @@ void StoreTest::Reopen() {
 
 void StoreTest::KillAndTryOpen(absl::Status& opened) {
   const std::string copy = absl::StrCat(root_, "/", ++directories_);
-  std::filesystem::copy(options_.directory, copy, std::filesystem::copy_options::recursive);
+  const auto options = std::filesystem::copy_options::recursive;
+  std::filesystem::create_directory(copy);
+  // The index first: what it says of the segments must be in their copies. It may be removing files of its
+  // own meanwhile; then once more.
+  std::error_code error;
+  do {
+    std::filesystem::remove_all(copy + "/index");
+    error.clear();
+    std::filesystem::copy(options_.directory + "/index", copy + "/index", options, error);
+  } while (error);
+  std::filesystem::copy(options_.directory + "/segments", copy + "/segments", options);
   store_.reset();
   options_.directory = copy;
   opened = TryOpen();
