@@ -143,7 +143,7 @@ bool ProduceSender::HandleEvents(absl::Time now) {
   while (!events_.empty()) {
     Event event = std::move(events_.front());
     events_.pop_front();
-    if (event.ended) {
+    if (event.ended != nullptr) {
       HandleEnd(event, now);
     } else {
       HandleAnswers(event, now);
@@ -279,7 +279,7 @@ bool ProduceSender::OpenStream(Connection& connection) {
     ProduceStream::Events events;
     events.answered = [this, &connection](naru::v1::ProduceStreamResponse response) {
       absl::MutexLock lock(&mutex_);
-      events_.push_back({&connection, false, absl::OkStatus(), std::move(response)});
+      events_.push_back({&connection, nullptr, absl::OkStatus(), std::move(response)});
       wake_.Signal();
     };
     events.written = [this, &connection] {
@@ -287,9 +287,9 @@ bool ProduceSender::OpenStream(Connection& connection) {
       connection.writing = false;
       wake_.Signal();
     };
-    events.ended = [this, &connection](absl::Status status) {
+    events.ended = [this, &connection](std::shared_ptr<ProduceStream> ended, absl::Status status) {
       absl::MutexLock lock(&mutex_);
-      events_.push_back({&connection, true, std::move(status), {}});
+      events_.push_back({&connection, std::move(ended), std::move(status), {}});
       wake_.Signal();
     };
     stream = ProduceStream::Start(channel, serial, std::move(events));

@@ -78,7 +78,7 @@ class ProduceSender {
   };
   struct Event {
     Connection* connection;
-    bool ended;
+    std::shared_ptr<ProduceStream> ended;  // not null: the stream's end
     absl::Status status;
     naru::v1::ProduceStreamResponse response;
   };

@@ -55,8 +55,10 @@ void ProduceStream::OnWriteDone(bool ok) {
 }
 
 void ProduceStream::OnDone(const grpc::Status& status) {
-  const std::shared_ptr<ProduceStream> self = std::move(self_);
-  events_.ended(FromGrpcStatus(status, context_));
+  // As soon as `ended` has the stream it may be destroyed, so nothing of it is used from here on.
+  auto ended = std::move(events_.ended);
+  absl::Status result = FromGrpcStatus(status, context_);
+  ended(std::move(self_), std::move(result));
 }
 
 }  // namespace naru::client

@@ -17,7 +17,9 @@
 
 namespace naru::client {
 
-// Keeps itself alive from Start until `ended` has run; the owner may let go earlier.
+// Keeps itself alive from Start until `ended`, which hands it over. Whoever takes it there destroys it on a
+// thread of their own: with the stream the channel may go, and gRPC joins its callback threads when the last
+// channel goes, which must not happen on one of them.
 class ProduceStream : public grpc::ClientBidiReactor<grpc::ByteBuffer, naru::v1::ProduceStreamResponse>,
                       public std::enable_shared_from_this<ProduceStream> {
  public:
@@ -26,7 +28,7 @@ class ProduceStream : public grpc::ClientBidiReactor<grpc::ByteBuffer, naru::v1:
   struct Events {
     absl::AnyInvocable<void(naru::v1::ProduceStreamResponse)> answered;
     absl::AnyInvocable<void()> written;
-    absl::AnyInvocable<void(absl::Status)> ended;
+    absl::AnyInvocable<void(std::shared_ptr<ProduceStream>, absl::Status)> ended;
   };
 
   // `serial`: the owner's number for it.

@@ -336,6 +336,15 @@ TEST_F(ProducerTest, CloseFailsWhatIsNotAnsweredInTimeAndCallsBackForEverything)
   EXPECT_TRUE(absl::IsFailedPrecondition(producer->Send("t", {.value = "late"})));
 }
 
+TEST_F(ProducerTest, ProducersThatComeAndGoLeaveNothingBehindThatTheNextOneTripsOver) {
+  for (int i = 0; i < 100; ++i) {
+    auto producer = Make();
+    SendNumbers(*producer, 1);
+    ASSERT_TRUE(producer->Close(kLong).ok());
+  }
+  EXPECT_EQ(hub_.Values("t", 0).size(), 100u);
+}
+
 TEST_F(ProducerTest, AnUnknownTopicIsSaidBySendItself) {
   auto producer = Make();
   EXPECT_EQ(ReasonOf(producer->Send("nowhere", {.value = "x"})), Reason::kTopicNotFound);
