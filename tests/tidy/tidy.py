@@ -18,7 +18,8 @@ LAYERS = {
     "storage/batch": ["storage/base"],
     "storage/log": ["storage/base", "storage/batch"],
     "storage/segments": ["storage/base", "storage/batch", "storage/log"],
-    "storage/index": ["storage/base", "storage/batch", "storage/log"],
+    # The index says where runs of the segments are, so it knows what a run is. Segments know no index.
+    "storage/index": ["storage/base", "storage/batch", "storage/log", "storage/segments"],
     "storage/store": ["storage/base", "storage/batch", "storage/log", "storage/segments", "storage/index"],
     "cluster": ["storage/base", "storage/batch", "storage/log", "cluster", "proto"],
     "services": ["storage/base", "storage/batch", "storage/log", "cluster", "services", "proto"],

@@ -38,7 +38,7 @@ class TidyTest(unittest.TestCase):
             ("storage/batch/a.cc", "naru/v1/types.pb.h"),
             ("storage/log/a.cc", "storage/index/index.h"),
             ("storage/segments/a.cc", "storage/index/index.h"),
-            ("storage/index/a.cc", "storage/segments/segment.h"),
+            ("storage/index/a.cc", "storage/store/store.h"),
             ("storage/store/a.cc", "cluster/metadata/catalog.h"),
             ("cluster/metadata/a.cc", "storage/store/store.h"),
             ("cluster/metadata/a.cc", "services/rpc/status.h"),
@@ -54,6 +54,7 @@ class TidyTest(unittest.TestCase):
     def test_what_stands_below_may_be_included(self):
         for path, name in [
             ("storage/batch/a.cc", "storage/base/ids.h"),
+            ("storage/index/a.cc", "storage/segments/run.h"),
             ("storage/store/a.cc", "storage/index/index.h"),
             ("cluster/metadata/a.cc", "storage/log/log_store.h"),
             ("services/produce/a.cc", "cluster/metadata/catalog.h"),
