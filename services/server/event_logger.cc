@@ -150,4 +150,7 @@ void SendGrpcLogTo(EventLog* events) {
   gpr_set_log_function(TakeGrpcLine);
 }
 
+GrpcLogPause::GrpcLogPause() : paused_(grpc_events.exchange(nullptr, std::memory_order_acq_rel)) {}
+GrpcLogPause::~GrpcLogPause() { grpc_events.store(paused_, std::memory_order_release); }
+
 }  // namespace naru::services

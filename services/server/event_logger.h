@@ -39,4 +39,16 @@ class EventLogger final : public EventLog {
 // outlive all calls of the library. For the whole process.
 void SendGrpcLogTo(EventLog* events);
 
+// While it lives, that log is dropped: for failures that are reported otherwise.
+class GrpcLogPause {
+ public:
+  GrpcLogPause();
+  ~GrpcLogPause();
+  GrpcLogPause(const GrpcLogPause&) = delete;
+  GrpcLogPause& operator=(const GrpcLogPause&) = delete;
+
+ private:
+  EventLog* const paused_;
+};
+
 }  // namespace naru::services

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "services/server/event_logger.h"
 #include "services/server/listen_error.h"
 
 namespace naru::services {
@@ -57,6 +58,7 @@ absl::StatusOr<GrpcListener> StartGrpcListener(const GrpcListenerOptions& option
   interceptors.push_back(metrics.MakeInterceptors());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
 
+  const GrpcLogPause pause;  // ListenError says it better
   GrpcListener listener{builder.BuildAndStart(), {options.address.host, port}};
   if (listener.server == nullptr || port <= 0) return ListenError("listen", options.address);
   listener.server->GetHealthCheckService()->SetServingStatus("", false);

@@ -92,13 +92,6 @@ absl::Status Server::OpenStorage() {
                  {"http", http_ ? http_->address().ToString() : "off"}});
   NARU_ASSIGN_OR_RETURN(metadata_, OpenRocksMapStore(directory_->metadata_path()));
   NARU_ASSIGN_OR_RETURN(store_, PartitionStore::Open(store_options_, PosixFileSystem(), clock_, events_));
-  const StoreStats stats = store_->Stats();
-  events_.Write(Severity::kInfo, "store_open",
-                {{"logs", stats.logs},
-                 {"segments", stats.segments},
-                 {"replayed_bytes", stats.replayed_bytes},
-                 {"torn_tail_bytes", stats.torn_tail_bytes},
-                 {"elapsed_ms", clock_.NowMs() - start_time_ms_}});
   return absl::OkStatus();
 }
 
@@ -196,7 +189,10 @@ naru::v1::BrokerState Server::DescribeBroker() const {
 void Server::Watch() {
   while (!stopping_.WaitForNotificationWithTimeout(kWatchInterval)) {
     health_.SetStorageFull(store_->Stats().storage_full);
-    if (ReadResidentBytes() > plan_.limit_bytes / 100 * kFullMemoryPercent) ReturnFreeMemory();
+    if (ReadResidentBytes() > plan_.limit_bytes / 100 * kFullMemoryPercent) {
+      metrics_.CountMemoryReturn();
+      ReturnFreeMemory();
+    }
   }
 }
 

@@ -70,6 +70,9 @@ std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
   MetricPage page;
   AddProcessMetrics(ReadProcessUsage(), start_time_ms_, page);
   AddMemoryPlan(plan_, page);
+  page.Counter("naru_memory_returns_total",
+               "Times that free memory was given back because the limit was near.",
+               Value(memory_returns_.load(std::memory_order_relaxed)));
   AddLimits(page);
   AddCallMetrics(calls_, page);
   absl::MutexLock lock(&mutex_);

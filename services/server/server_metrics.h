@@ -3,6 +3,7 @@
 
 #include <prometheus/collectable.h>
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -39,6 +40,9 @@ class ServerMetrics final : public prometheus::Collectable {
   // Waits for scrapes that use the sources.
   void Detach();
 
+  // Free memory was given back, since the limit was near.
+  void CountMemoryReturn() { memory_returns_.fetch_add(1, std::memory_order_relaxed); }
+
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
@@ -48,6 +52,7 @@ class ServerMetrics final : public prometheus::Collectable {
   const MemoryPlan plan_;
   const CallMetrics& calls_;
   const int64_t start_time_ms_;
+  std::atomic<int64_t> memory_returns_{0};
   mutable absl::Mutex mutex_;
   MetricSources sources_ ABSL_GUARDED_BY(mutex_);
 };

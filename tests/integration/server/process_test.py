@@ -40,9 +40,10 @@ class StartUp(hub.HubTest):
         other = os.path.join(self.folder, "other")
         for flag, address in (("--listen", server.address), ("--http", server.http)):
             options = {"--listen": "127.0.0.1:0", "--http": "127.0.0.1:0", flag: address}
-            status, _, errors = self.run_narud("--data-dir", other, "--log-level", "error",
+            status, _, errors = self.run_narud("--data-dir", other, "--log-level", "warning",
                                                *[word for pair in options.items() for word in pair])
             self.assertEqual(status, 1)
+            self.assertEqual(errors.count("\n"), 1, errors)
             self.assertIn(f"{flag}: cannot listen on {address}: Address already in use", errors)
 
     def test_wrong_usage_is_refused_in_one_line(self):
