@@ -209,9 +209,9 @@ class LogStore {
   // readable from its start.
   virtual void MoveLogStart(LogId log, Offset start, Done done) = 0;
   // Takes away batches at and above `end`, durable when done: end, epochs and producer state go back with it.
-  // A batch that `end` cuts goes whole (log end is then its base offset, and so is the start if it lay in
-  // that batch). Below the log start: the log becomes empty at `end`, its start moves there too. At or above
-  // the end nothing happens. LogInfo's leader epoch does not go back: who was fenced stays fenced.
+  // A batch that `end` cuts goes whole: log end is then its base offset, and so is the start if it lay in
+  // that batch. Below that: the log becomes empty at `end`, its start moves there too. At or above the end
+  // nothing happens. LogInfo's leader epoch does not go back: who was fenced stays fenced.
   virtual void Truncate(LogId log, Offset end, Done done) = 0;
   // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the
   // current one again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.

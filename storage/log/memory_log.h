@@ -29,7 +29,7 @@ class MemoryLog {
   void Append(Batch batch);
   void MoveStart(Offset start);
   void BeginEpoch(LeaderEpoch epoch) { state_.BeginEpoch(epoch); }
-  // As LogStore::Truncate: a batch that `end` cuts goes whole.
+  // As LogStore::Truncate.
   void Truncate(Offset end);
 
   // From the batch that holds `from` (within the log) on, those that begin below `end` and end at or below

@@ -173,7 +173,8 @@ void Original::Fill(PartitionStore& store) {
 
 void Original::ListEntries(FaultyFiles& files) {
   const std::string directory = directory_ + "/segments";
-  for (const std::string& name : *files.List(directory)) {
+  const std::vector<std::string> names = *files.List(directory);
+  for (const std::string& name : names) {
     const std::string path = absl::StrCat(directory, "/", name);
     std::string& contents = segments_[path];
     contents = files.Contents(path);
@@ -365,6 +366,7 @@ void Recover(bool deep, std::string_view input) {
     }
   }
   LittleReader reader(input.substr(std::min<size_t>(1, input.size())));
+  const bool untouched = reader.remaining() < 6;
   for (size_t i = 0; i < kMutationsMax && reader.remaining() >= 6; ++i) {
     Mutation mutation;
     mutation.entry = reader.Take<uint8_t>();
@@ -386,6 +388,7 @@ void Recover(bool deep, std::string_view input) {
   ManualClock clock;
   NullEventLog events;
   auto store = PartitionStore::Open(original.options(), files, clock, events);
+  if (untouched) NARU_CHECK_OK(store.status());
   if (!store.ok()) return;
   ReadEverything(**store, !deep);
   (void)(*store)->RunMaintenance();

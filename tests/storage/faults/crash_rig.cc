@@ -150,6 +150,17 @@ void CrashRig::Crash(const Survival& survival, IndexFate fate) {
   files_.CutPower();
   if (store_ != nullptr) Close();
   files_.Restore(survival);
+  DecideIndex(fate);
+}
+
+void CrashRig::Kill(IndexFate fate) {
+  files_.CutPower();
+  if (store_ != nullptr) Close();
+  files_.Revive();
+  DecideIndex(fate);
+}
+
+void CrashRig::DecideIndex(IndexFate fate) {
   std::error_code ignored;
   if (fate == IndexFate::kLost) fs::remove_all(options_.directory + "/index", ignored);
   if (fate == IndexFate::kOlder) RestoreOlderIndex();

@@ -65,6 +65,9 @@ class CrashRig {
   void Close();
   // The power goes unless it has, the store dies, what survived comes back. Not open afterwards.
   void Crash(const Survival& survival, IndexFate fate);
+  // The store dies as a process does, at the point where the power was to go: the system keeps what was
+  // written, in memory as before. Not open afterwards.
+  void Kill(IndexFate fate);
   // Compares the open store with the models. "": all is as it may be.
   std::string Check();
   // The entries in the segments, a line for each, for messages.
@@ -85,6 +88,7 @@ class CrashRig {
   // A completion that notes the outcome.
   template <typename Result>
   absl::AnyInvocable<void(Result)> Noting(std::shared_ptr<Outcome> outcome);
+  void DecideIndex(IndexFate fate);
   void CopyIndex();
   void RestoreOlderIndex();
   std::string CheckLog(LogId id, ModeledLog& log, bool there);

@@ -155,6 +155,15 @@ bool FaultyFiles::power_is_off() const {
 void FaultyFiles::Restore(const Survival& survival) {
   absl::MutexLock lock(&mutex_);
   disk_.Crash(survival);
+  BeginAnew();
+}
+
+void FaultyFiles::Revive() {
+  absl::MutexLock lock(&mutex_);
+  BeginAnew();
+}
+
+void FaultyFiles::BeginAnew() {
   power_is_off_ = false;
   cut_at_ = fail_at_ = 0;
   fail_reads_.reset();

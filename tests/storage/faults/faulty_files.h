@@ -43,6 +43,9 @@ class FaultyFiles final : public FileSystem {
   bool power_is_off() const;
   // The power is back, and with it what survived. Files and locks held from before stay dead.
   void Restore(const Survival& survival);
+  // The process died, the machine did not: what was written is still there, and still not durable. As Restore
+  // else.
+  void Revive();
   // Operation `number` fails with EIO and is not done; later ones succeed.
   void FailAt(int64_t number);
   // Reads of `path` (of all files, when empty) fail with EIO; nullopt: no more.
@@ -83,6 +86,7 @@ class FaultyFiles final : public FileSystem {
 
   // What becomes of an operation: OK: do it; `partly`: do it, but then the power is gone.
   absl::Status Begin(DiskOperation operation, bool& partly) ABSL_LOCKS_EXCLUDED(mutex_);
+  void BeginAnew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckPower(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static absl::Status PowerIsOff(const std::string& path);
   bool IsReal(const std::string& path) const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -147,9 +147,14 @@ void RunSeed(uint32_t seed) {
     const auto last = rig.files().last_operation();
     const Survival survival = workload.PickSurvival();
     const IndexFate fate = workload.PickFate();
-    SCOPED_TRACE(absl::StrCat("cut at ", ToString(*last), "; ", ToString(survival), "; index ",
-                              static_cast<int>(fate)));
-    rig.Crash(survival, fate);
+    const bool killed = workload.Pick(3) == 0;
+    SCOPED_TRACE(absl::StrCat(killed ? "killed at " : "cut at ", ToString(*last), "; ", ToString(survival),
+                              "; index ", static_cast<int>(fate)));
+    if (killed) {
+      rig.Kill(fate);
+    } else {
+      rig.Crash(survival, fate);
+    }
     rig.clock().AdvanceMs(1'000);
     OpenThroughCrashes(rig, workload);
     if (::testing::Test::HasFatalFailure()) return;
@@ -164,6 +169,33 @@ TEST(StoreCrash, RandomWorkloadsSurviveCrashAfterCrash) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     RunSeed(static_cast<uint32_t>(seed));
     if (HasFatalFailure()) return;
+  }
+}
+
+TEST(StoreCrash, WhatAStartFindsAfterAKillIsDurableBeforeItIsServed) {
+  for (uint32_t way = 0; way < 6; ++way) {
+    CrashRig rig;
+    ASSERT_TRUE(rig.Open().ok());
+    rig.Create(LogId(1));
+    rig.Append(LogId(1), MakeLargeBatch("acked", 1'000));
+    rig.Wait();
+    // Written, and the process dies in the sync.
+    rig.files().CutPowerAt(rig.files().operations() + 2);
+    rig.Append(LogId(1), MakeLargeBatch("written", 1'000));
+    rig.Wait();
+    ASSERT_TRUE(rig.dead());
+    rig.Kill(way % 2 == 0 ? IndexFate::kKept : IndexFate::kLost);
+    OpenAndCheck(rig);
+    if (HasFatalFailure()) return;
+    EXPECT_EQ(rig.store().Info(LogId(1))->durable_end, Offset(2)) << "the system still had it";
+    if (way >= 2) {
+      rig.Append(LogId(1), MakeLargeBatch("behind it", 1'000));
+      rig.Wait();
+    }
+    rig.Crash({Survival::Mode::kNothing, way}, way >= 4 ? IndexFate::kLost : IndexFate::kKept);
+    OpenAndCheck(rig);
+    if (HasFatalFailure()) return;
+    rig.Close();
   }
 }
 
