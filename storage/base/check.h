@@ -9,7 +9,7 @@
 namespace naru {
 
 // Writes "naru: FATAL file:line: what: detail" to standard error and aborts.
-[[noreturn]] inline void Die(const char* file, int line, std::string_view what, std::string_view detail = {}) {
+[[noreturn]] inline void Die(const char* file, int line, std::string_view what, std::string_view detail = "") {
   std::fprintf(stderr, "naru: FATAL %s:%d: %.*s%s%.*s\n", file, line, static_cast<int>(what.size()),
                what.data(), detail.empty() ? "" : ": ", static_cast<int>(detail.size()), detail.data());
   std::fflush(stderr);
