@@ -51,7 +51,11 @@ void SubscribeStream::OnRequest() {
 }
 
 void SubscribeStream::OnWriteDone(bool ok) {
-  strand_.Run([self = shared_from_this(), ok] { self->session_.OnWritten(ok); });
+  strand_.Run([self = shared_from_this(), ok] {
+    // Else the message would stay in memory until the next one.
+    self->response_.Clear();
+    self->session_.OnWritten(ok);
+  });
 }
 
 void SubscribeStream::OnCancel() {

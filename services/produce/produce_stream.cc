@@ -227,6 +227,7 @@ void ProduceStream::OnHandled() {
 }
 
 void ProduceStream::OnWriteDone(bool ok) {
+  answers_.Clear();
   {
     absl::MutexLock lock(&mutex_);
     session_.OnWritten(ok);

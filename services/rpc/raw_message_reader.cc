@@ -12,6 +12,8 @@ namespace {
 // As protobuf's parsers limit the nesting of what they step over.
 constexpr int kGroupDepthMax = 100;
 constexpr uint64_t kLengthMax = INT32_MAX;
+// As many as they read of a tag or a length.
+constexpr size_t kShortVarintBytesMax = 5;
 
 }  // namespace
 
@@ -49,10 +51,10 @@ absl::StatusOr<bool> RawMessageReader::Next(RawField& field) {
   return true;
 }
 
-bool RawMessageReader::ReadVarint(uint64_t& value) {
+bool RawMessageReader::ReadVarint(uint64_t& value, size_t bytes_max) {
   char raw[wire::kVarintBytesMax];
   size_t size = 0;
-  while (left_ > 0 && size < sizeof raw) {
+  while (left_ > 0 && size < bytes_max) {
     raw[size] = *at_;
     ++at_;
     --left_;
@@ -73,7 +75,8 @@ bool RawMessageReader::ReadFixed(int bytes, uint64_t& value) {
 
 bool RawMessageReader::ReadBytes(absl::Cord& bytes) {
   uint64_t length = 0;
-  if (!ReadVarint(length) || length > std::min<uint64_t>(left_, kLengthMax)) return false;
+  if (!ReadVarint(length, kShortVarintBytesMax) || length > std::min<uint64_t>(left_, kLengthMax))
+    return false;
   bytes = absl::Cord::AdvanceAndRead(&at_, length);
   left_ -= length;
   return true;
@@ -88,7 +91,7 @@ bool RawMessageReader::Skip(size_t bytes) {
 
 bool RawMessageReader::ReadTag(uint32_t& number, uint32_t& type) {
   uint64_t tag = 0;
-  if (!ReadVarint(tag) || tag > UINT32_MAX) return false;
+  if (!ReadVarint(tag, kShortVarintBytesMax) || tag > UINT32_MAX) return false;
   number = static_cast<uint32_t>(tag >> 3);
   type = static_cast<uint32_t>(tag & 7);
   return number != 0 && type <= static_cast<uint32_t>(wire::Type::kFixed32);
@@ -116,7 +119,7 @@ bool RawMessageReader::SkipValue(uint32_t number, uint32_t type, int depth) {
     case wire::Type::kFixed32:
       return Skip(4);
     case wire::Type::kLength:
-      return ReadVarint(value) && value <= kLengthMax && Skip(value);
+      return ReadVarint(value, kShortVarintBytesMax) && value <= kLengthMax && Skip(value);
     case wire::Type::kGroupStart:
       return SkipGroup(number, depth + 1);
     case wire::Type::kGroupEnd:

@@ -34,7 +34,7 @@ class RawMessageReader {
   absl::StatusOr<bool> Next(RawField& field);
 
  private:
-  bool ReadVarint(uint64_t& value);
+  bool ReadVarint(uint64_t& value, size_t bytes_max = wire::kVarintBytesMax);
   bool ReadFixed(int bytes, uint64_t& value);
   bool ReadBytes(absl::Cord& bytes);
   bool Skip(size_t bytes);
