@@ -11,6 +11,7 @@
 #include "storage/batch/compression.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
+#include "tools/cli/completion_tree.h"
 #include "tools/cli/connect.h"
 #include "tools/cli/failure.h"
 #include "tools/cli/quantity.h"
@@ -435,57 +436,10 @@ class CommandLine {
             "  source <(naru completion bash)\n"
             "  source <(naru completion zsh)\n"
             "  naru completion fish | source\n",
-            [this] {
-              std::vector<CompletionCommand> commands;
-              Describe(app_, "", commands);
-              return Print(*CompletionScript(shell_, commands));
-            });
+            [this] { return Print(*CompletionScript(shell_, DescribeCommands(app_))); });
     completion->add_option("SHELL", shell_, "bash, zsh or fish")
         ->required()
         ->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  }
-
-  // The commands as completion wants them.
-  void Describe(const CLI::App& app, const std::string& path,
-                std::vector<CompletionCommand>& commands) const {
-    CompletionCommand command{.path = path};
-    for (const CLI::App* holder : {&app, &app_}) {
-      if (holder == &app_ && &app == &app_) continue;
-      for (const CLI::Option* option : holder->get_options()) AddChoice(*option, command);
-    }
-    if (&app == &app_) {
-      for (const CLI::Option* option : app_.get_options()) AddChoice(*option, command);
-    }
-    const size_t index = commands.size();
-    commands.push_back(command);
-    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
-      commands[index].subcommands.push_back(child->get_name());
-      Describe(*child, path.empty() ? child->get_name() : absl::StrCat(path, " ", child->get_name()),
-               commands);
-    }
-  }
-
-  static void AddChoice(const CLI::Option& option, CompletionCommand& command) {
-    if (option.get_positional()) {
-      if (option.get_name() == "TOPIC") command.takes_topic = true;
-      return;
-    }
-    for (const std::string& name : option.get_lnames()) {
-      CompletionCommand::Choice choice{.option = absl::StrCat("--", name)};
-      choice.takes_value = option.get_expected_max() > 0;
-      if (name == "output") choice.values = {"table", "json"};
-      if (name == "acks") choice.values = {"none", "leader", "all"};
-      if (name == "compression") choice.values = {"none", "gzip", "lz4", "zstd", "snappy"};
-      if (name == "from") choice.values = {"earliest", "latest"};
-      if (name == "at") choice.values = {"earliest", "latest"};
-      if (name == "until") choice.values = {"end"};
-      if (name == "format")
-        choice.values = command.path == "produce" ? std::vector<std::string>{"lines", "json"}
-                                                  : std::vector<std::string>{"json"};
-      const bool known = std::any_of(command.options.begin(), command.options.end(),
-                                     [&](const auto& other) { return other.option == choice.option; });
-      if (!known) command.options.push_back(std::move(choice));
-    }
   }
 
   CLI::App app_;
