@@ -24,6 +24,16 @@ if(NARU_SANITIZE)
   add_compile_options(-fsanitize=${NARU_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${NARU_SANITIZE})
 endif()
+if(NARU_SANITIZE STREQUAL "thread")
+  # The distribution's abseil hides its mutexes from ThreadSanitizer. An RPATH, unlike a RUNPATH, holds for the
+  # libraries that gRPC asks for too.
+  set(NARU_TSAN_ABSEIL "${CMAKE_SOURCE_DIR}/build/tsan-deps")
+  if(NOT EXISTS "${NARU_TSAN_ABSEIL}/stamp")
+    message(FATAL_ERROR "abseil for ThreadSanitizer is not built: tests/sanitizers/abseil.sh ${NARU_TSAN_ABSEIL}")
+  endif()
+  set(CMAKE_BUILD_RPATH "${NARU_TSAN_ABSEIL}/lib")
+  add_link_options(-Wl,--disable-new-dtags)
+endif()
 
 if(NARU_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
