@@ -201,7 +201,6 @@ absl::StatusOr<std::vector<SegmentId>> DecodeSegmentIds(std::string_view body) {
 
 std::string EncodeSnapshotPiece(const SnapshotPiece& piece) {
   std::string to;
-  AppendList(to, piece.segments, PutSegment);
   AppendList(to, piece.dead, [](std::string& out, const DeadLogs& dead) {
     PutLog(out, dead.first);
     PutLog(out, dead.last);
@@ -222,7 +221,6 @@ std::string EncodeSnapshotPiece(const SnapshotPiece& piece) {
 absl::StatusOr<SnapshotPiece> DecodeSnapshotPiece(std::string_view body) {
   LittleReader from(body);
   SnapshotPiece piece;
-  piece.segments = TakeList<SegmentId>(from, TakeSegment);
   piece.dead = TakeList<DeadLogs>(from, [](LittleReader& in) {
     DeadLogs dead;
     dead.first = TakeLog(in);

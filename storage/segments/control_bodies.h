@@ -97,7 +97,6 @@ struct DeadLogs {  // ids from first to last, which never come back
   LogId last;
 };
 struct SnapshotPiece {
-  std::vector<SegmentId> segments;  // all that the store has
   std::vector<DeadLogs> dead;
   std::vector<SnapshotLog> logs;
   std::vector<SnapshotProducer> producers;

@@ -58,14 +58,18 @@ void SegmentWriter::Roll(Sequence first_sequence) {
 
 void SegmentWriter::StageOwn(std::string_view bytes) {
   arena_.append(bytes);
+  NoteOwn(bytes.size());
+}
+
+void SegmentWriter::NoteOwn(size_t length) {
   auto& pieces = stretches_.back().pieces;
   if (!pieces.empty() && pieces.back().address == nullptr) {
-    pieces.back().length += bytes.size();
+    pieces.back().length += length;
   } else {
-    pieces.push_back({nullptr, bytes.size()});
+    pieces.push_back({nullptr, length});
   }
-  position_ += bytes.size();
-  staged_bytes_ += bytes.size();
+  position_ += length;
+  staged_bytes_ += length;
 }
 
 SegmentWriter::Place SegmentWriter::Stage(const EntryHeader& header, const absl::Cord& body) {
@@ -76,10 +80,8 @@ SegmentWriter::Place SegmentWriter::Stage(const EntryHeader& header, const absl:
     stretches_.push_back({current_, position_, {}});
   }
   const Place place{current_->id(), position_};
-  std::string raw;
-  raw.reserve(kHeaderBytesMax);
-  AppendEntryHeader(header, salt_, raw);
-  StageOwn(raw);
+  AppendEntryHeader(header, salt_, arena_);
+  NoteOwn(header.header_bytes());
   auto& pieces = stretches_.back().pieces;
   for (const absl::string_view chunk : body.Chunks()) pieces.push_back({chunk.data(), chunk.size()});
   position_ += body.size();

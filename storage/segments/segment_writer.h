@@ -80,6 +80,8 @@ class SegmentWriter {
 
   void Roll(Sequence first_sequence);
   void StageOwn(std::string_view bytes);
+  // `length` more bytes at the end of the arena belong to the stretch.
+  void NoteOwn(size_t length);
   absl::Status WriteStretch(const Stretch& stretch, const char*& arena);
   void StartWriteback(Segment& segment, uint64_t begin, uint64_t end);
 

@@ -31,7 +31,6 @@ class Appender {
     TailCache& cache;
     LogTable& logs;
     SegmentTable& segment_table;
-    SegmentSet& segments;
     SegmentWriter& segment_writer;
     const LogCuts& cuts;
     MemoryBudget& queue;

@@ -159,7 +159,7 @@ void Appender::DoTruncate(TruncateOp op) {
   parts_.syncer.Drain();
   absl::MutexLock lock(&op.log->mutex);
   parts_.cache.Truncate(*op.log, op.reset ? Offset(0) : op.log->state.end());
-  if (op.reset) op.log->durable_end = op.log->readable_end = op.log->state.end();
+  if (op.reset) op.log->AllDurable();
 }
 
 void Appender::DoReclaim(ReclaimOp op) {
@@ -182,7 +182,7 @@ void Appender::DoMove(MoveOp op) {
 }
 
 void Appender::DoSnapshot(SnapshotOp op) {
-  const std::vector<std::string> pieces = EncodeSnapshot(parts_.logs, parts_.segments);
+  const std::vector<std::string> pieces = EncodeSnapshot(parts_.logs);
   for (size_t i = 0; i < pieces.size(); ++i) {
     // What is there of a snapshot without its end is passed over.
     const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(pieces[i].size()));

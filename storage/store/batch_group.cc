@@ -64,9 +64,9 @@ void BatchGroup::BuildLog(Slot& slot, std::vector<Op>& ops, Group& group) {
   end.background = slot.log->background();
   for (const size_t i : slot.ops) {
     if (auto* append = std::get_if<AppendOp>(&ops[i])) {
-      Append(*append, group, end);
+      Append(slot.log, *append, group, end);
     } else {
-      AppendAsReplica(std::get<ReplicaAppendOp>(ops[i]), group, end);
+      AppendAsReplica(slot.log, std::get<ReplicaAppendOp>(ops[i]), group, end);
     }
   }
   writer_.CloseRun(*slot.log, group, end);
@@ -74,9 +74,8 @@ void BatchGroup::BuildLog(Slot& slot, std::vector<Op>& ops, Group& group) {
   group.ends.push_back(std::move(end));
 }
 
-void BatchGroup::Append(AppendOp& op, Group& group, Group::LogEnd& end) {
-  Log& log = *op.log;
-  auto checked = CheckAppend(log, op.request);
+void BatchGroup::Append(const std::shared_ptr<Log>& log, AppendOp& op, Group& group, Group::LogEnd& end) {
+  auto checked = CheckAppend(*log, op.request);
   if (!checked.ok()) {
     // Now, not when its completion runs: the next append of this pipeline may be in the same group.
     FailFence(op.request);
@@ -85,17 +84,17 @@ void BatchGroup::Append(AppendOp& op, Group& group, Group::LogEnd& end) {
   }
   if (checked->has_value()) return Accept(std::move(op.done), **checked, group, end);
   const BatchInfo& info = op.request.info;
-  const int64_t append_time_ms = std::max(now_ms_, log.state.last_append_time_ms());
+  const int64_t append_time_ms = std::max(now_ms_, log->state.last_append_time_ms());
   EntryHeader header;
   header.type = EntryType::kBatch;
   header.body_crc = info.crc32c;
-  header.log = log.id;
-  header.base_offset = log.state.end();
+  header.log = log->id;
+  header.base_offset = log->state.end();
   header.append_time_ms = append_time_ms;
   header.max_timestamp_ms = info.max_timestamp_ms;
-  header.leader_epoch = log.state.epochs().current();
+  header.leader_epoch = log->state.epochs().current();
   header.record_count = info.record_count;
-  if (log.settings.append_time_stamped) {
+  if (log->settings.append_time_stamped) {
     header.flags |= kAppendTimeStamped;
     header.max_timestamp_ms = append_time_ms;
   } else if (info.needs_append_time) {
@@ -107,14 +106,14 @@ void BatchGroup::Append(AppendOp& op, Group& group, Group::LogEnd& end) {
     header.producer_epoch = op.request.producer->epoch;
     header.producer_sequence = op.request.producer->base_sequence;
   }
-  AddBatch(op.log, header, op.request.batch, group, end);
-  Accept(std::move(op.done), {header.base_offset, header.next_offset(), append_time_ms, log.state.start()},
+  AddBatch(log, header, op.request.batch, group, end);
+  Accept(std::move(op.done), {header.base_offset, header.next_offset(), append_time_ms, log->state.start()},
          group, end);
 }
 
-void BatchGroup::AppendAsReplica(ReplicaAppendOp& op, Group& group, Group::LogEnd& end) {
-  Log& log = *op.log;
-  absl::Status checked = log.deleted ? LogNotFound(log.id) : log.state.CheckReplicaAppend(op.request);
+void BatchGroup::AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendOp& op, Group& group,
+                                 Group::LogEnd& end) {
+  absl::Status checked = log->deleted ? LogNotFound(log->id) : log->state.CheckReplicaAppend(op.request);
   if (!checked.ok()) {
     refusals_.push_back({std::move(op.done), std::move(checked)});
     return;
@@ -124,7 +123,7 @@ void BatchGroup::AppendAsReplica(ReplicaAppendOp& op, Group& group, Group::LogEn
     EntryHeader header;
     header.type = EntryType::kBatch;
     header.body_crc = batches[i].crc32c;
-    header.log = log.id;
+    header.log = log->id;
     header.base_offset = batches[i].base_offset;
     header.append_time_ms = batches[i].append_time_ms;
     header.max_timestamp_ms = batches[i].max_timestamp_ms;
@@ -137,18 +136,18 @@ void BatchGroup::AppendAsReplica(ReplicaAppendOp& op, Group& group, Group::LogEn
       header.producer_epoch = op.request.producers[i]->epoch;
       header.producer_sequence = op.request.producers[i]->base_sequence;
     }
-    AddBatch(op.log, header, batches[i].bytes, group, end);
+    AddBatch(log, header, batches[i].bytes, group, end);
   }
   Accept(std::move(op.done),
          {batches.front().base_offset, batches.back().next_offset, batches.back().append_time_ms,
-          log.state.start()},
+          log->state.start()},
          group, end);
 }
 
 void BatchGroup::AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& bytes,
                           Group& group, Group::LogEnd& end) {
   header.body_length = static_cast<uint32_t>(bytes.size());
-  writer_.AddBatch(log, header, bytes, /*continues_run=*/true, group, end);
+  writer_.AddBatch(log, header, bytes, group, end);
   cache_.Insert(log, ViewOfEntry(header, bytes));
   Count(counters_.appended_batches);
   Count(counters_.appended_records, header.record_count);
@@ -167,8 +166,9 @@ void BatchGroup::Accept(LogStore::AppendDone done, Appended appended, Group& gro
 
 void BatchGroup::Written(Group& group, Watches::Due& due) {
   for (const Group::LogEnd& end : group.ends) {
-    if (!end.background) continue;
     absl::MutexLock lock(&end.log->mutex);
+    end.log->written_end = end.end;
+    if (!end.background) continue;
     end.log->readable_end = std::max(end.log->readable_end, end.end);
     Watches::TakeDue(*end.log, due);
   }

@@ -41,9 +41,10 @@ class BatchGroup {
   };
 
   void BuildLog(Slot& slot, std::vector<Op>& ops, Group& group);
-  void Append(AppendOp& op, Group& group, Group::LogEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op.log->mutex);
-  void AppendAsReplica(ReplicaAppendOp& op, Group& group, Group::LogEnd& end)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op.log->mutex);
+  void Append(const std::shared_ptr<Log>& log, AppendOp& op, Group& group, Group::LogEnd& end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
+  void AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendOp& op, Group& group, Group::LogEnd& end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
   void AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& bytes, Group& group,
                 Group::LogEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
   void Accept(LogStore::AppendDone done, Appended appended, Group& group, const Group::LogEnd& end);

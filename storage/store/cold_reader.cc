@@ -118,7 +118,7 @@ absl::StatusOr<ReadResult> ColdReader::DoRead(const Log& log, const ReadRequest&
       absl::ReaderMutexLock lock(&log.mutex);
       result.log_start = log.state.start();
       result.readable_end = log.readable_end;
-      end = request.include_undurable ? log.state.end() : log.readable_end;
+      end = request.include_undurable ? log.written_end : log.readable_end;
       deleted = log.deleted;
     }
     if (deleted) return LogNotFound(log.id);

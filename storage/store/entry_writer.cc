@@ -32,13 +32,12 @@ absl::Status EntryWriter::EnsureRoom(uint64_t bytes) {
 }
 
 void EntryWriter::AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,
-                           bool continues_run, Group& group, Group::LogEnd& end) {
+                           Group& group, Group::LogEnd& end) {
   header.sequence = ++last_;
   header.durable_sequence = parts_.syncer.durable_sequence();
   header.flags &= static_cast<uint8_t>(~kRunStart);
   Fold& fold = parts_.fold;
-  const bool continues = continues_run && fold.run_open() &&
-                         parts_.segments.FitsInCurrent(header.entry_bytes()) &&
+  const bool continues = fold.run_open() && parts_.segments.FitsInCurrent(header.entry_bytes()) &&
                          fold.open_run_bytes() + header.entry_bytes() <= kRunBytesMax;
   if (!continues) {
     if (fold.run_open()) CloseRun(*log, group, end);

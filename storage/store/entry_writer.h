@@ -39,11 +39,10 @@ class EntryWriter {
   absl::Status EnsureRoom(uint64_t bytes);
 
   // Stages a batch of `log` at its end and applies it. Everything in `header` but checksums of the header,
-  // sequences and what a run's start holds is filled in. `continues_run` unless that is impossible; `end`
-  // counts runs.
-  void AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,
-                bool continues_run, Group& group, Group::LogEnd& end)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
+  // sequences and what a run's start holds is filled in. It continues the run begun for the log in this group
+  // where it can; `end` counts the runs.
+  void AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body, Group& group,
+                Group::LogEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
   // The log's batches of this group are complete.
   void CloseRun(Log& log, Group& group, Group::LogEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log.mutex);
 

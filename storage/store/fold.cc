@@ -90,7 +90,7 @@ absl::Status Fold::Replay(const EntryHeader& header, std::string_view body, cons
   if (!header.Has(kRunStart) && (!open_run_ || open_log_ != log))
     return CannotFollow(header, "it continues no run");
   ApplyBatch(log, header, place);
-  log->durable_end = log->readable_end = log->state.end();
+  log->AllDurable();
   return absl::OkStatus();
 }
 

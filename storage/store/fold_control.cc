@@ -112,6 +112,7 @@ absl::Status Fold::Truncate(std::string_view body, IndexUpdate& update) {
   log->state = std::move(state);
   log->bytes_start = truncation.bytes_start;
   log->bytes_end = truncation.bytes_end;
+  log->written_end = std::min(log->written_end, log->state.end());
   log->durable_end = std::min(log->durable_end, log->state.end());
   log->readable_end = std::min(log->readable_end, log->state.end());
   log->reclaimed_to = std::min(log->reclaimed_to, log->state.start());

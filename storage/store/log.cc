@@ -31,7 +31,7 @@ absl::Status DecodeLogRow(std::string_view row, Log& log) {
                      absl::StrCat("the index's row of log ", log.id.value(), " is malformed"));
   }
   NARU_ASSIGN_OR_RETURN(log.state, LogState::DecodeHead(from.TakeBytes(from.remaining())));
-  log.durable_end = log.readable_end = log.state.end();
+  log.AllDurable();
   return absl::OkStatus();
 }
 

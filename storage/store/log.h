@@ -42,6 +42,8 @@ struct Log {
   Offset reclaimed_to ABSL_GUARDED_BY(mutex);
   bool deleted ABSL_GUARDED_BY(mutex) = false;
 
+  // The end of what is in the segments; the state's end runs ahead while a group is being laid out.
+  Offset written_end ABSL_GUARDED_BY(mutex);
   Offset durable_end ABSL_GUARDED_BY(mutex);
   Offset readable_end ABSL_GUARDED_BY(mutex);
   LogSettings settings ABSL_GUARDED_BY(mutex);
@@ -60,6 +62,11 @@ struct Log {
 
   // The appender's: which of its lists in the group being built is this log's; -1: none.
   int32_t group_slot = -1;
+
+  // Everything in the state is on stable storage.
+  void AllDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    written_end = durable_end = readable_end = state.end();
+  }
 
   bool background() const ABSL_SHARED_LOCKS_REQUIRED(mutex) {
     return settings.durability == Durability::kBackground;

@@ -83,6 +83,11 @@ absl::StatusOr<std::optional<Truncation>> LogCuts::PlanTruncation(const Log& log
     truncation.bytes_start = log.bytes_start;
   }
   if (end >= state.end()) return std::nullopt;
+  if (end < state.start() && state.start() < state.end()) {
+    // The batch that holds the start is still there; if the end cuts it, it goes whole like any other.
+    NARU_ASSIGN_OR_RETURN(const Offset oldest, BatchOf(log.id, state.start()));
+    if (oldest < end) end = oldest;
+  }
   truncation.end = end;
   int64_t prefix_max_timestamp_ms = 0;
   truncation.bytes_end = truncation.bytes_start;
@@ -115,6 +120,17 @@ absl::StatusOr<std::optional<Truncation>> LogCuts::PlanTruncation(const Log& log
   state.Truncate(look_back, prefix_max_timestamp_ms);
   truncation.state = state.Encode();
   return truncation;
+}
+
+absl::StatusOr<Offset> LogCuts::BatchOf(LogId log, Offset offset) const {
+  NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log, offset));
+  if (!run || run->next <= offset) return Missing(log, offset);
+  Offset base = run->base;
+  NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log, *run, [&](const EntryHeader& header, uint64_t) {
+    base = header.base_offset;
+    return header.next_offset() <= offset;
+  }));
+  return base;
 }
 
 absl::Status LogCuts::LookBack(LogId log, Offset start, Offset end, LogState::LookBack& look_back) const {

@@ -31,6 +31,8 @@ class LogCuts {
   absl::StatusOr<std::optional<int64_t>> AppendTimeAt(LogId log, Offset from) const;
 
  private:
+  // The base offset of the batch that holds `offset`.
+  absl::StatusOr<Offset> BatchOf(LogId log, Offset offset) const;
   // What LogState needs to look at below a truncation's end.
   absl::Status LookBack(LogId log, Offset start, Offset end, LogState::LookBack& look_back) const;
   absl::StatusOr<Offset> FirstAppendedSince(LogId log, int64_t append_time_ms, Offset start,

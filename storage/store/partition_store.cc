@@ -43,6 +43,8 @@ absl::Status SegmentStore::Recover() {
   const int64_t begin = clock_.MonotonicNs();
   Recovery recovery({options_, files_, clock_, events_, fatal_, segments_, segment_table_, logs_, counters_});
   NARU_RETURN_IF_ERROR(recovery.Run());
+  // What was replayed will be again, until there is a checkpoint.
+  counters_.applied_bytes.store(counters_.replayed_bytes, std::memory_order_relaxed);
   index_ = std::move(recovery.index);
   fold_ = std::move(recovery.fold);
   reader_ = std::make_unique<RunReader>(segments_, recovery.salt);
@@ -77,7 +79,7 @@ void SegmentStore::Start(Sequence durable, std::shared_ptr<Segment> tail, uint64
   batches_ = std::make_unique<BatchGroup>(*entry_writer_, cache_, counters_, clock_);
   cold_reader_ = std::make_unique<ColdReader>(*index_, *reader_, counters_, options_.reader_threads);
   appender_ = std::make_unique<Appender>(Appender::Parts{*entry_writer_, *batches_, *fold_, *syncer_,
-                                                         watches_, cache_, logs_, segment_table_, segments_,
+                                                         watches_, cache_, logs_, segment_table_,
                                                          *segment_writer_, *cuts_, queue_, fatal_});
   maintainer_ = std::make_unique<Maintainer>(
       Maintainer::Parts{options_, files_, clock_, events_, *index_, *fold_, logs_, segment_table_, segments_,

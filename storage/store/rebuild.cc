@@ -121,7 +121,6 @@ absl::Status Rebuild::AddPiece(const EntryHeader& header, std::string_view body)
   const auto append = [](auto& to, auto& from) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
   };
-  append(snapshot_.segments, piece.segments);
   append(snapshot_.dead, piece.dead);
   append(snapshot_.logs, piece.logs);
   append(snapshot_.producers, piece.producers);
@@ -151,7 +150,7 @@ absl::Status Rebuild::Reconcile() {
     log->reclaimed_to = row.reclaimed_to;
     log->bytes_start = row.bytes_start;
     log->bytes_end = row.bytes_end;
-    log->durable_end = log->readable_end = log->state.end();
+    log->AllDurable();
     update.PutLog(row.log, EncodeLogRow(*log));
   }
   for (const SnapshotProducer& producer : snapshot_.producers) {

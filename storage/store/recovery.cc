@@ -141,6 +141,14 @@ absl::Status Recovery::MakeFirstSegment() {
   return absl::OkStatus();
 }
 
+std::string Recovery::AsidePath(const std::string& name) const {
+  const std::string path =
+      absl::StrCat(AsideDirectory(parts_.options.directory), "/", name, ".", parts_.clock.NowMs());
+  std::string unused = path;
+  for (int i = 1; parts_.files.Exists(unused); ++i) unused = absl::StrCat(path, ".", i);
+  return unused;
+}
+
 absl::Status Recovery::OpenIndex() {
   Index::Options options;
   options.directory = IndexDirectory(parts_.options.directory);
@@ -149,8 +157,7 @@ absl::Status Recovery::OpenIndex() {
   options.on_fatal = [fatal = &parts_.fatal](std::string_view what) { fatal->Raise(what); };
   auto opened = Index::Open(options);
   if (!opened.ok() && absl::IsDataLoss(opened.status())) {
-    const std::string aside =
-        absl::StrCat(AsideDirectory(parts_.options.directory), "/index-", parts_.clock.NowMs());
+    const std::string aside = AsidePath("index");
     parts_.events.Write(Severity::kWarning, "index_damaged",
                         {{"problem", Std(opened.status().message())}, {"set_aside_as", aside}});
     NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(AsideDirectory(parts_.options.directory)));

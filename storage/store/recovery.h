@@ -68,6 +68,8 @@ class Recovery {
   absl::Status CheckSalts();
   absl::Status MakeFirstSegment();
   absl::Status OpenIndex();
+  // Where to put something called `name` in `aside/`: a path at which nothing is.
+  std::string AsidePath(const std::string& name) const;
   absl::Status LoadIndex();
   absl::Status CheckSegmentsOfIndex(const AppliedPosition& applied);
 

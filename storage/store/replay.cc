@@ -63,7 +63,10 @@ absl::Status Recovery::Replay() {
 }
 
 absl::Status Recovery::ReplaySegment(size_t i, uint64_t position) {
-  const Segment& segment = *files_[i].segment;
+  Segment& segment = *files_[i].segment;
+  // After a kill, what was written and not synced is still in the page cache: it is about to become state, of
+  // which a power cut must not take anything back.
+  NARU_RETURN_IF_ERROR(segment.file().SyncData());
   SegmentScanner scanner(segment, salt, position);
   for (;;) {
     NARU_ASSIGN_OR_RETURN(const auto found, scanner.Next());
@@ -152,8 +155,7 @@ absl::Status Recovery::CutTail(size_t i, uint64_t position) {
   std::string aside;
   if (!clean) {
     NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(aside_directory));
-    aside = absl::StrCat(aside_directory, "/", SegmentFileName(segment.id()), ".", position, ".",
-                         parts_.clock.NowMs());
+    aside = AsidePath(absl::StrCat(SegmentFileName(segment.id()), ".", position));
   }
   NARU_ASSIGN_OR_RETURN(const uint64_t torn, CutTornTail(parts_.files, segment, position, wanted, aside));
   if (torn > 0) {
@@ -178,8 +180,7 @@ absl::Status Recovery::SetAside(const SegmentFile& file) {
   if (blank) return parts_.files.Remove(path);
   const std::string directory = AsideDirectory(parts_.options.directory);
   NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(directory));
-  const std::string aside =
-      absl::StrCat(directory, "/", SegmentFileName(file.segment->id()), ".whole.", parts_.clock.NowMs());
+  const std::string aside = AsidePath(SegmentFileName(file.segment->id()) + ".whole");
   NARU_RETURN_IF_ERROR(parts_.files.Rename(path, aside));
   NARU_RETURN_IF_ERROR(parts_.files.SyncDirectory(directory));
   parts_.events.Write(Severity::kWarning, "torn_segment_set_aside",

@@ -1,5 +1,6 @@
 // Retention: the maintainer moves log starts by age and by size, whole batches at a time.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/synchronization/blocking_counter.h"
@@ -43,7 +44,9 @@ absl::Status Maintainer::PlanRetention(const std::shared_ptr<Log>& log, int64_t 
   if (!oldest) return absl::OkStatus();
   absl::MutexLock lock(&log->mutex);
   if (log->settings.retention_ms == settings.retention_ms) {
-    log->retention_due_ms = *oldest + settings.retention_ms + 1;
+    const int64_t forever = std::numeric_limits<int64_t>::max();
+    log->retention_due_ms =
+        settings.retention_ms < forever - *oldest ? *oldest + settings.retention_ms + 1 : forever;
   }
   return absl::OkStatus();
 }

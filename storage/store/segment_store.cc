@@ -119,7 +119,7 @@ void SegmentStore::Read(ReadRequest request, ReadDone done) {
   bool served = false;
   {
     absl::ReaderMutexLock lock(&log->mutex);
-    limit = request.include_undurable ? log->state.end() : log->readable_end;
+    limit = request.include_undurable ? log->written_end : log->readable_end;
     result.log_start = log->state.start();
     result.readable_end = log->readable_end;
     request.end = std::min(request.end, limit);
@@ -194,7 +194,7 @@ absl::StatusOr<LogInfo> SegmentStore::Info(LogId id) const {
   absl::ReaderMutexLock lock(&log->mutex);
   LogInfo info;
   info.log_start = log->state.start();
-  info.end = log->state.end();
+  info.end = log->written_end;
   info.durable_end = log->durable_end;
   info.readable_end = log->readable_end;
   info.leader_epoch = log->state.epochs().current();

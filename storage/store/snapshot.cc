@@ -37,9 +37,8 @@ class Pieces {
 
 }  // namespace
 
-std::vector<std::string> EncodeSnapshot(const LogTable& logs, const SegmentSet& segments) {
+std::vector<std::string> EncodeSnapshot(const LogTable& logs) {
   Pieces pieces;
-  for (const SegmentId id : segments.Ids()) pieces.Room(kItemBytes).segments.push_back(id);
   for (const DeadLogs& dead : logs.Dead()) pieces.Room(kItemBytes).dead.push_back(dead);
   for (const auto& log : logs.All()) {
     absl::ReaderMutexLock lock(&log->mutex);

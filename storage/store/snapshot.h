@@ -5,12 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "storage/segments/segment_set.h"
 #include "storage/store/log_table.h"
 
 namespace naru {
 
 // As of now; nothing may change meanwhile (so only the appender calls it). One body at least.
-std::vector<std::string> EncodeSnapshot(const LogTable& logs, const SegmentSet& segments);
+std::vector<std::string> EncodeSnapshot(const LogTable& logs);
 
 }  // namespace naru

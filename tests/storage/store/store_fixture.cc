@@ -117,7 +117,8 @@ std::string StoreTest::Portrait() {
       }
       at = read->batches.back().next_offset;
     }
-    for (const ProducerState& producer : *store_->Producers(log)) {
+    const auto producers = store_->Producers(log);
+    for (const ProducerState& producer : *producers) {
       absl::StrAppend(&text, " producer ", producer.producer_id, "/", producer.epoch, ":",
                       producer.next_sequence);
     }
