@@ -25,13 +25,13 @@ if(NARU_SANITIZE)
   add_link_options(-fsanitize=${NARU_SANITIZE})
 endif()
 if(NARU_SANITIZE STREQUAL "thread")
-  # The distribution's abseil hides its mutexes from ThreadSanitizer. An RPATH, unlike a RUNPATH, holds for the
-  # libraries that gRPC asks for too.
-  set(NARU_TSAN_ABSEIL "${CMAKE_SOURCE_DIR}/build/tsan-deps")
-  if(NOT EXISTS "${NARU_TSAN_ABSEIL}/stamp")
-    message(FATAL_ERROR "abseil for ThreadSanitizer is not built: tests/sanitizers/abseil.sh ${NARU_TSAN_ABSEIL}")
+  # An RPATH, unlike a RUNPATH, holds for the libraries that gRPC asks for too.
+  set(NARU_TSAN_DEPS "${CMAKE_SOURCE_DIR}/build/tsan-deps")
+  if(NOT EXISTS "${NARU_TSAN_DEPS}/stamp")
+    message(FATAL_ERROR "what ThreadSanitizer needs is not there: tests/sanitizers/tsan_deps.sh ${NARU_TSAN_DEPS}")
   endif()
-  set(CMAKE_BUILD_RPATH "${NARU_TSAN_ABSEIL}/lib")
+  include_directories(SYSTEM BEFORE "${NARU_TSAN_DEPS}/include")
+  set(CMAKE_BUILD_RPATH "${NARU_TSAN_DEPS}/lib")
   add_link_options(-Wl,--disable-new-dtags)
 endif()
 
