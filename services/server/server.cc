@@ -55,9 +55,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   NARU_RETURN_IF_ERROR(options.Validate());
   NARU_ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(options));
   auto server = std::unique_ptr<Server>(new Server(options, plan, events));
-  if (!options.port_file.empty() && PosixFileSystem().Exists(options.port_file)) {
-    NARU_RETURN_IF_ERROR(PosixFileSystem().Remove(options.port_file));
-  }
   NARU_RETURN_IF_ERROR(server->OpenStorage());
   NARU_RETURN_IF_ERROR(server->StartCoordinator());
   server->MakeServices();
@@ -82,8 +79,11 @@ absl::Status Server::StartHttp() {
 }
 
 absl::Status Server::OpenStorage() {
-  // The directory first: a second process must not take the first one's ports.
+  // The directory first: a second process must not take the first one's ports, or its port file.
   NARU_ASSIGN_OR_RETURN(directory_, DataDirectory::Open(options_.data_dir, PosixFileSystem()));
+  if (!options_.port_file.empty() && PosixFileSystem().Exists(options_.port_file)) {
+    NARU_RETURN_IF_ERROR(PosixFileSystem().Remove(options_.port_file));
+  }
   NARU_RETURN_IF_ERROR(StartHttp());
   events_.Write(Severity::kInfo, "starting",
                 {{"version", kVersion},

@@ -26,13 +26,15 @@ class StartUp(hub.HubTest):
             self.assertEqual(f.read(), f"listen={server.address}\nhttp={server.http}\n")
 
     def test_a_second_process_on_the_directory_is_refused_and_the_first_is_named(self):
-        server = self.start()
+        ports = os.path.join(self.folder, "ports")
+        server = self.start("--port-file", ports)
         status, _, errors = self.run_narud("--data-dir", self.data, "--listen", "127.0.0.1:0", "--http", "off",
-                                           "--log-level", "error")
+                                           "--log-level", "error", "--port-file", ports)
         self.assertEqual(status, 1)
         self.assertEqual(errors.count("\n"), 1, errors)
         self.assertIn(str(server.process.pid), errors)
         self.assertIn(self.data, errors)
+        self.assertTrue(os.path.exists(ports), "the first one's port file is not the second one's to remove")
         server.create_topic("unharmed")
 
     def test_an_address_in_use_is_refused(self):
