@@ -31,7 +31,12 @@ class BatchSender {
   virtual Tally Finish() = 0;
 
  protected:
-  bool closed_loop() const { return task_.load.rate <= 0; }
+  bool all_begun() const { return task_.load.batches > 0 && begun_ >= task_.load.batches; }
+  // Whether the end of one batch is the beginning of another.
+  bool SendsMore(int64_t now_ns) const {
+    if (task_.load.rate > 0) return false;
+    return task_.load.batches > 0 ? !all_begun() : now_ns < task_.window.end_ns;
+  }
   // Batches that may wait unsent in an open loop before they count as failed.
   size_t backlog_max() const { return 100'000; }
   ProduceTarget NextTarget() {
@@ -48,6 +53,8 @@ class BatchSender {
 
   const SenderTask task_;
   uint64_t turn_;
+  // Batches taken on, sent or not.
+  int64_t begun_ = 0;
 };
 
 }  // namespace naru::bench

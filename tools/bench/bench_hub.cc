@@ -11,9 +11,12 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "naru/v1/admin.grpc.pb.h"
 #include "naru/v1/consume.grpc.pb.h"
 #include "tools/bench/process_stats.h"
@@ -26,6 +29,41 @@ namespace {
 namespace fs = std::filesystem;
 constexpr int64_t kStartNsMax = 60'000'000'000;
 constexpr int64_t kStopNsMax = 30'000'000'000;
+
+// Children and folders that are there at the moment, for whoever has to end at once.
+class Leftovers {
+ public:
+  static Leftovers& Get() {
+    static auto* leftovers = new Leftovers;
+    return *leftovers;
+  }
+  void AddChild(pid_t pid) {
+    absl::MutexLock lock(&mutex_);
+    children_.insert(pid);
+  }
+  void RemoveChild(pid_t pid) {
+    absl::MutexLock lock(&mutex_);
+    children_.erase(pid);
+  }
+  void AddFolder(const std::string& folder) {
+    absl::MutexLock lock(&mutex_);
+    folders_.insert(folder);
+  }
+  void CleanUp() {
+    absl::MutexLock lock(&mutex_);
+    for (const pid_t pid : children_) {
+      kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+    }
+    std::error_code ignored;
+    for (const std::string& folder : folders_) fs::remove_all(folder, ignored);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::set<pid_t> children_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> folders_ ABSL_GUARDED_BY(mutex_);
+};
 
 void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
 
@@ -51,15 +89,30 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const std::vec
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  // Signals that this program waits for in a thread of its own are blocked here; the child takes them as
+  // usual.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   pid_t pid = 0;
-  const int error = posix_spawn(&pid, argv[0], nullptr, nullptr, argv.data(), environ);
+  const int error = posix_spawn(&pid, argv[0], nullptr, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   if (error != 0) return absl::NotFoundError(absl::StrCat(arguments[0], ": ", strerror(error)));
+  Leftovers::Get().AddChild(pid);
   return std::unique_ptr<ChildProcess>(new ChildProcess(pid));
 }
 
 bool ChildProcess::Running() {
-  if (!reaped_) reaped_ = waitpid(pid_, nullptr, WNOHANG) == pid_;
+  if (!reaped_ && waitpid(pid_, nullptr, WNOHANG) == pid_) Reaped();
   return !reaped_;
+}
+
+void ChildProcess::Reaped() {
+  reaped_ = true;
+  Leftovers::Get().RemoveChild(pid_);
 }
 
 ChildProcess::~ChildProcess() {
@@ -71,7 +124,10 @@ ChildProcess::~ChildProcess() {
   }
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
+  Reaped();
 }
+
+void EndChildrenAndRemoveData() { Leftovers::Get().CleanUp(); }
 
 absl::StatusOr<std::unique_ptr<BenchHub>> BenchHub::Open(const HubOptions& options) {
   std::unique_ptr<BenchHub> hub(new BenchHub(options));
@@ -86,6 +142,7 @@ absl::StatusOr<std::unique_ptr<BenchHub>> BenchHub::Open(const HubOptions& optio
   base += "/naru-bench-XXXXXX";
   if (!mkdtemp(base.data())) return absl::UnavailableError(absl::StrCat(base, ": ", strerror(errno)));
   hub->folder_ = base;
+  Leftovers::Get().AddFolder(base);
   hub->data_folder_ = base + "/data";
   if (absl::Status status = hub->StartNarud(); !status.ok()) return status;
   return hub;

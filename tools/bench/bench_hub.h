@@ -26,6 +26,7 @@ class ChildProcess {
 
  private:
   explicit ChildProcess(pid_t pid) : pid_(pid) {}
+  void Reaped();
   pid_t pid_;
   bool reaped_ = false;
 };
@@ -84,6 +85,10 @@ class BenchHub {
   Channels channels_;
   int topics_ = 0;
 };
+
+// Kills every child process and removes the data of every hub that was started, for a program that is about
+// to end without unwinding. Thread-safe.
+void EndChildrenAndRemoveData();
 
 // The folder that this program stands in.
 std::string OwnFolder();

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include "tools/bench/echo_server.h"
 #include "tools/bench/suite.h"
@@ -113,13 +114,27 @@ int Show(const Arguments& a, absl::StatusOr<Figure> figure) {
   return figure.ok() ? Report(a, {*std::move(figure)}, a.json != "-") : Fail(figure.status());
 }
 
-// Until SIGTERM.
-int ServeEcho(const Arguments& a) {
+sigset_t EndSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// Ctrl-C leaves no hub and no data behind.
+void CleanUpOnSignal() {
+  std::thread([] {
+    const sigset_t signals = EndSignals();
+    int received = 0;
+    sigwait(&signals, &received);
+    EndChildrenAndRemoveData();
+    _exit(128 + received);
+  }).detach();
+}
+
+// Until SIGTERM.
+int ServeEcho(const Arguments& a) {
   EchoServer server;
   const std::string address = server.Start();
   if (address.empty()) return 1;
@@ -129,6 +144,7 @@ int ServeEcho(const Arguments& a) {
     std::ofstream(fresh) << address << "\n";
     std::filesystem::rename(fresh, a.port_file);
   }
+  const sigset_t signals = EndSignals();
   int received = 0;
   sigwait(&signals, &received);
   return 0;
@@ -168,6 +184,9 @@ int RunLimitVerb(const std::string& verb, const Arguments& a, const std::string&
 }
 
 int Main(int argc, char** argv) {
+  // Before any thread is there, so that each of them inherits it.
+  const sigset_t signals = EndSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   Arguments a;
   CLI::App app{
       "Loads a hub and measures it, beside what the machine can do at all.\n"
@@ -213,6 +232,7 @@ int Main(int argc, char** argv) {
   const char* temporary = getenv("TMPDIR");
   const std::string folder = !a.hub.folder.empty() ? a.hub.folder : temporary ? temporary : "/var/tmp";
   if (verb == "echo-server") return ServeEcho(a);
+  CleanUpOnSignal();
   if (verb == "suite") return RunSuiteVerb(a, folder);
   return verb == "disk" || verb == "echo" ? RunLimitVerb(verb, a, folder) : RunHubVerb(verb, a);
 }

@@ -16,30 +16,38 @@ struct ProduceCalls::Call {
 
 void ProduceCalls::Send(int64_t intended_ns) {
   absl::MutexLock lock(&mutex_);
+  if (all_begun()) return;
   if (running_ >= backlog_max()) return tally_.Fail("overloaded: the hub is slower than the rate");
   Start(intended_ns);
 }
 
 void ProduceCalls::Start(int64_t intended_ns) {
   ++running_;
-  auto call = std::make_shared<Call>();
+  ++begun_;
+  auto call = std::make_unique<Call>();
   call->intended_ns = intended_ns;
   const ProduceTarget target = NextTarget();
   call->request = task_.pool.Request(target, turn_);
-  stub_.UnaryCall(&call->context, "/naru.v1.ProduceService/Produce", {}, &call->request, &call->response,
-                  [this, call](const grpc::Status& status) { End(*call, status); });
+  Call* const started = call.release();
+  stub_.UnaryCall(
+      &started->context, "/naru.v1.ProduceService/Produce", {}, &started->request, &started->response,
+      [this, started](const grpc::Status& status) { End(std::unique_ptr<Call>(started), status); });
 }
 
-void ProduceCalls::End(const Call& call, const grpc::Status& status) {
+void ProduceCalls::End(std::unique_ptr<Call> call, const grpc::Status& status) {
   const int64_t now = NowNs();
+  const int64_t intended_ns = call->intended_ns;
+  // Before Finish() can return: the context must not be the last that holds the channel, on a thread of the
+  // channel.
+  call.reset();
   absl::MutexLock lock(&mutex_);
   --running_;
   if (status.ok()) {
-    Count(tally_, call.intended_ns, now);
+    Count(tally_, intended_ns, now);
   } else {
     tally_.Fail(status.error_message());
   }
-  if (closed_loop() && now < task_.window.end_ns) Start(now);
+  if (SendsMore(now)) Start(now);
 }
 
 Tally ProduceCalls::Finish() {

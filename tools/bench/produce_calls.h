@@ -22,7 +22,7 @@ class ProduceCalls final : public BatchSender {
  private:
   struct Call;
   void Start(int64_t intended_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void End(const Call& call, const grpc::Status& status);
+  void End(std::unique_ptr<Call> call, const grpc::Status& status);
 
   grpc::GenericStub stub_;
   absl::Mutex mutex_;

@@ -49,7 +49,8 @@ absl::StatusOr<Tally> RunProduce(const ProduceLoad& load, const Channels& channe
   if (load.rate > 0) {
     PaceOpenLoop(load, window, senders);
   } else {
-    for (int i = 0; i < per_channel; ++i) {
+    const int64_t first = load.batches > 0 ? std::min<int64_t>(per_channel, load.batches) : per_channel;
+    for (int64_t i = 0; i < first; ++i) {
       for (auto& sender : senders) sender->Send(NowNs());
     }
   }

@@ -21,6 +21,8 @@ struct ProduceLoad {
   int depth = 32;
   // Batches a second; 0: closed loop.
   double rate = 0;
+  // Closed loop: end after so many batches on each channel, whatever the window says; 0: at the window's end.
+  int64_t batches = 0;
   // One Produce call for each batch instead of a ProduceStream for each channel.
   bool unary = false;
   // Every value begins with its intended send time, for readers to measure with. Not with unary.

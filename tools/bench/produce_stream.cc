@@ -23,12 +23,13 @@ ProduceStream::ProduceStream(const SenderTask& task, std::shared_ptr<grpc::Chann
 
 void ProduceStream::Send(int64_t intended_ns) {
   absl::MutexLock lock(&mutex_);
-  Enqueue(intended_ns);
+  if (!all_begun()) Enqueue(intended_ns);
 }
 
 void ProduceStream::Enqueue(int64_t intended_ns) {
   if (broken_) return tally_.Fail("the stream has ended");
   if (waiting_.size() >= backlog_max()) return tally_.Fail("overloaded: the hub is slower than the rate");
+  ++begun_;
   waiting_.push_back(intended_ns);
   WriteNext();
 }
@@ -114,7 +115,7 @@ void ProduceStream::TakeResult(const naru::v1::ProduceStreamResult& result, int6
     tally_.Fail(error->message());
     if (error->reason() != "STREAM_ITEM_SKIPPED") resume_ = true;
   }
-  if (closed_loop() && now_ns < task_.window.end_ns) Enqueue(now_ns);
+  if (SendsMore(now_ns)) Enqueue(now_ns);
   WriteNext();
 }
 

@@ -22,21 +22,18 @@ std::string TopicName(int partitions, int64_t record_bytes) {
                       Size(record_bytes));
 }
 
-// Exactly so many 1 MiB batches for each partition, in a closed loop without a clock.
+// The same number of 1 MiB batches for each partition.
 absl::Status Fill(BenchHub& hub, const std::string& topic, const ReadWorkload& workload) {
   ProduceLoad load;
   load.topic = topic;
   load.partitions = workload.partitions;
   load.shape = {workload.record_bytes, 1 << 20};
   load.acks = 2;
-  auto pool = BatchPool::Make(load.shape);
-  if (!pool.ok()) return pool.status();
-  const int64_t batches =
-      std::max<int64_t>(workload.partitions, workload.total_bytes / pool->payload_bytes());
-  // A rate that the hub keeps up with, so that partitions are filled evenly.
-  load.rate = 250;
-  const Window window = Window::FromNow(0, static_cast<double>(batches) / load.rate);
-  auto tally = RunProduce(load, Connect(hub.address(), 1), window);
+  load.depth = 8;
+  const int64_t each =
+      std::max<int64_t>(1, workload.total_bytes / load.shape.batch_bytes / workload.partitions);
+  load.batches = each * workload.partitions;
+  auto tally = RunProduce(load, Connect(hub.address(), 1), Window());
   if (!tally.ok()) return tally.status();
   if (tally->failures)
     return absl::UnavailableError(absl::StrCat("filling the topic: ", tally->first_failure));
