@@ -115,6 +115,9 @@ void Appender::DoAppends(Ops ops) {
     parts_.batches.Failed();
     return FailGroup(*group);
   }
+  // What nobody waits for is the page cache's from here on; were it counted until it is synced, producers that
+  // are answered now would find the queue full.
+  if (!group->urgent) parts_.queue.Give(std::exchange(group->queue_bytes, 0));
   Watches::Due due;
   parts_.batches.Written(*group, due);
   ops.clear();

@@ -142,11 +142,10 @@ absl::Status Recovery::MakeFirstSegment() {
 }
 
 std::string Recovery::AsidePath(const std::string& name) const {
-  const std::string path =
-      absl::StrCat(AsideDirectory(parts_.options.directory), "/", name, ".", parts_.clock.NowMs());
-  std::string unused = path;
-  for (int i = 1; parts_.files.Exists(unused); ++i) unused = absl::StrCat(path, ".", i);
-  return unused;
+  // The clock may stand still or have been set back: something random tells apart what was set aside at one
+  // time.
+  return absl::StrCat(AsideDirectory(parts_.options.directory), "/", name, ".", parts_.clock.NowMs(), ".",
+                      absl::Hex(std::random_device()()));
 }
 
 absl::Status Recovery::OpenIndex() {

@@ -118,13 +118,12 @@ bool Syncer::Sync(const Groups& groups) {
 }
 
 void Syncer::DropBehind(const std::shared_ptr<Segment>& segment) {
-  if (!behind_.empty() && behind_.back() == segment) return;
-  behind_.push_back(segment);
+  if (!behind_.empty() && behind_.back().first.lock() == segment) return;
+  behind_.emplace_back(segment, segment->size_bytes());
   behind_bytes_ += segment->size_bytes();
-  while (behind_.size() > 1 && behind_bytes_ - behind_.front()->size_bytes() >= kKeptBehindBytes) {
-    Segment& oldest = *behind_.front();
-    oldest.file().DropCache(0, oldest.size_bytes());
-    behind_bytes_ -= oldest.size_bytes();
+  while (behind_.size() > 1 && behind_bytes_ - behind_.front().second >= kKeptBehindBytes) {
+    if (auto oldest = behind_.front().first.lock()) oldest->file().DropCache(0, oldest->size_bytes());
+    behind_bytes_ -= behind_.front().second;
     behind_.pop_front();
   }
 }

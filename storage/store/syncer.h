@@ -80,7 +80,7 @@ class Syncer {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   // The syncer thread's: segments that are no longer written to and may still be in the page cache.
-  std::deque<std::shared_ptr<Segment>> behind_;
+  std::deque<std::pair<std::weak_ptr<Segment>, int64_t>> behind_;
   uint64_t behind_bytes_ = 0;
 
   std::thread thread_;
