@@ -128,7 +128,7 @@ absl::StatusOr<EndToEnd> MeasureEndToEnd(BenchHub& hub, const ProduceWorkload& w
 }
 
 absl::StatusOr<Figure> MeasureRead(BenchHub& hub, const ReadWorkload& workload, const RunTime& time) {
-  auto topic = hub.CreateTopic({workload.partitions, /*fsync=*/false});
+  auto topic = hub.CreateTopic({workload.partitions, /*fsync=*/true});
   if (!topic.ok()) return topic.status();
   auto remove = absl::MakeCleanup([&] { (void)hub.DeleteTopic(*topic); });
   if (absl::Status status = Fill(hub, *topic, workload); !status.ok()) return status;
