@@ -25,7 +25,7 @@ try:
             for record in delivery.records:
                 print(f"{delivery.partition}:{record.offset} {record.key.decode(errors='replace')} "
                       f"{record.value.decode(errors='replace')}", flush=True)
-            requests.put(pb.SubscribeRequest(credit=pb.Credit(bytes=delivery.ByteSize())))
+            requests.put(pb.SubscribeRequest(credit=pb.Credit(bytes=delivery.credit_bytes)))
         elif kind == "failure":
             sys.exit(f"partition {answer.failure.partition}: {answer.failure.error.message}")
 except KeyboardInterrupt:

@@ -316,7 +316,7 @@ void SubscribeSession::Send(Message message) {
 
 void SubscribeSession::SendReady() {
   Ready ready = *std::exchange(ready_, std::nullopt);
-  if (credit_) *credit_ -= ready.message.size_bytes();
+  if (credit_) *credit_ -= ready.message.credit_bytes;
   wrote_full_ = ready.message.size_bytes() >= message_bytes_ / 2;
   if (partitions_[ready.lane].state == State::kGone) notices_.push_back(ready.lane);
   Send(std::move(ready.message));
@@ -356,9 +356,12 @@ SubscribeSession::Message SubscribeSession::DeliveryMessage(Lane lane, Delivery&
   frame.set_next_offset(delivery.next_offset().value());
   frame.set_high_watermark(delivery.high_watermark().value());
   frame.set_log_start_offset(delivery.log_start().value());
+  if (credit_) frame.set_credit_bytes(delivery.size_bytes());
   const std::string fields = frame.SerializeAsString();
 
-  Message message{.hold = std::move(hold), .record_count = delivery.record_count()};
+  Message message{.hold = std::move(hold),
+                  .record_count = delivery.record_count(),
+                  .credit_bytes = delivery.size_bytes()};
   wire::AppendVarint(message.head, wire::Tag(kDeliveryField, wire::Type::kLength));
   wire::AppendVarint(message.head, fields.size() + static_cast<uint64_t>(delivery.size_bytes()));
   message.head.append(fields);

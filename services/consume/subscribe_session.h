@@ -46,6 +46,7 @@ class SubscribeSession {
     absl::Cord batches;
     MemoryGate::Hold hold;
     int64_t record_count = 0;
+    int64_t credit_bytes = 0;  // what it takes of the stream's credit
     int64_t size_bytes() const { return static_cast<int64_t>(head.size() + records.size() + batches.size()); }
   };
 

@@ -165,6 +165,21 @@ TEST_F(SubscribeSessionTest, NothingIsReadOrSentWithoutCreditAndCreditMayFallBel
   EXPECT_THAT(effects_.reads, SizeIs(2));
 }
 
+TEST_F(SubscribeSessionTest, ADeliverySaysWhatItTookSoThatGivingItBackFillsTheCredit) {
+  naru::v1::SubscribeRequest start = StartRequest();
+  start.mutable_start()->set_credit_bytes(10);
+  Start(start);
+  AnswerRead(1, 1000);
+  ASSERT_THAT(effects_.written, SizeIs(1));
+  const int64_t taken = effects_.written[0].delivery().credit_bytes();
+  EXPECT_GT(taken, 1000);
+  session_.OnWritten(true);
+  GiveCredit(taken - 10);
+  EXPECT_THAT(effects_.reads, SizeIs(1)) << "nothing is left yet";
+  GiveCredit(1);
+  EXPECT_THAT(effects_.reads, SizeIs(2));
+}
+
 TEST_F(SubscribeSessionTest, AfterHalfCloseTheStreamEndsOnceTheCreditIsUsed) {
   naru::v1::SubscribeRequest start = StartRequest();
   start.mutable_start()->set_credit_bytes(10);

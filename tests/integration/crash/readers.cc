@@ -92,7 +92,7 @@ void SubscribeOnce(const ReaderTask& task, const std::shared_ptr<grpc::Channel>&
     task.history.Read(ToPoll(task, begin_ns, position, delivery));
     position = delivery.next_offset();
     naru::v1::SubscribeRequest more;
-    more.mutable_credit()->set_bytes(static_cast<int64_t>(delivery.ByteSizeLong()));
+    more.mutable_credit()->set_bytes(delivery.credit_bytes());
     if (!stream->Write(more)) break;
   }
   context.TryCancel();
