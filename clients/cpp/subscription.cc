@@ -106,8 +106,8 @@ void Subscription::FinishIfAllDone() {
 }
 
 absl::StatusOr<std::optional<SubscriptionEvent>> Subscription::Next(absl::Duration timeout) {
-  int64_t credit = 0;
   std::optional<SubscriptionEvent> event;
+  bool owes = false;
   {
     absl::MutexLock lock(&mutex_);
     const auto ready = [this] {
@@ -130,23 +130,25 @@ absl::StatusOr<std::optional<SubscriptionEvent>> Subscription::Next(absl::Durati
     if (const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&*event)) {
       progress_[{delivery->topic(), delivery->partition()}].taken = delivery->next_offset();
     }
-    // Credit goes back in pieces, not a message for each delivery.
-    if (owed_bytes_ >= std::max<int64_t>(options_.credit_bytes / 4, 1))
-      credit = std::exchange(owed_bytes_, 0);
+    owes = OwesEnough();
   }
-  if (credit > 0) GiveCredit(credit);
+  if (owes) GiveCredit();
   return event;
 }
 
-void Subscription::GiveCredit(int64_t bytes) {
+bool Subscription::OwesEnough() const {
+  return owed_bytes_ >= std::max<int64_t>(options_.credit_bytes / 4, 1);
+}
+
+void Subscription::GiveCredit() {
   absl::MutexLock write_lock(&write_mutex_);
-  if (stream_ == nullptr) return;  // the next stream begins with full credit
+  if (stream_ == nullptr) return;  // the next stream begins with what there is room for
+  SubscribeRequest request;
   {
     absl::MutexLock lock(&mutex_);
-    credit_given_since_idle_ = true;
+    if (!OwesEnough()) return;  // another thread, or a new stream, has settled it
+    request.mutable_credit()->set_bytes(std::exchange(owed_bytes_, 0));
   }
-  SubscribeRequest request;
-  request.mutable_credit()->set_bytes(bytes);
   stream_->Write(request);
 }
 
@@ -226,10 +228,11 @@ SubscribeRequest Subscription::StartRequest() {
   for (int i = list->size() - 1; i >= 0; --i) {
     if (list->Get(i).partitions().empty()) list->DeleteSubrange(i, 1);
   }
-  owed_bytes_ = 0;
-  credit_given_since_idle_ = true;
-  // 0 would mean without bound; with a byte of it one delivery more comes than there is room for.
-  start.set_credit_bytes(std::max<int64_t>(1, options_.credit_bytes - queued_bytes_));
+  // 0 would mean without bound; with a byte of it one delivery more comes than there is room for. What was
+  // given too much is kept back later, so that it does not add up from stream to stream.
+  const int64_t room = options_.credit_bytes - queued_bytes_;
+  start.set_credit_bytes(std::max<int64_t>(1, room));
+  owed_bytes_ = room - start.credit_bytes();
   return request;
 }
 
@@ -247,10 +250,10 @@ absl::Status Subscription::ReadOneStream(bool* got_something) {
   };
   const auto stub = naru::v1::ConsumeService::NewStub(channel);
   const std::unique_ptr<Stream> stream = stub->Subscribe(&context);
-  const SubscribeRequest request = StartRequest();
-  const bool begun = stream->Write(request);
+  bool begun = false;
   {
     absl::MutexLock lock(&write_mutex_);
+    begun = stream->Write(StartRequest());
     stream_ = stream.get();
   }
   const bool left = begun && ReadAll(*stream, got_something);
@@ -280,39 +283,28 @@ bool Subscription::ReadAll(Stream& stream, bool* got_something) {
 }
 
 void Subscription::Handle(SubscribeResponse response) {
-  int64_t credit = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    connection_status_ = absl::OkStatus();
-    if (response.has_delivery()) {
-      const auto bytes = static_cast<int64_t>(response.delivery().ByteSizeLong());
-      Progress& progress = progress_[{response.delivery().topic(), response.delivery().partition()}];
-      progress.read = response.delivery().next_offset();
-      Push(std::move(*response.mutable_delivery()), bytes);
-    } else if (response.has_end_reached()) {
-      const auto& end = response.end_reached();
-      Progress& progress = progress_[{end.topic(), end.partition()}];
-      progress.done = true;
-      progress.read = end.next_offset();
-      Push(PartitionEnded{{end.topic(), end.partition(), end.next_offset()}}, 0);
-    } else if (response.has_failure()) {
-      const auto& failure = response.failure();
-      Progress& progress = progress_[{failure.topic(), failure.partition()}];
-      progress.done = true;
-      Push(PartitionFailed{{failure.topic(), failure.partition(), failure.next_offset()},
-                           FromError(failure.error())},
-           0);
-    } else if (response.has_idle()) {
-      // Both sides count bytes; should they ever count differently, a quiet moment sets it right.
-      const bool quiet = !credit_given_since_idle_ && queue_.empty();
-      credit_given_since_idle_ = false;
-      const int64_t missing = options_.credit_bytes - response.idle().credit_bytes();
-      if (quiet && missing != owed_bytes_) owed_bytes_ = missing;
-      if (quiet && owed_bytes_ >= options_.credit_bytes / 2) credit = std::exchange(owed_bytes_, 0);
-    }
-    FinishIfAllDone();
+  absl::MutexLock lock(&mutex_);
+  connection_status_ = absl::OkStatus();
+  if (response.has_delivery()) {
+    const int64_t bytes = response.delivery().credit_bytes();
+    Progress& progress = progress_[{response.delivery().topic(), response.delivery().partition()}];
+    progress.read = response.delivery().next_offset();
+    Push(std::move(*response.mutable_delivery()), bytes);
+  } else if (response.has_end_reached()) {
+    const auto& end = response.end_reached();
+    Progress& progress = progress_[{end.topic(), end.partition()}];
+    progress.done = true;
+    progress.read = end.next_offset();
+    Push(PartitionEnded{{end.topic(), end.partition(), end.next_offset()}}, 0);
+  } else if (response.has_failure()) {
+    const auto& failure = response.failure();
+    Progress& progress = progress_[{failure.topic(), failure.partition()}];
+    progress.done = true;
+    Push(PartitionFailed{{failure.topic(), failure.partition(), failure.next_offset()},
+                         FromError(failure.error())},
+         0);
   }
-  if (credit > 0) GiveCredit(credit);
+  FinishIfAllDone();
 }
 
 bool Subscription::FindNewPartitions() {

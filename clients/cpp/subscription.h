@@ -125,12 +125,16 @@ class Subscription {
   // Reads until the stream is over (false), or to be left: all has ended, or there are new partitions (true).
   bool ReadAll(Stream& stream, bool* got_something);
   void Handle(naru::v1::SubscribeResponse response) ABSL_LOCKS_EXCLUDED(mutex_);
-  naru::v1::SubscribeRequest StartRequest() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Also begins the count of credit anew, so no credit may be given between it and its sending.
+  naru::v1::SubscribeRequest StartRequest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // Adds partitions that the whole topics have by now. True when there were any.
   bool FindNewPartitions();
   void Push(SubscriptionEvent event, int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishIfAllDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void GiveCredit(int64_t bytes);
+  bool OwesEnough() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives back what is owed when that is worth a message: credit goes in pieces, not one for each delivery.
+  void GiveCredit() ABSL_LOCKS_EXCLUDED(write_mutex_, mutex_);
 
   const std::shared_ptr<Client> client_;
   const naru::v1::SubscribeStart settings_;
@@ -141,9 +145,9 @@ class Subscription {
   std::map<std::string, int32_t> whole_topics_ ABSL_GUARDED_BY(mutex_);  // partitions known of each
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Taken and not yet given back as credit.
+  // Taken and not yet given back as credit. What the broker may still send, queued_bytes_ and this are
+  // credit_bytes together. Below zero: a stream was begun with more credit than there was room for.
   int64_t owed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool credit_given_since_idle_ ABSL_GUARDED_BY(mutex_) = true;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status final_status_ ABSL_GUARDED_BY(mutex_);
@@ -151,7 +155,8 @@ class Subscription {
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   absl::Time next_look_for_partitions_ = absl::InfinitePast();  // the reading thread's
 
-  // Guards the stream against its end while credit is written. Taken before mutex_.
+  // Guards the stream against its end while credit is written, and the credit of one stream against being
+  // given to the next. Taken before mutex_.
   absl::Mutex write_mutex_;
   Stream* stream_ ABSL_GUARDED_BY(write_mutex_) = nullptr;
 

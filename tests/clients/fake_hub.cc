@@ -199,7 +199,9 @@ bool FakeHub::DeliverOnce(
           delivery->set_partition(key.second);
           *delivery->add_records() = log[static_cast<size_t>(position)];
           delivery->set_next_offset(++position);
-          const auto bytes = static_cast<int64_t>(delivery->ByteSizeLong());
+          // More than the parsed message has, so that a client that counts that runs dry.
+          const auto bytes = static_cast<int64_t>(delivery->ByteSizeLong()) + 40;
+          delivery->set_credit_bytes(bytes);
           credit -= bytes;
           credit_overdrawn_ = std::max(credit_overdrawn_.load(), -credit.load());
         } else {
