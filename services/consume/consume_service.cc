@@ -1,5 +1,6 @@
 #include "services/consume/consume_service.h"
 
+#include <atomic>
 #include <utility>
 
 #include "services/consume/consume_context.h"
@@ -13,6 +14,8 @@ namespace naru::services {
 struct ConsumeService::Open {
   OpenStreams<FetchCall> fetches;
   OpenStreams<SubscribeStream> streams;
+  // The streams are about to be told of a change of the catalog; further changes need not be told apart.
+  std::atomic<bool> change_due{false};
 };
 
 ConsumeService::ConsumeService(LogStore& store, cluster::CatalogSource& catalog, Executor& executor,
@@ -22,7 +25,9 @@ ConsumeService::ConsumeService(LogStore& store, cluster::CatalogSource& catalog,
       open_(std::make_shared<Open>()) {
   // On the publisher's thread, which is not to be kept.
   catalog_watch_ = catalog_.Watch([&executor, open = open_] {
+    if (open->change_due.exchange(true)) return;
     executor.Run([open] {
+      open->change_due.store(false);
       for (const std::shared_ptr<SubscribeStream>& stream : open->streams.All()) stream->OnCatalogChanged();
     });
   });

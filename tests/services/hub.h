@@ -21,6 +21,7 @@
 #include "storage/log/memory_log_store.h"
 #include "tests/services/fixed_catalog.h"
 #include "tests/services/grpc_errors.h"
+#include "tests/services/held_appends.h"
 
 namespace naru::services {
 
@@ -51,7 +52,7 @@ inline bool WaitFor(const std::function<bool()>& condition) {
 class Hub {
  public:
   explicit Hub(const ProduceOptions& produce_options = {}, const ConsumeOptions& consume_options = {})
-      : produce(store, catalog, executor, clock, produce_options),
+      : produce(appends, catalog, executor, clock, produce_options),
         consume(store, catalog, executor, clock, consume_options) {
     EXPECT_TRUE(produce_options.Validate().ok());
     EXPECT_TRUE(consume_options.Validate().ok());
@@ -71,6 +72,7 @@ class Hub {
     consume.Shutdown();
     server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server->Wait();
+    appends.LetThrough();
     store.HoldDurability(false);
     store.Stop();
     executor.Stop();
@@ -137,6 +139,7 @@ class Hub {
 
   SystemClock clock;
   MemoryLogStore store{clock};
+  HeldAppends appends{store};
   FixedCatalog catalog{store};
   Executor executor{2};
   ProduceService produce;

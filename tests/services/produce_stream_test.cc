@@ -124,8 +124,9 @@ TEST_F(ProduceStreamTest, AnswersThatComeTogetherTravelTogether) {
   EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
 }
 
-// The store holds items 2 and 3 when 1 turns out wrong: they must not be appended.
+// The store has all items in its queue when 1 turns out wrong: those behind it must not be appended.
 TEST_F(ProduceStreamTest, ItemsPipelinedBehindAFailedOneAreSkippedUntilResume) {
+  hub_.appends.Hold();
   Stream stream(hub_);
   naru::v1::ProduceRequest wrong = To(0, "wrong");
   wrong.set_expected_offset(5);
@@ -133,6 +134,8 @@ TEST_F(ProduceStreamTest, ItemsPipelinedBehindAFailedOneAreSkippedUntilResume) {
   ASSERT_TRUE(stream.Send(2, To(0, "b")));
   ASSERT_TRUE(stream.Send(3, To(1, "other")));
   ASSERT_TRUE(stream.Send(4, To(0, "c")));
+  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 4; }));
+  hub_.appends.LetThrough();
   std::map<int64_t, naru::v1::ProduceStreamResult> results;
   for (int i = 0; i < 4; ++i) {
     const naru::v1::ProduceStreamResult result = stream.Next();
@@ -155,6 +158,47 @@ TEST_F(ProduceStreamTest, ItemsPipelinedBehindAFailedOneAreSkippedUntilResume) {
   EXPECT_FALSE(stream.Next().has_error());
   EXPECT_THAT(Stored(hub_, "t", 0), ElementsAre("b"));
   EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
+}
+
+// Resume speaks of failures that the client was told of. Sent before that, it must not open the way for what
+// is behind a failure.
+TEST_F(ProduceStreamTest, AResumeSentAheadOfAFailureChangesNothing) {
+  hub_.appends.Hold();
+  Stream stream(hub_);
+  naru::v1::ProduceRequest wrong = To(0, "wrong");
+  wrong.set_expected_offset(5);
+  ASSERT_TRUE(stream.Send(1, wrong));
+  ASSERT_TRUE(stream.Resume(2, "t"));
+  ASSERT_TRUE(stream.Send(3, To(0, "b")));
+  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 2; }));
+  hub_.appends.LetThrough();
+  std::map<int64_t, std::string> reasons;
+  for (int i = 0; i < 3; ++i) {
+    const naru::v1::ProduceStreamResult result = stream.Next();
+    reasons[result.id()] = result.error().reason();
+  }
+  EXPECT_EQ(reasons[1], "EXPECTED_OFFSET_MISMATCH");
+  EXPECT_EQ(reasons[2], "");
+  EXPECT_EQ(reasons[3], "STREAM_ITEM_SKIPPED");
+  EXPECT_THAT(Stored(hub_, "t", 0), IsEmpty());
+  EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
+}
+
+TEST_F(ProduceStreamTest, StreamsDoNotFenceOneAnother) {
+  hub_.appends.Hold();
+  Stream failing(hub_);
+  Stream other(hub_);
+  naru::v1::ProduceRequest wrong = To(0, "wrong");
+  wrong.set_expected_offset(5);
+  ASSERT_TRUE(failing.Send(1, wrong));
+  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 1; }));
+  ASSERT_TRUE(other.Send(2, To(0, "b")));
+  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 2; }));
+  hub_.appends.LetThrough();
+  EXPECT_TRUE(failing.Next().has_error());
+  EXPECT_FALSE(other.Next().has_error());
+  EXPECT_EQ(failing.Close().code, grpc::StatusCode::OK);
+  EXPECT_EQ(other.Close().code, grpc::StatusCode::OK);
 }
 
 TEST_F(ProduceStreamTest, AMalformedItemFailsItsPartitionToo) {
