@@ -1,7 +1,9 @@
 #include "clients/cpp/admin.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "naru/v1/admin.grpc.pb.h"
 #include "naru/v1/cluster.grpc.pb.h"
 #include "storage/base/status.h"
@@ -22,6 +24,9 @@ absl::StatusOr<Response> CallUnary(Client& client, CallKind kind, const Request&
   return response;
 }
 
+// Brokers tell the state of 20,000 in one answer at most.
+constexpr int32_t kPartitionStatesAtOnce = 10'000;
+
 using AdminStub = naru::v1::AdminService::Stub;
 
 }  // namespace
@@ -35,9 +40,25 @@ absl::StatusOr<naru::v1::Topic> Admin::CreateTopic(const naru::v1::CreateTopicRe
 absl::StatusOr<naru::v1::Topic> Admin::GetTopic(std::string_view name) {
   naru::v1::GetTopicRequest request;
   request.set_name(std::string(name));
+  // A topic with more partitions than fit in one answer is refused when all are asked for; the count is in
+  // the answer about the first.
+  request.add_partitions(0);
   NARU_ASSIGN_OR_RETURN(auto response, CallUnary<naru::v1::AdminService>(*client_, CallKind::kRead, request,
                                                                          &AdminStub::GetTopic));
-  return std::move(*response.mutable_topic());
+  naru::v1::Topic topic = std::move(*response.mutable_topic());
+  for (int32_t next = 1; next < topic.partition_count();) {
+    request.clear_partitions();
+    // So that a topic made anew meanwhile is not mixed with the old one.
+    const int32_t end = std::min(topic.partition_count(), next + kPartitionStatesAtOnce);
+    for (; next < end; ++next) request.add_partitions(next);
+    NARU_ASSIGN_OR_RETURN(response, CallUnary<naru::v1::AdminService>(*client_, CallKind::kRead, request,
+                                                                      &AdminStub::GetTopic));
+    if (response.topic().topic_id() != topic.topic_id()) {
+      return absl::AbortedError(absl::StrCat("topic \"", name, "\" was deleted and made again meanwhile"));
+    }
+    topic.mutable_partitions()->MergeFrom(response.topic().partitions());
+  }
+  return topic;
 }
 
 absl::StatusOr<std::vector<naru::v1::Topic>> Admin::ListTopics(std::string_view prefix) {

@@ -102,6 +102,10 @@ bool IsOutcomeUnknown(const absl::Status& status) {
   }
 }
 
+bool IsMessageRefused(const absl::Status& status) {
+  return !ReasonOf(status) && (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status));
+}
+
 bool IsReadRetryable(const absl::Status& status) {
   if (const std::optional<Reason> reason = ReasonOf(status)) {
     return IsTransient(status) || *reason == Reason::kLeaderChanged;

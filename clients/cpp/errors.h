@@ -29,6 +29,11 @@ bool IsTransient(const absl::Status& status);
 // False for OK.
 bool IsOutcomeUnknown(const absl::Status& status);
 
+// A stream ended because the broker could not take a message of it, which one it did not say: gRPC refused a
+// message above the receive limit, or something on the way did. Sending all of them again ends the next
+// stream too.
+bool IsMessageRefused(const absl::Status& status);
+
 // A read that failed so is worth another try: IsTransient, or the connection broke, or the other side
 // cancelled. Not for calls that this side cancelled.
 bool IsReadRetryable(const absl::Status& status);

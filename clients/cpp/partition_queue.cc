@@ -139,7 +139,13 @@ std::vector<PartitionQueue::Batch> PartitionQueue::OnStreamBroken(const absl::St
   last_error_ = status;
   draining_ = true;
   wait_before_retry_ = true;
+  const bool refused = IsMessageRefused(status);
   for (auto& [id, batch] : in_flight_) {
+    if (refused && batch->suspect) {
+      finished.push_back(Finish(std::move(batch), status));
+      continue;
+    }
+    batch->suspect |= refused;
     batch->maybe_appended = true;
     if (options_.retry_unknown) {
       again_.emplace(id, std::move(batch));

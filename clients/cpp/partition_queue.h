@@ -66,6 +66,9 @@ struct ProducerBatch {
   int64_t generation = 0;
   // It was on a stream that broke.
   bool maybe_appended = false;
+  // It was on a stream that ended because of one of its messages. Sent alone from then on, so that the next
+  // such end finds the culprit.
+  bool suspect = false;
 
   // The outcome, once finished.
   absl::Status status;
@@ -102,6 +105,8 @@ class PartitionQueue {
   bool NeedsResume(int64_t stream) const { return needs_resume_on_ == stream; }
   void ResumeSent() { needs_resume_on_ = 0; }
 
+  // The next batch must be the only one on its connection until it is answered.
+  bool NextGoesAlone() const { return !ready_.empty() && ready_.front()->suspect; }
   // The next batch, now in flight on `stream` (more than 0). The pointer holds until the batch is finished.
   // Needs IsSendable(now).
   ProducerBatch* Send(int64_t stream, absl::Time now);
@@ -112,7 +117,8 @@ class PartitionQueue {
   // A batch in flight failed with `status`. Gives it back when that is its end; nothing when it will be tried
   // again.
   Batch OnFailed(int64_t id, const absl::Status& status, absl::Time now);
-  // The stream that all in flight are on is gone with `status`. Gives back those whose end that is, in order.
+  // The stream that all in flight are on is gone with `status`. Gives back those whose end that is, in order:
+  // also a suspect, sent alone, when it was a message that ended the stream.
   std::vector<Batch> OnStreamBroken(const absl::Status& status, absl::Time now);
   // Why nothing can be sent at the moment, for the message of what expires.
   void NoteObstacle(const absl::Status& status) { last_error_ = status; }

@@ -129,7 +129,7 @@ absl::Time ProduceSender::NextWake() const {
   if (stopping_) return cancel_at_;
   absl::Time wake = schedule_.empty() ? absl::InfiniteFuture() : schedule_.begin()->first;
   for (const auto& [address, connection] : connections_) {
-    if (!connection->listed.empty() && !connection->writing) wake = std::min(wake, connection->not_before);
+    if (CanWrite(*connection)) wake = std::min(wake, connection->not_before);
     if (!connection->in_flight.empty()) {
       wake = std::min(wake, connection->progress_at + options_.request_timeout);
     }
@@ -211,8 +211,14 @@ bool ProduceSender::HandleDueLanes(absl::Time now) {
   return worked;
 }
 
+bool ProduceSender::CanWrite(const Connection& connection) const {
+  if (connection.writing || connection.listed.empty()) return false;
+  return connection.in_flight.empty() ||
+         !(connection.alone || connection.listed.front()->queue.NextGoesAlone());
+}
+
 bool ProduceSender::Pump(Connection& connection, absl::Time now) {
-  if (connection.writing || connection.listed.empty() || now < connection.not_before) return false;
+  if (!CanWrite(connection) || now < connection.not_before) return false;
   if (connection.stream == nullptr) {
     if (connection.connecting_since == absl::InfiniteFuture()) connection.connecting_since = now;
     if (!OpenStream(connection)) {
@@ -245,6 +251,7 @@ void ProduceSender::SendBatch(Connection& connection, Lane& lane, absl::Time now
   ProducerBatch* batch = lane.queue.Send(stream->serial(), now);
   if (connection.in_flight.empty()) connection.progress_at = now;
   connection.in_flight.emplace(batch->id, &lane);
+  connection.alone = batch->suspect;
   connection.writing = true;
   Place(lane, now);
   // The batch is this thread's alone while it is in flight, so it can be compressed and written unlocked.

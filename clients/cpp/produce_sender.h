@@ -68,6 +68,8 @@ class ProduceSender {
     Backoff backoff;
     std::shared_ptr<ProduceStream> stream;
     bool writing = false;
+    // What is in flight is one suspect (ProducerBatch::suspect); nothing else is sent until it is answered.
+    bool alone = false;
     // Lanes with something to send, each once.
     std::deque<Lane*> listed;
     absl::flat_hash_map<int64_t, Lane*> in_flight;
@@ -91,6 +93,8 @@ class ProduceSender {
   // Lists the lane where it can send, and sets when to look at it again.
   void Place(Lane& lane, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Schedule(Lane& lane, absl::Time at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Something is there to write, and may be written from `not_before` on.
+  bool CanWrite(const Connection& connection) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Writes the next item of a connection. Lets go of the lock meanwhile.
   bool Pump(Connection& connection, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool OpenStream(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -3,6 +3,7 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "clients/cpp/errors.h"
 #include "storage/base/status.h"
@@ -63,11 +64,20 @@ absl::StatusOr<PartitionId> Producer::ChoosePartition(std::string_view topic, co
 
 absl::Status Producer::Send(std::string_view topic, const OutgoingRecord& record, DeliveryCallback done) {
   if (closed_) return absl::FailedPreconditionError("the producer is closed");
-  NARU_ASSIGN_OR_RETURN(const PartitionId partition, ChoosePartition(topic, record));
   thread_local std::string raw;
   raw.clear();
   EncodeRecord(record, raw);
-  const int64_t bytes = static_cast<int64_t>(raw.size()) + kRecordOverheadBytes;
+  const auto raw_bytes = static_cast<int64_t>(raw.size());
+  if (raw_bytes > options_.record_bytes_max) {
+    raw = std::string();  // a thread does not keep the room of its largest record
+    return MakeError(
+        Reason::kRecordTooLarge,
+        absl::StrCat("the record has ", raw_bytes, " bytes; the producer's record_bytes_max allows ",
+                     options_.record_bytes_max),
+        {{"limit_bytes", absl::StrCat(options_.record_bytes_max)}});
+  }
+  NARU_ASSIGN_OR_RETURN(const PartitionId partition, ChoosePartition(topic, record));
+  const int64_t bytes = raw_bytes + kRecordOverheadBytes;
   NARU_ASSIGN_OR_RETURN(const int64_t generation, ledger_.Reserve(bytes));
   sender_.Append(topic, partition, raw, {std::move(done), record.timestamp_ms}, bytes, generation);
   return absl::OkStatus();

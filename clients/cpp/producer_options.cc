@@ -20,6 +20,7 @@ absl::Status CheckPositive(std::string_view name, absl::Duration value) {
 
 absl::Status ValidateProducerOptions(const ProducerOptions& options) {
   NARU_RETURN_IF_ERROR(CheckRange("batch_bytes", options.batch_bytes, 1, 2'000'000));
+  NARU_RETURN_IF_ERROR(CheckRange("record_bytes_max", options.record_bytes_max, 1, 64 << 20));
   NARU_RETURN_IF_ERROR(CheckRange("in_flight_batches_max", options.in_flight_batches_max, 1, 1'000));
   NARU_RETURN_IF_ERROR(CheckPositive("delivery_timeout", options.delivery_timeout));
   NARU_RETURN_IF_ERROR(CheckPositive("request_timeout", options.request_timeout));

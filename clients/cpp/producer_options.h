@@ -23,6 +23,11 @@ struct ProducerOptions {
   // ... or when its first record has waited this long. 0: at once. While in_flight_batches_max of a partition
   // are under way its next batch goes on filling. 0 to 60 s.
   absl::Duration linger = absl::Milliseconds(5);
+  // A record with more bytes than this (key, value, headers, as encoded) is refused by Send with
+  // RECORD_TOO_LARGE. Brokers answer for records above their own and the topic's limits, but only while they
+  // receive the message at all, which ends at 4 MiB by default: a larger one ends the stream with everything
+  // on it. 1 to 67,108,864.
+  int64_t record_bytes_max = (4 << 20) - (64 << 10);
   // Batches of one partition sent and not yet answered. 1 to 1,000.
   int in_flight_batches_max = 8;
   // Bytes of records accepted and not yet answered, all partitions together. At least batch_bytes.

@@ -18,6 +18,8 @@ constexpr int kPingIntervalMsMin = 8'000;
 // A client that is gone without a word is noticed within a minute.
 constexpr int kKeepaliveMs = 40'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
+// Reflection streams open at a time, about; more are RESOURCE_EXHAUSTED.
+constexpr int kSynchronousThreadsMax = 64;
 
 void SetChannelArguments(grpc::ServerBuilder& builder, const GrpcListenerOptions& options) {
   // A second server on the address must fail, not share it.
@@ -50,6 +52,8 @@ absl::StatusOr<GrpcListener> StartGrpcListener(const GrpcListenerOptions& option
   SetChannelArguments(builder, options);
   grpc::ResourceQuota quota("naru");
   quota.Resize(static_cast<size_t>(options.quota_bytes));
+  // Only reflection is served by synchronous calls, a thread for each open stream.
+  quota.SetMaxThreads(kSynchronousThreadsMax);
   builder.SetResourceQuota(quota);
   int port = 0;
   builder.AddListeningPort(options.address.ToString(), grpc::InsecureServerCredentials(), &port);

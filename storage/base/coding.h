@@ -10,7 +10,8 @@
 
 namespace naru {
 
-static_assert(std::endian::native == std::endian::little, "file formats are written on little-endian machines");
+static_assert(std::endian::native == std::endian::little,
+              "file formats are written on little-endian machines");
 
 template <typename T>
 void PutLittle(char* to, T value) {

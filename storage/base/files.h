@@ -1,6 +1,6 @@
-// The file layer: all that the store asks of an operating system, as an interface, so that tests can drop, tear,
-// reorder and corrupt what was not synced, fill the disk up and fail. Paths are absolute or relative to the
-// working directory; names returned by List are relative to the directory listed.
+// The file layer: all that the store asks of an operating system, as an interface, so that tests can drop,
+// tear, reorder and corrupt what was not synced, fill the disk up and fail. Paths are absolute or relative to
+// the working directory; names returned by List are relative to the directory listed.
 #pragma once
 
 #include <sys/uio.h>
@@ -17,13 +17,13 @@
 
 namespace naru {
 
-// An open file. Reads may run on any thread, also beside one write; writes and syncs come from one thread at a
-// time each (one appender, one syncer). Closes on destruction.
+// An open file. Reads may run on any thread, also beside one write; writes and syncs come from one thread at
+// a time each (one appender, one syncer). Closes on destruction.
 class File {
  public:
   virtual ~File() = default;
-  // Writes all of `pieces` at `position`, or an error (the caller then ends the process: see correctness notes in
-  // storage/FORMAT.md). The pieces are not changed.
+  // Writes all of `pieces` at `position`, or an error (the caller then ends the process: see correctness
+  // notes in storage/FORMAT.md). The pieces are not changed.
   virtual absl::Status Write(uint64_t position, std::span<const iovec> pieces) = 0;
   // Reads up to `length` bytes; fewer only at the end of the file.
   virtual absl::StatusOr<size_t> Read(uint64_t position, char* to, size_t length) const = 0;
@@ -79,7 +79,8 @@ class FileSystem {
 FileSystem& PosixFileSystem();
 
 // All of a small file; RESOURCE_EXHAUSTED above `bytes_max`.
-absl::StatusOr<std::string> ReadWholeFile(FileSystem& files, const std::string& path, size_t bytes_max = 16 << 20);
+absl::StatusOr<std::string> ReadWholeFile(FileSystem& files, const std::string& path,
+                                          size_t bytes_max = 16 << 20);
 // Replaces `path` atomically: written beside it, synced, renamed, directory synced.
 absl::Status ReplaceFile(FileSystem& files, const std::string& path, std::string_view contents);
 

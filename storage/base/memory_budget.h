@@ -1,5 +1,5 @@
-// A counted bound on memory. Whoever keeps a client's bytes takes them from a budget first and gives them back
-// when they are gone. Thread-safe, lock-free.
+// A counted bound on memory. Whoever keeps a client's bytes takes them from a budget first and gives them
+// back when they are gone. Thread-safe, lock-free.
 #pragma once
 
 #include <atomic>

@@ -28,8 +28,9 @@ class OrderedMapStore {
   virtual absl::Status Write(const std::vector<Change>& changes) = 0;
   virtual absl::StatusOr<std::optional<std::string>> Get(std::string_view key) const = 0;
   // Keys that start with `prefix`, in byte order.
-  virtual absl::Status Scan(std::string_view prefix,
-                            const std::function<void(std::string_view key, std::string_view value)>& visit) const = 0;
+  virtual absl::Status Scan(
+      std::string_view prefix,
+      const std::function<void(std::string_view key, std::string_view value)>& visit) const = 0;
 };
 
 // Durable for as long as the object lives.
@@ -55,8 +56,8 @@ class MemoryMapStore final : public OrderedMapStore {
   absl::Status Scan(std::string_view prefix,
                     const std::function<void(std::string_view, std::string_view)>& visit) const override {
     absl::MutexLock lock(&mutex_);
-    for (auto it = map_.lower_bound(prefix); it != map_.end() && std::string_view(it->first).starts_with(prefix);
-         ++it) {
+    for (auto it = map_.lower_bound(prefix);
+         it != map_.end() && std::string_view(it->first).starts_with(prefix); ++it) {
       visit(it->first, it->second);
     }
     return absl::OkStatus();

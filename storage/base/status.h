@@ -1,5 +1,5 @@
-// Errors as values: an absl::Status that also says which of the API's documented reasons it is, with metadata.
-// The reasons and their canonical codes are those of proto/naru/v1/types.proto (ErrorReason).
+// Errors as values: an absl::Status that also says which of the API's documented reasons it is, with
+// metadata. The reasons and their canonical codes are those of proto/naru/v1/types.proto (ErrorReason).
 #pragma once
 
 #include <optional>
@@ -22,7 +22,7 @@ enum class Reason {
   kOutOfOrderSequence,      // metadata: expected_sequence
   kStaleLeaderEpoch,        // metadata: leader_epoch
   kInvalidTopicState,
-  kTopicIdMismatch,         // metadata: topic_id
+  kTopicIdMismatch,  // metadata: topic_id
   // OUT_OF_RANGE
   kOffsetOutOfRange,  // metadata: log_start_offset, high_watermark
   // UNAVAILABLE
@@ -34,7 +34,7 @@ enum class Reason {
   kLeaderChanged,
   kStreamItemSkipped,
   // INVALID_ARGUMENT
-  kInvalidField,  // metadata: field, value
+  kInvalidField,    // metadata: field, value
   kMalformedBatch,  // metadata: rule
   kInvalidUtf8,
   kUnknownBatchField,
@@ -60,7 +60,8 @@ absl::StatusCode CanonicalCode(Reason reason);
 
 using ErrorMetadata = std::vector<std::pair<std::string, std::string>>;
 
-// A status with CanonicalCode(reason). `message` names the field, its value and what is allowed, or what to do.
+// A status with CanonicalCode(reason). `message` names the field, its value and what is allowed, or what to
+// do.
 absl::Status MakeError(Reason reason, std::string_view message, ErrorMetadata metadata = {});
 
 // INVALID_ARGUMENT/INVALID_FIELD: "`field`: `value` is not allowed; `allowed`".
@@ -77,14 +78,14 @@ std::string MetadataValue(const absl::Status& status, std::string_view key);
 #define NARU_STATUS_CONCAT_INNER(a, b) a##b
 #define NARU_STATUS_CONCAT(a, b) NARU_STATUS_CONCAT_INNER(a, b)
 
-#define NARU_RETURN_IF_ERROR(expression)                  \
-  do {                                                    \
+#define NARU_RETURN_IF_ERROR(expression)                                                \
+  do {                                                                                  \
     if (absl::Status naru_status = (expression); !naru_status.ok()) return naru_status; \
   } while (false)
 
 // NARU_ASSIGN_OR_RETURN(auto x, F()): x is the value of F(), or its error is returned.
-#define NARU_ASSIGN_OR_RETURN(target, expression)                                     \
-  auto NARU_STATUS_CONCAT(naru_or_, __LINE__) = (expression);                         \
-  if (!NARU_STATUS_CONCAT(naru_or_, __LINE__).ok())                                   \
-    return std::move(NARU_STATUS_CONCAT(naru_or_, __LINE__)).status();                \
+#define NARU_ASSIGN_OR_RETURN(target, expression)                      \
+  auto NARU_STATUS_CONCAT(naru_or_, __LINE__) = (expression);          \
+  if (!NARU_STATUS_CONCAT(naru_or_, __LINE__).ok())                    \
+    return std::move(NARU_STATUS_CONCAT(naru_or_, __LINE__)).status(); \
   target = *std::move(NARU_STATUS_CONCAT(naru_or_, __LINE__))

@@ -23,6 +23,11 @@ bool Joins(const Op& first, const Op& next) {
           std::holds_alternative<EpochOp>(first) || std::holds_alternative<StartOp>(first));
 }
 
+bool NeedsIndex(const Op& op) {
+  const auto* start = std::get_if<StartOp>(&op);
+  return start == nullptr || !start->planned;
+}
+
 }  // namespace
 
 Appender::Appender(Parts parts)
@@ -96,7 +101,7 @@ void Appender::Do(Ops ops) {
   if (std::holds_alternative<DeleteOp>(ops.front())) return DoDeletes(ops);
   if (std::holds_alternative<EpochOp>(ops.front())) return DoEpochs(ops);
   // The others read the index, which must have what was written before.
-  parts_.syncer.Drain();
+  if (std::any_of(ops.begin(), ops.end(), NeedsIndex)) parts_.syncer.Drain();
   if (std::holds_alternative<StartOp>(ops.front())) return DoStarts(ops);
   if (auto* truncate = std::get_if<TruncateOp>(&ops.front())) return DoTruncate(std::move(*truncate));
   if (auto* reclaim = std::get_if<ReclaimOp>(&ops.front())) return DoReclaim(std::move(*reclaim));
@@ -108,15 +113,16 @@ void Appender::Do(Ops ops) {
 void Appender::DoAppends(Ops ops) {
   uint64_t bytes = 0;
   for (const Op& op : ops) bytes += EntryBytesMax(op);
-  if (const absl::Status room = parts_.writer.EnsureRoom(bytes); !room.ok()) return RefuseAppends(ops, room);
+  if (const absl::Status room = parts_.writer.EnsureRoom(bytes, /*of_data=*/true); !room.ok())
+    return RefuseAppends(ops, room);
   auto group = std::make_unique<Group>();
   parts_.batches.Build(ops, *group);
   if (!parts_.writer.Write(*group)) {
     parts_.batches.Failed();
     return FailGroup(*group);
   }
-  // What nobody waits for is the page cache's from here on; were it counted until it is synced, producers that
-  // are answered now would find the queue full.
+  // What nobody waits for is the page cache's from here on; were it counted until it is synced, producers
+  // that are answered now would find the queue full.
   if (!group->urgent) parts_.queue.Give(std::exchange(group->queue_bytes, 0));
   Watches::Due due;
   parts_.batches.Written(*group, due);
@@ -157,7 +163,9 @@ void Appender::WriteControl(EntryType type, std::vector<std::string> bodies,
                             std::vector<Group::Finished> finished,
                             std::vector<std::shared_ptr<Log>> touched) {
   for (size_t i = 0; i < bodies.size(); ++i) {
-    if (const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size())); !room.ok()) {
+    if (const absl::Status room =
+            parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size()), type == EntryType::kMove);
+        !room.ok()) {
       for (Group::Finished& waiting : finished) waiting.done(room);
       return;
     }

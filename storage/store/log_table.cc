@@ -95,6 +95,12 @@ LogTable::DeadChange LogTable::MarkDead(LogId id) {
   return change;
 }
 
+void LogTable::Clear() {
+  absl::MutexLock lock(&mutex_);
+  logs_.clear();
+  dead_.clear();
+}
+
 void LogTable::ClearDead() {
   absl::MutexLock lock(&mutex_);
   dead_.clear();

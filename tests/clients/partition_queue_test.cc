@@ -56,6 +56,35 @@ TEST_F(PartitionQueueTest, ABatchWaitsForLingerUnlessItIsFull) {
   EXPECT_EQ(queue().Send(kStream, now_)->builder.record_count(), 1u);
 }
 
+TEST_F(PartitionQueueTest, OfBatchesThatEndedAStreamOnlyTheOneThatDoesSoAloneFails) {
+  for (int i = 0; i < 3; ++i) Append("r");
+  SendAll();
+  const absl::Status refused = absl::ResourceExhaustedError("Received message larger than max");
+  EXPECT_THAT(queue().OnStreamBroken(refused, now_), ::testing::IsEmpty()) << "it may be any of them";
+  now_ += absl::Seconds(1);
+  ASSERT_TRUE(queue().NextGoesAlone());
+  EXPECT_EQ(queue().Send(kStream + 1, now_)->id, 1);
+  ASSERT_NE(queue().OnAppended(1, 0, 0, now_), nullptr);
+  ASSERT_TRUE(queue().NextGoesAlone());
+  EXPECT_EQ(queue().Send(kStream + 1, now_)->id, 2);
+  const auto failed = queue().OnStreamBroken(refused, now_);
+  ASSERT_THAT(Ids(failed), ElementsAre(2));
+  EXPECT_EQ(failed[0]->status, refused);
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(queue().Send(kStream + 2, now_)->id, 3) << "the others go on";
+}
+
+TEST_F(PartitionQueueTest, ASuspectWhoseConnectionBreaksIsTriedAgain) {
+  Append("r");
+  SendAll();
+  queue().OnStreamBroken(absl::ResourceExhaustedError("too large"), now_);
+  now_ += absl::Seconds(1);
+  EXPECT_THAT(SendAll(kStream + 1), ElementsAre(1));
+  EXPECT_THAT(queue().OnStreamBroken(absl::UnavailableError("gone"), now_), ::testing::IsEmpty());
+  now_ += absl::Seconds(1);
+  EXPECT_TRUE(queue().IsSendable(now_));
+}
+
 TEST_F(PartitionQueueTest, SealingEndsTheWaitForLinger) {
   options_.linger = absl::Milliseconds(10);
   options_.batch_bytes = 100;

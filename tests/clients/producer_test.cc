@@ -345,6 +345,30 @@ TEST_F(ProducerTest, ProducersThatComeAndGoLeaveNothingBehindThatTheNextOneTrips
   EXPECT_EQ(hub_.Values("t", 0).size(), 100u);
 }
 
+TEST_F(ProducerTest, ARecordAboveItsLimitIsRefusedBySendAndNamesTheLimit) {
+  options_.record_bytes_max = 100;
+  auto producer = Make();
+  const absl::Status refused = producer->Send("t", {.value = std::string(200, 'x')});
+  EXPECT_EQ(ReasonOf(refused), Reason::kRecordTooLarge);
+  EXPECT_EQ(MetadataValue(refused, "limit_bytes"), "100");
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("record_bytes_max"));
+  EXPECT_TRUE(producer->Send("t", {.value = std::string(90, 'x')}).ok());
+}
+
+TEST_F(ProducerTest, AMessageThatTheBrokerDoesNotReceiveFailsAloneAndTheOthersArrive) {
+  options_.record_bytes_max = 8 << 20;
+  auto producer = Make();
+  SendNumbers(*producer, 20);
+  const std::string large(5 << 20, 'x');  // above what gRPC receives by default
+  ASSERT_TRUE(
+      producer->Send("t", {.value = large, .partition = PartitionId(0)}, deliveries_.For("large")).ok());
+  SendNumbers(*producer, 20);
+  EXPECT_TRUE(absl::IsResourceExhausted(producer->Flush(kLong)));
+  EXPECT_TRUE(absl::IsResourceExhausted(deliveries_.Of("large").status)) << deliveries_.Of("large").status;
+  EXPECT_TRUE(deliveries_.Of("19").status.ok());
+  EXPECT_EQ(FirstOnly(hub_.Values("t", 0)), Numbers(20));
+}
+
 TEST_F(ProducerTest, AnUnknownTopicIsSaidBySendItself) {
   auto producer = Make();
   EXPECT_EQ(ReasonOf(producer->Send("nowhere", {.value = "x"})), Reason::kTopicNotFound);

@@ -5,8 +5,8 @@
 # ThreadSanitizer knows absl::Mutex only by annotations that abseil's build leaves out unless it is itself built
 # for ThreadSanitizer; with the distribution's libraries every value behind an absl::Mutex looks like a race.
 # gRPC has no other mutex, so with OUT/lib first in the run path most of its hand-overs between threads are known too.
-# Cords are built without -fsanitize=thread, but with reference counts that it sees: gRPC moves what statuses carry
-# from thread to thread by means that nobody sees, while whoever of us lets go of a cord last must have seen the others.
+# Cords and statuses are built without -fsanitize=thread, but with reference counts that it sees: gRPC moves them from
+# thread to thread by means that nobody sees, while whoever of us lets go of one last must have seen the others.
 #
 # OUT/include: four headers of gRPC, the installed ones but for annotations of what gRPC promises its callers: what
 # came before an operation was started is seen by its callback, and what came before a call's last callback ended by
@@ -51,8 +51,10 @@ annotated() {  # header sed-script: the installed header, changed
 }
 
 annotate_grpc() {
-  annotated impl/call_op_set.h \
-    's/^( *)grpc_call_error err = g_core_codegen_interface->grpc_call_start_batch/\1__tsan_release(core_cq_tag());\n&/'
+  # After the release nothing of the operation may be touched.
+  annotated impl/call_op_set.h '
+    s/^( *)grpc_call_error err = g_core_codegen_interface->grpc_call_start_batch/\1grpc_call* const started = call_.call();\n\1void* const tag = core_cq_tag();\n\1__tsan_release(tag);\n&/
+    s/^( *)call_\.call\(\), ops, nops, core_cq_tag\(\), nullptr\);/\1started, ops, nops, tag, nullptr);/'
   annotated support/callback_common.h \
     's/^( *)static void StaticRun\(grpc_completion_queue_functor\* cb, int ok\) \{/&\n\1  __tsan_acquire(cb);/'
   annotated support/server_callback.h \
@@ -60,8 +62,8 @@ annotate_grpc() {
   annotated impl/codegen/server_callback_handlers.h \
     's/^( *)void CallOnDone\(\) override \{/&\n\1  this->SeeAllCallbacks();/'
   local found
-  found=$(grep -rhoE '__tsan_(acquire|release)\(|this->SeeAllCallbacks' "$out/include" | sort | uniq -c | tr -s ' \n' ' ')
-  [[ $found == " 3 __tsan_acquire( 1 __tsan_release( 4 this->SeeAllCallbacks " ]] ||
+  found=$(grep -rhoE '__tsan_(acquire|release)\(|this->SeeAllCallbacks|started,' "$out/include" | sort | uniq -c | tr -s ' \n' ' ')
+  [[ $found == " 3 __tsan_acquire( 1 __tsan_release( 1 started, 4 this->SeeAllCallbacks " ]] ||
     { echo "tsan_deps.sh: gRPC's headers are not as expected; annotated were:$found" >&2; exit 1; }
 }
 
@@ -76,10 +78,12 @@ mkdir -p "$out/source"
 # Debian's patches matter: they name the shared libraries and the inline namespace.
 dpkg-source -x "$out"/source/abseil_*.dsc "$out/source/abseil"
 
-count_seen() {  # cord_internal.h
-  sed -i -E -e 's/^( *)std::atomic<int32_t> count_;/\1SeenCount count_;/' -e '/^class RefcountAndFlags \{/{
-    i extern "C" void __tsan_acquire(void*);
-    i extern "C" void __tsan_release(void*);
+count_seen() {  # header class member: its std::atomic<int32_t>
+  sed -i -E -e "s/^( *)std::atomic<int32_t> $3;/\\1SeenCount $3;/" -e "/^(class|struct) $2 \\{/{
+    i #ifndef NARU_SEEN_COUNT
+    i #define NARU_SEEN_COUNT
+    i extern \"C\" void __tsan_acquire(void*);
+    i extern \"C\" void __tsan_release(void*);
     i struct SeenCount : std::atomic<int32_t> {
     i   using std::atomic<int32_t>::atomic;
     i   int32_t fetch_sub(int32_t n, std::memory_order order) {
@@ -94,11 +98,13 @@ count_seen() {  # cord_internal.h
     i     return value;
     i   }
     i };
-  }' "$1"
+    i #endif
+  }" "$1"
   (($(grep -c 'SeenCount' "$1") == 3)) ||
-    { echo "tsan_deps.sh: abseil's reference counts are not as expected" >&2; exit 1; }
+    { echo "tsan_deps.sh: abseil's reference counts in $1 are not as expected" >&2; exit 1; }
 }
-count_seen "$out/source/abseil/absl/strings/internal/cord_internal.h"
+count_seen "$out/source/abseil/absl/strings/internal/cord_internal.h" RefcountAndFlags count_
+count_seen "$out/source/abseil/absl/status/internal/status_internal.h" StatusRep ref
 
 launcher=()
 if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
@@ -118,6 +124,7 @@ mkdir "$out/lib"
 # Mutex and what it stands on: the spin locks and the memory behind them.
 build "$out/build-locks" "-fsanitize=thread -Wno-tsan" synchronization \
   synchronization graphcycles_internal malloc_internal base
-build "$out/build-cords" "" cord cord cord_internal
+# Without jumps into free(), so that it is seen who calls it.
+build "$out/build-counts" "-fno-optimize-sibling-calls" status cord cord_internal status
 rm -rf "$out"/apt "$out"/source "$out"/build-*
 echo "$stamp" >"$out/stamp"
