@@ -82,17 +82,6 @@ bool SaysDamaged(const rocksdb::Status& status) {
   return status.IsIOError() && text.find("No such file") != std::string::npos;
 }
 
-// Up to this size an index is read once at its start. Beyond, a damaged block is met by whoever needs it.
-constexpr uint64_t kVerifiedBytes = uint64_t{256} << 20;
-
-absl::Status VerifySmall(rocksdb::DB& db, const std::string& directory) {
-  uint64_t bytes = 0;
-  if (!db.GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &bytes) || bytes > kVerifiedBytes) {
-    return absl::OkStatus();
-  }
-  return FromRocks(db.VerifyChecksum(), absl::StrCat("verify ", directory));
-}
-
 absl::Status CheckIdentity(rocksdb::DB& db, const Index::Options& options) {
   std::string value;
   rocksdb::Status got = db.Get(rocksdb::ReadOptions(), codec::Key(codec::kRebuilding), &value);
@@ -174,7 +163,6 @@ absl::StatusOr<std::unique_ptr<Index>> Index::Open(const Options& options) {
   }
   std::unique_ptr<rocksdb::DB> db(raw);
   NARU_RETURN_IF_ERROR(CheckIdentity(*db, options));
-  NARU_RETURN_IF_ERROR(VerifySmall(*db, options.directory));
   return std::unique_ptr<Index>(new Index(options.directory, std::move(db)));
 }
 

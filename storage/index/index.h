@@ -98,9 +98,8 @@ class Index {
     std::function<void(std::string_view)> on_fatal;
   };
 
-  // Opens or makes it; the checksums of all that is in it are verified when that is not much. DATA_LOSS:
-  // damaged, unfinished (see SetRebuilding) or of another store, to be set aside and rebuilt. Other errors
-  // are the system's.
+  // Opens or makes it. DATA_LOSS: damaged, unfinished (see SetRebuilding) or of another store, to be set
+  // aside and rebuilt. Other errors are the system's.
   static absl::StatusOr<std::unique_ptr<Index>> Open(const Options& options);
   ~Index();
 

@@ -48,9 +48,8 @@ class SegmentWriter {
   // Makes the next segment's file unless it is there. Any thread.
   absl::Status PrepareNext() ABSL_LOCKS_EXCLUDED(next_mutex_);
   // Makes sure that entries of `bytes` together (≤ capacity()) can be staged: RESOURCE_EXHAUSTED when that
-  // takes another file and the disk is full. Staging what was made sure of cannot fail. While there is no
-  // next file, the last `kept` bytes of the current one do not count.
-  absl::Status EnsureRoom(uint64_t bytes, uint64_t kept = 0);
+  // takes another file and the disk is full. Staging what was made sure of cannot fail.
+  absl::Status EnsureRoom(uint64_t bytes);
 
   struct Place {
     SegmentId segment;

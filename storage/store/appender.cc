@@ -23,11 +23,6 @@ bool Joins(const Op& first, const Op& next) {
           std::holds_alternative<EpochOp>(first) || std::holds_alternative<StartOp>(first));
 }
 
-bool NeedsIndex(const Op& op) {
-  const auto* start = std::get_if<StartOp>(&op);
-  return start == nullptr || !start->planned;
-}
-
 }  // namespace
 
 Appender::Appender(Parts parts)
@@ -101,7 +96,7 @@ void Appender::Do(Ops ops) {
   if (std::holds_alternative<DeleteOp>(ops.front())) return DoDeletes(ops);
   if (std::holds_alternative<EpochOp>(ops.front())) return DoEpochs(ops);
   // The others read the index, which must have what was written before.
-  if (std::any_of(ops.begin(), ops.end(), NeedsIndex)) parts_.syncer.Drain();
+  parts_.syncer.Drain();
   if (std::holds_alternative<StartOp>(ops.front())) return DoStarts(ops);
   if (auto* truncate = std::get_if<TruncateOp>(&ops.front())) return DoTruncate(std::move(*truncate));
   if (auto* reclaim = std::get_if<ReclaimOp>(&ops.front())) return DoReclaim(std::move(*reclaim));
@@ -113,8 +108,7 @@ void Appender::Do(Ops ops) {
 void Appender::DoAppends(Ops ops) {
   uint64_t bytes = 0;
   for (const Op& op : ops) bytes += EntryBytesMax(op);
-  if (const absl::Status room = parts_.writer.EnsureRoom(bytes, /*of_data=*/true); !room.ok())
-    return RefuseAppends(ops, room);
+  if (const absl::Status room = parts_.writer.EnsureRoom(bytes); !room.ok()) return RefuseAppends(ops, room);
   auto group = std::make_unique<Group>();
   parts_.batches.Build(ops, *group);
   if (!parts_.writer.Write(*group)) {
@@ -163,9 +157,7 @@ void Appender::WriteControl(EntryType type, std::vector<std::string> bodies,
                             std::vector<Group::Finished> finished,
                             std::vector<std::shared_ptr<Log>> touched) {
   for (size_t i = 0; i < bodies.size(); ++i) {
-    if (const absl::Status room =
-            parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size()), type == EntryType::kMove);
-        !room.ok()) {
+    if (const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size())); !room.ok()) {
       for (Group::Finished& waiting : finished) waiting.done(room);
       return;
     }

@@ -90,11 +90,9 @@ void Appender::DoEpochs(Ops& ops) {
     absl::Status status;
     {
       absl::ReaderMutexLock lock(&epoch.log->mutex);
-      // Begun by an op before this one.
-      LogState ahead;
       const auto earlier = pending.find(epoch.log->id);
-      if (earlier != pending.end()) ahead.BeginEpoch(earlier->second);
-      const LogState& state = earlier != pending.end() ? ahead : epoch.log->state;
+      LogState state = epoch.log->state;
+      if (earlier != pending.end()) state.BeginEpoch(earlier->second);
       status = epoch.log->deleted ? LogNotFound(epoch.log->id) : state.CheckBeginEpoch(epoch.epoch);
       if (status.ok() && epoch.epoch > state.epochs().current()) {
         begun.push_back({epoch.log->id, epoch.epoch});
@@ -111,25 +109,22 @@ void Appender::DoEpochs(Ops& ops) {
   WriteControl(EntryType::kBeginEpoch, InPieces(begun, EncodeEpochs), std::move(finished), {});
 }
 
-absl::StatusOr<std::optional<LogStartMove>> Appender::PlanStart(const StartOp& op) const {
-  {
-    absl::ReaderMutexLock lock(&op.log->mutex);
-    if (op.log->deleted) return LogNotFound(op.log->id);
-    if (op.planned) {
-      if (op.truncations != op.log->truncations || op.start <= op.log->state.start()) return std::nullopt;
-      return op.planned;
-    }
-  }
-  return parts_.cuts.PlanStart(*op.log, op.start);
-}
-
 void Appender::DoStarts(Ops& ops) {
   std::vector<LogStartMove> moves;
   std::vector<std::shared_ptr<Log>> touched;
   std::vector<Group::Finished> finished;
   for (Op& op : ops) {
     auto& start = std::get<StartOp>(op);
-    auto planned = PlanStart(start);
+    bool deleted = false;
+    {
+      absl::ReaderMutexLock lock(&start.log->mutex);
+      deleted = start.log->deleted;
+    }
+    if (deleted) {
+      start.done(LogNotFound(start.log->id));
+      continue;
+    }
+    auto planned = parts_.cuts.PlanStart(*start.log, start.start);
     if (!planned.ok()) {
       start.done(std::move(planned).status());
       continue;
@@ -187,24 +182,20 @@ void Appender::DoMove(MoveOp op) {
 }
 
 void Appender::DoSnapshot(SnapshotOp op) {
-  absl::Status status;
-  EncodeSnapshot(parts_.logs, [&](std::string piece, bool first, bool last) {
+  const std::vector<std::string> pieces = EncodeSnapshot(parts_.logs);
+  for (size_t i = 0; i < pieces.size(); ++i) {
     // What is there of a snapshot without its end is passed over.
-    status = parts_.writer.EnsureRoom(EntryBytesMax(piece.size()), /*of_data=*/false);
-    if (!status.ok()) return false;
-    *op.bytes += static_cast<int64_t>(piece.size());
-    const auto flags = static_cast<uint8_t>((first ? kFirstPiece : 0) | (last ? kLastPiece : 0));
+    const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(pieces[i].size()));
+    if (!room.ok()) return op.done(room);
+    uint8_t flags = i == 0 ? kFirstPiece : 0;
+    if (i + 1 == pieces.size()) flags |= kLastPiece;
     auto group = std::make_unique<Group>();
-    const absl::Cord body(std::move(piece));
+    *op.bytes += static_cast<int64_t>(pieces[i].size());
+    const absl::Cord body(pieces[i]);
     parts_.writer.AddControl(EntryType::kSnapshot, flags, body, *group);
-    if (!parts_.writer.Write(*group)) {
-      status = Fatal::Error();
-      return false;
-    }
+    if (!parts_.writer.Write(*group)) return op.done(Fatal::Error());
     Submit(std::move(group));
-    return true;
-  });
-  if (!status.ok()) return op.done(std::move(status));
+  }
   WriteControl(EntryType::kSnapshot, {}, One(std::move(op.done)), {});
 }
 

@@ -125,16 +125,13 @@ absl::StatusOr<ReadResult> ColdReader::DoRead(const Log& log, const ReadRequest&
     if (request.from < result.log_start || request.from > end) {
       return OffsetOutOfRange("offset", request.from, result.log_start, end);
     }
-    // A truncation may have come since the request did.
-    const Offset limit = std::min(request.end, end);
-    if (request.from >= limit) return result;
     if (runs.empty() || runs.front().base > request.from) {
       // Moved from the tail to the index, or to another place in it, between the two looks.
       status = MakeError(Reason::kCorruptData, absl::StrCat("the index lacks offset ", request.from.value(),
                                                             " of log ", log.id.value()));
       continue;
     }
-    status = reader_.Read(log.id, runs, request.from, limit, request.bytes_max, result.batches);
+    status = reader_.Read(log.id, runs, request.from, request.end, request.bytes_max, result.batches);
     // A later run that went does not matter when there are earlier ones to answer with.
     if (status.ok() || (absl::IsNotFound(status) && !result.batches.empty())) return result;
     if (!absl::IsNotFound(status)) return status;
@@ -219,19 +216,12 @@ absl::StatusOr<std::optional<TimedOffset>> ColdReader::DoFindByTime(const Log& l
     }
     for (const Run& next : tail) {
       if (!status.ok()) break;
-      // What is not below the readable end may not even be written yet.
-      if (next.next <= start || next.base >= end || next.max_timestamp_ms < timestamp_ms) continue;
+      if (next.next <= start || next.max_timestamp_ms < timestamp_ms) continue;
       auto found = FindInRun(log, next, timestamp_ms, start, end);
       if (found.ok() && found->has_value()) return found;
       status = found.status();
     }
-    if (status.ok()) {
-      // Nothing; unless what was looked for among the oldest runs had just been given up.
-      absl::ReaderMutexLock lock(&log.mutex);
-      if (log.state.start() == start) return std::nullopt;
-      status = Contended(log.id);
-      continue;
-    }
+    if (status.ok()) return std::nullopt;
     if (!absl::IsNotFound(status)) return status;
   }
   return absl::IsNotFound(status) ? Contended(log.id) : status;

@@ -1,6 +1,5 @@
 #include "storage/store/entry_writer.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "storage/base/check.h"
@@ -12,20 +11,16 @@ namespace {
 
 // A run larger than this is ended: it bounds what a reader in its middle has to look through.
 constexpr uint32_t kRunBytesMax = uint32_t{1} << 20;
-// Kept free in the last segment that the disk has room for.
-constexpr uint64_t kKeptBytesMax = uint64_t{4} << 20;
-constexpr uint64_t kKeptShare = 8;
 
 }  // namespace
 
-absl::Status EntryWriter::EnsureRoom(uint64_t bytes, bool of_data) {
+absl::Status EntryWriter::EnsureRoom(uint64_t bytes) {
   if (bytes > capacity()) {
     return MakeError(Reason::kBatchTooLarge,
                      absl::StrCat("batch: ", bytes, " bytes do not fit into a segment of ", capacity()),
                      {{"limit_bytes", absl::StrCat(capacity())}});
   }
-  const uint64_t kept = of_data ? std::min(kKeptBytesMax, capacity() / kKeptShare) : 0;
-  const absl::Status room = parts_.segments.EnsureRoom(bytes, kept);
+  const absl::Status room = parts_.segments.EnsureRoom(bytes);
   if (room.ok()) return room;
   if (absl::IsResourceExhausted(room)) {
     Count(parts_.counters.storage_full_refusals);

@@ -35,9 +35,8 @@ class EntryWriter {
   Sequence last_sequence() const { return last_; }
 
   // Room for entries of `bytes` together. STORAGE_FULL when the disk has none; BATCH_TOO_LARGE when no
-  // segment does. When no further segment can be made, what is left of the last one is kept for entries that
-  // give space back: `of_data` ones are refused before.
-  absl::Status EnsureRoom(uint64_t bytes, bool of_data);
+  // segment does.
+  absl::Status EnsureRoom(uint64_t bytes);
 
   // Stages a batch of `log` at its end and applies it. Everything in `header` but checksums of the header,
   // sequences and what a run's start holds is filled in. It continues the run begun for the log in this group

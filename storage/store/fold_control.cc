@@ -110,7 +110,6 @@ absl::Status Fold::Truncate(std::string_view body, IndexUpdate& update) {
   for (const auto& [id, entry] : log->state.producers().entries()) changed_producers_.emplace_back(log, id);
   for (const auto& [id, entry] : state.producers().entries()) changed_producers_.emplace_back(log, id);
   log->state = std::move(state);
-  ++log->truncations;
   log->bytes_start = truncation.bytes_start;
   log->bytes_end = truncation.bytes_end;
   log->written_end = std::min(log->written_end, log->state.end());
@@ -179,8 +178,6 @@ absl::Status Fold::ReclaimLog(const Reclaim& reclaim, IndexUpdate& update) {
 
 absl::StatusOr<std::vector<Run>> Fold::RunsToMove(const MovedRun& move) const {
   std::vector<Run> runs;
-  // A deleted log's runs are given up where they are.
-  if (logs_.Find(move.log) == nullptr) return runs;
   for (const MovedRun::Old& old : move.old) {
     NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(move.log, old.base));
     if (!run || run->base != old.base || run->segment != old.segment || run->position != old.position) {

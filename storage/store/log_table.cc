@@ -95,12 +95,6 @@ LogTable::DeadChange LogTable::MarkDead(LogId id) {
   return change;
 }
 
-void LogTable::Clear() {
-  absl::MutexLock lock(&mutex_);
-  logs_.clear();
-  dead_.clear();
-}
-
 void LogTable::ClearDead() {
   absl::MutexLock lock(&mutex_);
   dead_.clear();

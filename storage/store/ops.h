@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -43,9 +42,6 @@ struct StartOp {
   std::shared_ptr<Log> log;
   Offset start;
   LogStore::Done done;
-  // Worked out already, for a start within what is durable; void once the log was truncated again.
-  std::optional<LogStartMove> planned = std::nullopt;
-  int64_t truncations = 0;
 };
 struct TruncateOp {
   std::shared_ptr<Log> log;

@@ -8,16 +8,6 @@
 
 namespace naru {
 
-namespace {
-
-std::string ParentOf(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<PartitionStore>> PartitionStore::Open(const StoreOptions& options,
                                                                      FileSystem& files, const Clock& clock,
                                                                      EventLog& events) {
@@ -40,9 +30,7 @@ absl::StatusOr<std::unique_ptr<SegmentStore>> SegmentStore::Open(const StoreOpti
                                                                  FileSystem& files, const Clock& clock,
                                                                  EventLog& events) {
   NARU_RETURN_IF_ERROR(options.Validate());
-  const bool made = !files.Exists(options.directory);
   NARU_RETURN_IF_ERROR(files.MakeDirectory(options.directory));
-  if (made) NARU_RETURN_IF_ERROR(files.SyncDirectory(ParentOf(options.directory)));
   NARU_ASSIGN_OR_RETURN(auto lock, files.LockDirectory(options.directory));
   NARU_RETURN_IF_ERROR(files.MakeDirectory(SegmentsDirectory(options.directory)));
   NARU_RETURN_IF_ERROR(files.SyncDirectory(options.directory));

@@ -22,7 +22,7 @@
 namespace naru {
 
 struct StoreOptions {
-  // Holds `segments/`, `index/`, `lock` and, after damage, `aside/`. Made when missing.
+  // Holds `segments/`, `index/`, `lock`. Made when missing.
   std::string directory;
   // Size of a segment file, preallocated. 1 MiB to 4 GiB. A batch larger than a segment is refused.
   int64_t segment_bytes = int64_t{256} << 20;

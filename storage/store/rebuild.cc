@@ -33,8 +33,6 @@ absl::Status Rebuild::ApplyMove(const EntryHeader& header, std::string_view body
 absl::Status Rebuild::PlaceMoves(const EntryHeader& header, std::string_view body, const EntryPlace& place) {
   NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
   for (MovedRun& move : moves) {
-    // Behind a snapshot, logs are known again: what is not among them was deleted.
-    if (complete_ && logs_.Find(move.log) == nullptr) continue;
     move.run.segment = place.segment;
     move.run.position += place.position + header.header_bytes();
     NARU_RETURN_IF_ERROR(PlaceRun(move.log, move.run));
@@ -68,12 +66,8 @@ absl::Status Rebuild::Apply(const EntryHeader& header, std::string_view body, co
       return PlaceMoves(header, body, place);
     case EntryType::kRemoveSegments: {
       NARU_ASSIGN_OR_RETURN(const auto ids, DecodeSegmentIds(body));
-      IndexUpdate update;
-      for (const SegmentId id : ids) {
-        segments_.Remove(id);
-        update.DeleteSegment(id);
-      }
-      return index_.Commit(std::move(update));
+      for (const SegmentId id : ids) segments_.Remove(id);
+      return absl::OkStatus();
     }
     case EntryType::kSnapshot:
       return AddPiece(header, body);

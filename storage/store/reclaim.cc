@@ -34,8 +34,7 @@ absl::Status Maintainer::ReclaimLog(LogId id, Offset from, Offset to) {
       reclaims_.push_back({id, all && doomed ? kEverything : runs.back().next});
       reclaim_runs_ += runs.size();
     }
-    if (reclaim_runs_ >= kRunsAtOnce || reclaims_.size() >= kRunsAtOnce)
-      NARU_RETURN_IF_ERROR(FlushReclaims());
+    if (reclaim_runs_ >= kRunsAtOnce) NARU_RETURN_IF_ERROR(FlushReclaims());
     if (all || runs.empty() || Stopping()) return absl::OkStatus();
     from = runs.back().next;
   }

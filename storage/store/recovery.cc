@@ -20,17 +20,8 @@ absl::Status Recovery::Run() {
   if (fresh) NARU_RETURN_IF_ERROR(MakeFirstSegment());
   NARU_RETURN_IF_ERROR(OpenIndex());
   reader_ = std::make_unique<RunReader>(parts_.segments, salt);
-  absl::Status loaded = LoadIndex();
-  if (absl::IsDataLoss(loaded)) {
-    // Its own rows cannot be read; the segments have all that was in them.
-    parts_.logs.Clear();
-    parts_.segment_table.Clear();
-    NARU_RETURN_IF_ERROR(SetIndexAside(loaded));
-    NARU_RETURN_IF_ERROR(OpenIndex());
-    loaded = LoadIndex();
-  }
-  NARU_RETURN_IF_ERROR(loaded);
-  NARU_RETURN_IF_ERROR(CheckSegmentsOfIndex(applied_));
+  fold = std::make_unique<Fold>(parts_.logs, parts_.segment_table, *index);
+  NARU_RETURN_IF_ERROR(LoadIndex());
   NARU_RETURN_IF_ERROR(Replay());
   if (rebuilding_) {
     NARU_RETURN_IF_ERROR(CheckRebuilt(parts_.logs, *index));
@@ -165,7 +156,12 @@ absl::Status Recovery::OpenIndex() {
   options.on_fatal = [fatal = &parts_.fatal](std::string_view what) { fatal->Raise(what); };
   auto opened = Index::Open(options);
   if (!opened.ok() && absl::IsDataLoss(opened.status())) {
-    NARU_RETURN_IF_ERROR(SetIndexAside(opened.status()));
+    const std::string aside = AsidePath("index");
+    parts_.events.Write(Severity::kWarning, "index_damaged",
+                        {{"problem", Std(opened.status().message())}, {"set_aside_as", aside}});
+    NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(AsideDirectory(parts_.options.directory)));
+    NARU_RETURN_IF_ERROR(parts_.files.Rename(options.directory, aside));
+    NARU_RETURN_IF_ERROR(parts_.files.SyncDirectory(parts_.options.directory));
     opened = Index::Open(options);
   }
   if (!opened.ok()) return opened.status();
@@ -173,18 +169,7 @@ absl::Status Recovery::OpenIndex() {
   return absl::OkStatus();
 }
 
-absl::Status Recovery::SetIndexAside(const absl::Status& problem) {
-  index.reset();
-  const std::string aside = AsidePath("index");
-  parts_.events.Write(Severity::kWarning, "index_damaged",
-                      {{"problem", problem.ToString()}, {"set_aside_as", aside}});
-  NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(AsideDirectory(parts_.options.directory)));
-  NARU_RETURN_IF_ERROR(parts_.files.Rename(IndexDirectory(parts_.options.directory), aside));
-  return parts_.files.SyncDirectory(parts_.options.directory);
-}
-
 absl::Status Recovery::LoadIndex() {
-  fold = std::make_unique<Fold>(parts_.logs, parts_.segment_table, *index);
   NARU_ASSIGN_OR_RETURN(applied_, index->Applied());
   NARU_ASSIGN_OR_RETURN(const Sequence snapshot, index->Snapshot());
   fold->set_snapshot_sequence(snapshot);
@@ -204,7 +189,7 @@ absl::Status Recovery::LoadIndex() {
   for (const LogId id : doomed) fold->AddDoomed(id);
   NARU_ASSIGN_OR_RETURN(const auto rows, index->Segments());
   for (const SegmentRow& row : rows) parts_.segment_table.Load(row);
-  return absl::OkStatus();
+  return CheckSegmentsOfIndex(applied_);
 }
 
 absl::Status Recovery::CheckSegmentsOfIndex(const AppliedPosition& applied) {

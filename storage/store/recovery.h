@@ -70,8 +70,6 @@ class Recovery {
   absl::Status OpenIndex();
   // Where to put something called `name` in `aside/`: a path at which nothing is.
   std::string AsidePath(const std::string& name) const;
-  absl::Status SetIndexAside(const absl::Status& problem);
-  // DATA_LOSS when its rows cannot be read.
   absl::Status LoadIndex();
   absl::Status CheckSegmentsOfIndex(const AppliedPosition& applied);
 

@@ -1,10 +1,8 @@
 #include "storage/store/segment_store.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
-#include "storage/base/crc32c.h"
 #include "storage/base/status.h"
 
 namespace naru {
@@ -19,18 +17,6 @@ constexpr int64_t kQueueOverhead = 256;
 
 absl::Cord Compact(const absl::Cord& batch) {
   return batch.size() < kCopiedBytes ? absl::Cord(std::string(batch)) : batch;
-}
-
-absl::Status CheckReplicaBatch(const StoredBatchView& batch) {
-  if (const uint32_t crc = Crc32c(batch.bytes); crc != batch.crc32c) {
-    return InvalidField("crc32c", absl::StrCat(batch.crc32c), absl::StrCat("the bytes' is ", crc));
-  }
-  if (batch.next_offset - batch.base_offset > std::numeric_limits<uint32_t>::max()) {
-    return InvalidField(
-        "next_offset", absl::StrCat(batch.next_offset.value()),
-        absl::StrCat("at most 2^32 - 1 above base_offset ", batch.base_offset.value(), " is allowed"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -114,8 +100,6 @@ void SegmentStore::AppendAsReplica(ReplicaAppendRequest request, AppendDone done
   }
   int64_t bytes = 0;
   for (StoredBatchView& batch : request.batches) {
-    // Stored as they are, such batches would pass for damage later.
-    if (absl::Status checked = CheckReplicaBatch(batch); !checked.ok()) return done(std::move(checked));
     bytes += static_cast<int64_t>(batch.bytes.size()) + kQueueOverhead;
     batch.bytes = Compact(batch.bytes);
   }

@@ -3,15 +3,13 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "storage/store/log_table.h"
 
 namespace naru {
 
-// As of now; nothing may change meanwhile (so only the appender calls it). `take` gets one body at least,
-// until it says false.
-void EncodeSnapshot(const LogTable& logs,
-                    absl::FunctionRef<bool(std::string body, bool first, bool last)> take);
+// As of now; nothing may change meanwhile (so only the appender calls it). One body at least.
+std::vector<std::string> EncodeSnapshot(const LogTable& logs);
 
 }  // namespace naru

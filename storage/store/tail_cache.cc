@@ -8,8 +8,6 @@ namespace {
 
 // A batch's bookkeeping beside its bytes.
 constexpr int64_t kBatchOverhead = 192;
-// Stale places that are not worth a sweep.
-constexpr size_t kPlacesSpared = 4'096;
 
 }  // namespace
 
@@ -26,7 +24,6 @@ void TailCache::Insert(const std::shared_ptr<Log>& log, StoredBatchView batch) {
   if (log->cache == nullptr) log->cache = std::make_unique<std::deque<StoredBatchView>>();
   used_bytes_.fetch_add(CostOf(batch), std::memory_order_relaxed);
   order_.push_back({log, batch.base_offset});
-  ++batches_;
   log->cache->push_back(std::move(batch));
 }
 
@@ -35,26 +32,11 @@ void TailCache::Truncate(Log& log, Offset end) {
   while (!log.cache->empty() && log.cache->back().next_offset > end) {
     used_bytes_.fetch_sub(CostOf(log.cache->back()), std::memory_order_relaxed);
     log.cache->pop_back();
-    --batches_;
   }
   if (log.cache->empty()) log.cache.reset();
 }
 
-bool TailCache::IsCached(const Place& place) {
-  const auto log = place.log.lock();
-  if (log == nullptr) return false;
-  absl::ReaderMutexLock lock(&log->mutex);
-  const StoredBatchView* oldest = log->oldest_cached();
-  return oldest != nullptr && place.base >= oldest->base_offset &&
-         place.base <= log->cache->back().base_offset;
-}
-
-void TailCache::Sweep() {
-  std::erase_if(order_, [](const Place& place) { return !IsCached(place); });
-}
-
 void TailCache::Evict() {
-  if (order_.size() > 2 * batches_ + kPlacesSpared) Sweep();
   while (used_bytes() > bytes_max_ && !order_.empty()) {
     const Place place = std::move(order_.front());
     order_.pop_front();
@@ -65,7 +47,6 @@ void TailCache::Evict() {
     if (log->cache == nullptr || log->cache->front().base_offset != place.base) continue;
     evicted = std::move(log->cache->front());
     log->cache->pop_front();
-    --batches_;
     if (log->cache->empty()) log->cache.reset();
     used_bytes_.fetch_sub(CostOf(evicted), std::memory_order_relaxed);
   }

@@ -37,13 +37,7 @@ class TailCache {
 
   const int64_t bytes_max_;
   std::atomic<int64_t> used_bytes_{0};
-  // Drops places whose batches went otherwise than by eviction.
-  void Sweep();
-  // Whether the log still has the batch.
-  static bool IsCached(const Place& place);
-
   std::deque<Place> order_;
-  size_t batches_ = 0;
 };
 
 // Copies cached batches that begin below `end`, from the one that holds `from` on, into `out`, within

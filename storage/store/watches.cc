@@ -43,8 +43,6 @@ uint64_t Watches::Add(std::shared_ptr<Log> log, Offset offset, absl::AnyInvocabl
 bool Watches::Cancel(uint64_t id) {
   Shard& shard = ShardOf(id);
   std::shared_ptr<Watcher> watcher;
-  // What the call captured goes before this returns, whoever else still holds the watcher.
-  absl::AnyInvocable<void()> fire;
   {
     absl::MutexLock lock(&shard.mutex);
     const auto at = shard.watchers.find(id);
@@ -57,7 +55,6 @@ bool Watches::Cancel(uint64_t id) {
       shard.mutex.Await(absl::Condition(&fired));
       return false;
     }
-    fire = std::move(watcher->fire);
     shard.watchers.erase(at);
   }
   absl::MutexLock lock(&watcher->log->mutex);
@@ -92,7 +89,6 @@ void Watches::Fire(Due& due) {
       watcher->firing_thread = std::this_thread::get_id();
     }
     watcher->fire();
-    watcher->fire = nullptr;  // before anyone who waits for it goes on
     absl::MutexLock lock(&shard.mutex);
     shard.watchers.erase(watcher->id);
   }
