@@ -39,9 +39,9 @@ inline CallEnd EndOf(const grpc::ClientContext& context, const grpc::Status& sta
   return end;
 }
 
-// Waits until `condition` holds; false after ten seconds.
+// Waits until `condition` holds; false after half a minute.
 inline bool WaitFor(const std::function<bool()>& condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!condition()) {
     if (std::chrono::steady_clock::now() > until) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -134,7 +134,7 @@ class Hub {
   }
 
   static void SetDeadline(grpc::ClientContext& context) {
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
   }
 
   SystemClock clock;
