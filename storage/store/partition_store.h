@@ -28,7 +28,8 @@ struct StoreOptions {
   int64_t segment_bytes = int64_t{256} << 20;
   // Bytes of the newest batches kept in memory for readers at the tail. 0 and more.
   int64_t tail_cache_bytes = int64_t{64} << 20;
-  // Bytes of batches that wait for the appender, or are written and not yet durable. At least 4 MiB.
+  // Bytes of batches that wait for the appender, or are written and whose ack waits for them to be durable.
+  // Those of logs with Durability::kBackground stop counting when they are written. At least 4 MiB.
   int64_t queue_bytes_max = int64_t{128} << 20;
   // A start after a crash replays at most about this many bytes: the index is flushed that often. At least 1
   // MiB.
