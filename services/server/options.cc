@@ -14,9 +14,6 @@
 namespace naru::services {
 namespace {
 
-// Room in a segment beside one batch: its entry's header, and the segment's own.
-constexpr int64_t kSegmentOverheadBytes = int64_t{64} << 10;
-
 // The least of the machine's memory and the bounds of the control groups that are set.
 int64_t AvailableMemoryBytes() {
   int64_t bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
@@ -89,11 +86,10 @@ int64_t ServerOptions::MetadataMemoryBytes() const {
 
 absl::Status ServerOptions::Validate() const {
   if (data_dir.empty()) return absl::InvalidArgumentError("--data-dir: it is empty; name a directory");
-  if (store.segment_bytes < max_batch_bytes + kSegmentOverheadBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("--segment-bytes: ", FormatSize(store.segment_bytes),
-                                                   " is not allowed; a batch of --max-batch-bytes ",
-                                                   FormatSize(max_batch_bytes), " must fit, with ",
-                                                   FormatSize(kSegmentOverheadBytes), " to spare"));
+  if (store.BatchBytesMax() < max_batch_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--segment-bytes: ", FormatSize(store.segment_bytes), " is not allowed; it takes batches of ",
+        store.BatchBytesMax(), " bytes, and --max-batch-bytes is ", FormatSize(max_batch_bytes)));
   }
   NARU_RETURN_IF_ERROR(PlanMemory(*this).status());
   NARU_RETURN_IF_ERROR(StoreConfiguration().Validate());

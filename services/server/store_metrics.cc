@@ -59,6 +59,9 @@ void AddCheckpoints(const StoreStats& s, const StoreOptions& options, MetricPage
              Value(s.bytes_since_checkpoint));
   page.Gauge("naru_store_checkpoint_limit_bytes", "Bound of the bytes to replay (--checkpoint-bytes).",
              Value(options.checkpoint_bytes));
+  page.Gauge("naru_store_index_damaged",
+             "1 when something in the index could not be read: the next start rebuilds it.",
+             s.index_damaged ? 1 : 0);
   page.Gauge("naru_store_replayed_entries", "Entries replayed by the last start.", Value(s.replayed_entries));
   page.Gauge("naru_store_replayed_bytes", "Bytes replayed by the last start.", Value(s.replayed_bytes));
   page.Gauge("naru_store_torn_tail_bytes", "Bytes cut off the end by the last start.",

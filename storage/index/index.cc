@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
@@ -21,14 +22,27 @@ namespace {
 
 namespace codec = index_codec;
 
+// Beside the database's own files, which it leaves alone: there when something in them could not be read.
+std::string DamageNote(const std::string& directory) { return directory + "/DAMAGED"; }
+
+void WriteDamageNote(const std::string& directory, std::string_view what) {
+  // Without it, the next one to meet the damage tries again.
+  (void)rocksdb::WriteStringToFile(rocksdb::Env::Default(), ToSlice(what), DamageNote(directory),
+                                   /*should_sync=*/true);
+}
+
 class FatalListener final : public rocksdb::EventListener {
  public:
-  explicit FatalListener(std::function<void(std::string_view)> on_fatal) : on_fatal_(std::move(on_fatal)) {}
+  FatalListener(std::string directory, std::function<void(std::string_view)> on_fatal)
+      : directory_(std::move(directory)), on_fatal_(std::move(on_fatal)) {}
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    // A compaction met it, and would meet it after every start.
+    if (error->IsCorruption()) WriteDamageNote(directory_, error->ToString());
     if (on_fatal_) on_fatal_(absl::StrCat("the index failed in the background: ", error->ToString()));
   }
 
  private:
+  const std::string directory_;
   const std::function<void(std::string_view)> on_fatal_;
 };
 
@@ -48,7 +62,7 @@ rocksdb::Options DatabaseOptions(const Index::Options& given) {
   options.max_log_file_size = 1 << 20;
   options.bytes_per_sync = 1 << 20;
   options.level_compaction_dynamic_level_bytes = true;
-  options.listeners.push_back(std::make_shared<FatalListener>(given.on_fatal));
+  options.listeners.push_back(std::make_shared<FatalListener>(given.directory, given.on_fatal));
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(std::max<size_t>(memory / 2, 1 << 20));
   table.cache_index_and_filter_blocks = true;
@@ -80,6 +94,15 @@ bool SaysDamaged(const rocksdb::Status& status) {
   if (status.IsCorruption() || status.IsInvalidArgument() || status.IsNotFound()) return true;
   const std::string text = status.ToString();
   return status.IsIOError() && text.find("No such file") != std::string::npos;
+}
+
+absl::Status VerifySmall(rocksdb::DB& db, const Index::Options& options) {
+  uint64_t bytes = 0;
+  if (!db.GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &bytes) ||
+      bytes > static_cast<uint64_t>(options.verify_bytes_max)) {
+    return absl::OkStatus();
+  }
+  return FromRocks(db.VerifyChecksum(), absl::StrCat("verify ", options.directory));
 }
 
 absl::Status CheckIdentity(rocksdb::DB& db, const Index::Options& options) {
@@ -155,6 +178,9 @@ Index::Index(std::string directory, std::unique_ptr<rocksdb::DB> db)
 Index::~Index() = default;
 
 absl::StatusOr<std::unique_ptr<Index>> Index::Open(const Options& options) {
+  if (rocksdb::Env::Default()->FileExists(DamageNote(options.directory)).ok()) {
+    return Damaged(options.directory, "was found damaged when it was in use");
+  }
   rocksdb::DB* raw = nullptr;
   const rocksdb::Status opened = rocksdb::DB::Open(DatabaseOptions(options), options.directory, &raw);
   if (!opened.ok()) {
@@ -162,6 +188,7 @@ absl::StatusOr<std::unique_ptr<Index>> Index::Open(const Options& options) {
     return FromRocks(opened, absl::StrCat("open ", options.directory));
   }
   std::unique_ptr<rocksdb::DB> db(raw);
+  NARU_RETURN_IF_ERROR(VerifySmall(*db, options));
   NARU_RETURN_IF_ERROR(CheckIdentity(*db, options));
   return std::unique_ptr<Index>(new Index(options.directory, std::move(db)));
 }
@@ -185,11 +212,25 @@ absl::Status Index::SetRebuilding(bool rebuilding) {
   return Flush();
 }
 
+void Index::NoteDamage(std::string_view what) const {
+  if (!damaged_.exchange(true)) WriteDamageNote(directory_, what);
+}
+
+absl::Status Index::FromRead(const rocksdb::Status& status) const {
+  if (status.IsCorruption()) NoteDamage(status.ToString());
+  return FromRocks(status, absl::StrCat("read ", directory_));
+}
+
+absl::Status Index::Malformed(std::string_view what) const {
+  NoteDamage(what);
+  return Damaged(directory_, what);
+}
+
 absl::StatusOr<std::string> Index::Get(std::string_view key) const {
   std::string value;
   const rocksdb::Status got = db_->Get(rocksdb::ReadOptions(), ToSlice(key), &value);
   if (got.IsNotFound()) return std::string();
-  if (!got.ok()) return FromRocks(got, absl::StrCat("read ", directory_));
+  if (!got.ok()) return FromRead(got);
   return value;
 }
 
@@ -197,7 +238,7 @@ absl::StatusOr<AppliedPosition> Index::Applied() const {
   NARU_ASSIGN_OR_RETURN(const std::string value, Get(codec::Key(codec::kApplied)));
   if (value.empty()) return AppliedPosition();
   const auto position = codec::DecodeApplied(value);
-  if (!position) return Damaged(directory_, "the applied position is malformed");
+  if (!position) return Malformed("the applied position is malformed");
   return *position;
 }
 
@@ -222,10 +263,10 @@ absl::Status Index::VisitRunsBackwards(LogId log, Offset offset,
   for (it->SeekForPrev(codec::RunKey(log, offset - 1)); it->Valid() && it->key().compare(low) >= 0;
        it->Prev()) {
     const auto run = codec::DecodeRunRow(ToView(it->key()), ToView(it->value()));
-    if (!run) return Damaged(directory_, "a run's row is malformed");
+    if (!run) return Malformed("a run's row is malformed");
     if (!visit(*run)) break;
   }
-  return FromRocks(it->status(), absl::StrCat("read ", directory_));
+  return FromRead(it->status());
 }
 
 absl::StatusOr<std::vector<Run>> Index::RunsFrom(LogId log, Offset from, Offset end, size_t count) const {
@@ -235,14 +276,14 @@ absl::StatusOr<std::vector<Run>> Index::RunsFrom(LogId log, Offset from, Offset 
   const std::string high = codec::RunKey(log, end);
   std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(InOrder()));
   it->SeekForPrev(codec::RunKey(log, from));
-  if (!it->status().ok()) return FromRocks(it->status(), absl::StrCat("read ", directory_));
+  if (!it->status().ok()) return FromRead(it->status());
   if (!it->Valid() || it->key().compare(low) < 0) it->Seek(codec::RunKey(log, from));
   for (; it->Valid() && it->key().compare(high) < 0 && runs.size() < count; it->Next()) {
     auto run = codec::DecodeRunRow(ToView(it->key()), ToView(it->value()));
-    if (!run) return Damaged(directory_, "a run's row is malformed");
+    if (!run) return Malformed("a run's row is malformed");
     if (run->next > from) runs.push_back(*run);
   }
-  NARU_RETURN_IF_ERROR(FromRocks(it->status(), absl::StrCat("read ", directory_)));
+  NARU_RETURN_IF_ERROR(FromRead(it->status()));
   return runs;
 }
 
@@ -253,7 +294,7 @@ absl::Status Index::Visit(
   for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
     NARU_RETURN_IF_ERROR(visit(ToView(it->key()), ToView(it->value())));
   }
-  return FromRocks(it->status(), absl::StrCat("read ", directory_));
+  return FromRead(it->status());
 }
 
 absl::Status Index::VisitLogs(const std::function<absl::Status(LogId, std::string_view)>& visit) const {
@@ -272,7 +313,7 @@ absl::StatusOr<std::vector<SegmentRow>> Index::Segments() const {
   std::vector<SegmentRow> rows;
   NARU_RETURN_IF_ERROR(Visit(codec::kSegment, [&](std::string_view key, std::string_view value) {
     const auto row = codec::DecodeSegmentRow(SegmentId(codec::IdOf(key)), value);
-    if (!row) return Damaged(directory_, "a segment's row is malformed");
+    if (!row) return Malformed("a segment's row is malformed");
     rows.push_back(*row);
     return absl::OkStatus();
   }));
@@ -281,7 +322,7 @@ absl::StatusOr<std::vector<SegmentRow>> Index::Segments() const {
 
 absl::Status Index::VisitDead(const std::function<void(LogId, LogId)>& visit) const {
   return Visit(codec::kDead, [&](std::string_view key, std::string_view value) {
-    if (value.size() != sizeof(uint64_t)) return Damaged(directory_, "a row of dead logs is malformed");
+    if (value.size() != sizeof(uint64_t)) return Malformed("a row of dead logs is malformed");
     visit(LogId(codec::IdOf(key)), LogId(GetLittle<uint64_t>(value.data())));
     return absl::OkStatus();
   });
@@ -299,7 +340,7 @@ absl::StatusOr<std::vector<LogId>> Index::Doomed() const {
 absl::Status Index::VisitRuns(const std::function<absl::Status(LogId, const Run&)>& visit) const {
   return Visit(codec::kRun, [&](std::string_view key, std::string_view value) {
     const auto run = codec::DecodeRunRow(key, value);
-    if (!run) return Damaged(directory_, "a run's row is malformed");
+    if (!run) return Malformed("a run's row is malformed");
     return visit(LogId(codec::IdOf(key)), *run);
   });
 }

@@ -6,6 +6,7 @@
 // Thread-safe. All of it blocks on disk, now and then for long (Flush): never call it from a gRPC thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +22,7 @@
 
 namespace rocksdb {
 class DB;
+class Status;
 class WriteBatch;
 }  // namespace rocksdb
 
@@ -93,13 +95,15 @@ class Index {
     uint32_t store_salt = 0;
     // Takes any store's: to look at one whose segments are missing.
     bool any_store = false;
+    // Up to this size all of it is read and checked when it is opened.
+    int64_t verify_bytes_max = int64_t{256} << 20;
     // Called, on any thread, when a flush or compaction failed: nothing that the index says can be relied on
     // any more, and the process must end.
     std::function<void(std::string_view)> on_fatal;
   };
 
-  // Opens or makes it. DATA_LOSS: damaged, unfinished (see SetRebuilding) or of another store, to be set
-  // aside and rebuilt. Other errors are the system's.
+  // Opens or makes it. DATA_LOSS: damaged, found damaged when it was last in use, unfinished (see
+  // SetRebuilding) or of another store, to be set aside and rebuilt. Other errors are the system's.
   static absl::StatusOr<std::unique_ptr<Index>> Open(const Options& options);
   ~Index();
 
@@ -109,6 +113,11 @@ class Index {
   absl::Status Flush();
   // While set (durable at once), Open says DATA_LOSS: a rebuild that did not finish is begun anew.
   absl::Status SetRebuilding(bool rebuilding);
+
+  // Something in it could not be read: it goes on with what can be, and the next Open says DATA_LOSS.
+  bool damaged() const { return damaged_.load(std::memory_order_relaxed); }
+  // Notes that; for rows whose bytes are as they were written and make no sense.
+  void NoteDamage(std::string_view what) const;
 
   // Zeros before the first commit.
   absl::StatusOr<AppliedPosition> Applied() const;
@@ -137,9 +146,13 @@ class Index {
   absl::Status Visit(char table,
                      const std::function<absl::Status(std::string_view key, std::string_view value)>&) const;
   absl::StatusOr<std::string> Get(std::string_view key) const;
+  // What a read came to.
+  absl::Status FromRead(const rocksdb::Status& status) const;
+  absl::Status Malformed(std::string_view what) const;
 
   const std::string directory_;
   const std::unique_ptr<rocksdb::DB> db_;
+  mutable std::atomic<bool> damaged_{false};
 };
 
 }  // namespace naru

@@ -32,9 +32,9 @@ absl::Status SegmentWriter::PrepareNext() {
   return absl::OkStatus();
 }
 
-absl::Status SegmentWriter::EnsureRoom(uint64_t bytes) {
+absl::Status SegmentWriter::EnsureRoom(uint64_t bytes, uint64_t spared) {
   NARU_CHECK(bytes <= capacity());
-  return FitsInCurrent(bytes) ? absl::OkStatus() : PrepareNext();
+  return FitsInCurrent(bytes + spared) ? absl::OkStatus() : PrepareNext();
 }
 
 void SegmentWriter::Roll(Sequence first_sequence) {

@@ -48,8 +48,9 @@ class SegmentWriter {
   // Makes the next segment's file unless it is there. Any thread.
   absl::Status PrepareNext() ABSL_LOCKS_EXCLUDED(next_mutex_);
   // Makes sure that entries of `bytes` together (≤ capacity()) can be staged: RESOURCE_EXHAUSTED when that
-  // takes another file and the disk is full. Staging what was made sure of cannot fail.
-  absl::Status EnsureRoom(uint64_t bytes);
+  // takes another file and the disk is full. Staging what was made sure of cannot fail. The last `spared`
+  // bytes of the current file do not count as room while the next is not there.
+  absl::Status EnsureRoom(uint64_t bytes, uint64_t spared = 0);
 
   struct Place {
     SegmentId segment;

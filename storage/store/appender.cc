@@ -26,7 +26,7 @@ bool Joins(const Op& first, const Op& next) {
 }  // namespace
 
 Appender::Appender(Parts parts)
-    : parts_(parts), group_bytes_max_(std::min(kGroupBytesMax, parts.writer.capacity())) {
+    : parts_(parts), group_bytes_max_(std::min(kGroupBytesMax, parts.writer.batches_max())) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -38,6 +38,10 @@ bool Appender::Enqueue(Op& op) {
   queue_.push_back(std::move(op));
   if (queue_.size() == 1) wake_.Signal();
   return true;
+}
+
+void Appender::SpareForSnapshot(uint64_t bytes) {
+  spared_for_snapshot_.store(std::min(bytes, parts_.writer.capacity() / 2), std::memory_order_relaxed);
 }
 
 void Appender::Stop() {
@@ -108,7 +112,9 @@ void Appender::Do(Ops ops) {
 void Appender::DoAppends(Ops ops) {
   uint64_t bytes = 0;
   for (const Op& op : ops) bytes += EntryBytesMax(op);
-  if (const absl::Status room = parts_.writer.EnsureRoom(bytes); !room.ok()) return RefuseAppends(ops, room);
+  if (const absl::Status room = EnsureRoomForBatches(bytes); !room.ok()) {
+    return RefuseAppends(ops, room);
+  }
   auto group = std::make_unique<Group>();
   parts_.batches.Build(ops, *group);
   if (!parts_.writer.Write(*group)) {
@@ -123,6 +129,11 @@ void Appender::DoAppends(Ops ops) {
   ops.clear();
   Submit(std::move(group));
   parts_.watches.Fire(due);
+}
+
+absl::Status Appender::EnsureRoomForBatches(uint64_t bytes) {
+  const uint64_t spared = parts_.writer.spared() + spared_for_snapshot_.load(std::memory_order_relaxed);
+  return parts_.writer.EnsureRoomForBatches(bytes, spared);
 }
 
 void Appender::RefuseAppends(Ops& ops, const absl::Status& status) {
@@ -156,8 +167,12 @@ void Appender::FailGroup(Group& group) {
 void Appender::WriteControl(EntryType type, std::vector<std::string> bodies,
                             std::vector<Group::Finished> finished,
                             std::vector<std::shared_ptr<Log>> touched) {
+  // What takes space rather than give it back leaves the margin to the others.
+  const bool takes = type == EntryType::kCreateLogs || type == EntryType::kMove;
+  const uint64_t spared = takes ? parts_.writer.spared() : 0;
   for (size_t i = 0; i < bodies.size(); ++i) {
-    if (const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size())); !room.ok()) {
+    const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size()), spared);
+    if (!room.ok()) {
       for (Group::Finished& waiting : finished) waiting.done(room);
       return;
     }

@@ -42,6 +42,9 @@ class Appender {
 
   // Any thread. False: stopping; the op is unchanged.
   bool Enqueue(Op& op) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A snapshot would take this much: batches leave room for one in the last segment that the disk has room
+  // for, unless it is more than half of it. Any thread.
+  void SpareForSnapshot(uint64_t bytes);
   // Does everything queued, writes a mark, and ends the thread. Idempotent.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -54,6 +57,7 @@ class Appender {
   Ops Take() ABSL_LOCKS_EXCLUDED(mutex_);
   void Do(Ops ops);
   void DoAppends(Ops ops);
+  absl::Status EnsureRoomForBatches(uint64_t bytes);
   void RefuseAppends(Ops& ops, const absl::Status& status);
   // Lays an entry of this type for each of `bodies`; completes `finished`, and looks at the watchers of
   // `touched`, when all are durable.
@@ -78,6 +82,7 @@ class Appender {
   Parts parts_;
   const uint64_t group_bytes_max_;
   bool marked_ = true;  // the last entry is a mark, or there is none
+  std::atomic<uint64_t> spared_for_snapshot_{0};
 
   absl::Mutex mutex_;
   absl::CondVar wake_;

@@ -10,8 +10,8 @@
 namespace naru {
 namespace {
 
-// Logs in one entry, so that it stays far below any segment's size.
-constexpr size_t kLogsPerEntry = 8'192;
+// Logs in one entry, so that it stays below any segment's margin.
+constexpr size_t kLogsPerEntry = 1'024;
 
 template <typename T, typename Encode>
 std::vector<std::string> InPieces(const std::vector<T>& items, Encode encode) {
@@ -90,9 +90,11 @@ void Appender::DoEpochs(Ops& ops) {
     absl::Status status;
     {
       absl::ReaderMutexLock lock(&epoch.log->mutex);
+      // As it will be when the ops before this one are done.
+      LogState ahead;
       const auto earlier = pending.find(epoch.log->id);
-      LogState state = epoch.log->state;
-      if (earlier != pending.end()) state.BeginEpoch(earlier->second);
+      if (earlier != pending.end()) ahead.BeginEpoch(earlier->second);
+      const LogState& state = earlier != pending.end() ? ahead : epoch.log->state;
       status = epoch.log->deleted ? LogNotFound(epoch.log->id) : state.CheckBeginEpoch(epoch.epoch);
       if (status.ok() && epoch.epoch > state.epochs().current()) {
         begun.push_back({epoch.log->id, epoch.epoch});
@@ -182,20 +184,25 @@ void Appender::DoMove(MoveOp op) {
 }
 
 void Appender::DoSnapshot(SnapshotOp op) {
-  const std::vector<std::string> pieces = EncodeSnapshot(parts_.logs);
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    // What is there of a snapshot without its end is passed over.
-    const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(pieces[i].size()));
-    if (!room.ok()) return op.done(room);
-    uint8_t flags = i == 0 ? kFirstPiece : 0;
-    if (i + 1 == pieces.size()) flags |= kLastPiece;
+  // What is there of a snapshot without its end is wasted: none is begun that may find no room for it.
+  const uint64_t whole = std::min(SnapshotBytesMax(parts_.logs), parts_.writer.capacity());
+  absl::Status written = parts_.writer.EnsureRoom(whole, parts_.writer.margin() / 4);
+  if (!written.ok()) return op.done(std::move(written));
+  EncodeSnapshot(parts_.logs, [&](std::string piece, uint8_t flags) {
+    *op.bytes += static_cast<int64_t>(piece.size());
+    written = parts_.writer.EnsureRoom(EntryBytesMax(piece.size()));
+    if (!written.ok()) return false;
     auto group = std::make_unique<Group>();
-    *op.bytes += static_cast<int64_t>(pieces[i].size());
-    const absl::Cord body(pieces[i]);
+    const absl::Cord body(std::move(piece));
     parts_.writer.AddControl(EntryType::kSnapshot, flags, body, *group);
-    if (!parts_.writer.Write(*group)) return op.done(Fatal::Error());
-    Submit(std::move(group));
-  }
+    if (parts_.writer.Write(*group)) {
+      Submit(std::move(group));
+    } else {
+      written = Fatal::Error();
+    }
+    return written.ok();
+  });
+  if (!written.ok()) return op.done(std::move(written));
   WriteControl(EntryType::kSnapshot, {}, One(std::move(op.done)), {});
 }
 

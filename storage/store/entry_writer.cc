@@ -1,5 +1,6 @@
 #include "storage/store/entry_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "storage/base/check.h"
@@ -11,16 +12,25 @@ namespace {
 
 // A run larger than this is ended: it bounds what a reader in its middle has to look through.
 constexpr uint32_t kRunBytesMax = uint32_t{1} << 20;
+constexpr uint64_t kMarginBytesMax = uint64_t{4} << 20;
+
+absl::Status TooLarge(uint64_t bytes, uint64_t limit) {
+  return MakeError(Reason::kBatchTooLarge,
+                   absl::StrCat("batch: ", bytes, " bytes do not fit into a segment, which takes ", limit),
+                   {{"limit_bytes", absl::StrCat(limit)}});
+}
 
 }  // namespace
 
-absl::Status EntryWriter::EnsureRoom(uint64_t bytes) {
-  if (bytes > capacity()) {
-    return MakeError(Reason::kBatchTooLarge,
-                     absl::StrCat("batch: ", bytes, " bytes do not fit into a segment of ", capacity()),
-                     {{"limit_bytes", absl::StrCat(capacity())}});
-  }
-  const absl::Status room = parts_.segments.EnsureRoom(bytes);
+uint64_t SegmentMargin(uint64_t capacity) { return std::min(kMarginBytesMax, capacity / 32); }
+
+absl::Status EntryWriter::EnsureRoomForBatches(uint64_t bytes, uint64_t spared) {
+  return bytes <= batches_max() ? EnsureRoom(bytes, spared) : TooLarge(bytes, batches_max());
+}
+
+absl::Status EntryWriter::EnsureRoom(uint64_t bytes, uint64_t spared) {
+  if (bytes > capacity()) return TooLarge(bytes, capacity());
+  const absl::Status room = parts_.segments.EnsureRoom(bytes, spared);
   if (room.ok()) return room;
   if (absl::IsResourceExhausted(room)) {
     Count(parts_.counters.storage_full_refusals);

@@ -18,6 +18,9 @@
 
 namespace naru {
 
+// Of a segment with room for `capacity` bytes of entries.
+uint64_t SegmentMargin(uint64_t capacity);
+
 class EntryWriter {
  public:
   struct Parts {
@@ -34,9 +37,18 @@ class EntryWriter {
   // Of the last entry written.
   Sequence last_sequence() const { return last_; }
 
-  // Room for entries of `bytes` together. STORAGE_FULL when the disk has none; BATCH_TOO_LARGE when no
-  // segment does.
-  absl::Status EnsureRoom(uint64_t bytes);
+  // What batches leave free in the last segment that the disk has room for, however large they are: giving
+  // space back takes entries, too, and must work when nothing else does. Smaller ones leave some times that.
+  uint64_t margin() const { return SegmentMargin(capacity()); }
+  uint64_t spared() const { return 4 * margin(); }
+  // Entry bytes of batches that go together, at most.
+  uint64_t batches_max() const { return capacity() - margin(); }
+
+  // Room for entries of `bytes` together, beside `spared` bytes when the disk has room for no further
+  // segment. STORAGE_FULL when there is none; BATCH_TOO_LARGE when no segment has it.
+  absl::Status EnsureRoom(uint64_t bytes, uint64_t spared = 0);
+  // The same for batches, of which BATCH_TOO_LARGE says that no segment has it beside the margin.
+  absl::Status EnsureRoomForBatches(uint64_t bytes, uint64_t spared);
 
   // Stages a batch of `log` at its end and applies it. Everything in `header` but checksums of the header,
   // sequences and what a run's start holds is filled in. It continues the run begun for the log in this group

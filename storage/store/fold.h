@@ -56,8 +56,8 @@ class Fold {
   absl::Status ApplyControl(const EntryHeader& header, std::string_view body, const EntryPlace& place,
                             IndexUpdate& update);
 
-  // The runs that the move stands for, if the index has them where it says; else nothing, and it must not be
-  // done. The index has everything written before.
+  // The runs that the move stands for, if the log is there and the index has them where it says; else
+  // nothing, and it must not be done. The index has everything written before.
   absl::StatusOr<std::vector<Run>> RunsToMove(const MovedRun& move) const;
 
   // Puts the rows of all that changed since the last call. No run is open.

@@ -178,6 +178,8 @@ absl::Status Fold::ReclaimLog(const Reclaim& reclaim, IndexUpdate& update) {
 
 absl::StatusOr<std::vector<Run>> Fold::RunsToMove(const MovedRun& move) const {
   std::vector<Run> runs;
+  // A deleted log's are given up where they are.
+  if (logs_.Find(move.log) == nullptr) return runs;
   for (const MovedRun::Old& old : move.old) {
     NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(move.log, old.base));
     if (!run || run->base != old.base || run->segment != old.segment || run->position != old.position) {

@@ -100,6 +100,12 @@ void LogTable::ClearDead() {
   dead_.clear();
 }
 
+void LogTable::Clear() {
+  absl::MutexLock lock(&mutex_);
+  logs_.clear();
+  dead_.clear();
+}
+
 void LogTable::AddDead(LogId first, LogId last) {
   absl::MutexLock lock(&mutex_);
   dead_[first] = last;

@@ -39,6 +39,8 @@ class LogTable {
   DeadChange MarkDead(LogId id);
   void AddDead(LogId first, LogId last);
   void ClearDead();
+  // Logs and dead ids.
+  void Clear();
 
  private:
   mutable absl::Mutex mutex_;

@@ -5,11 +5,13 @@
 
 #include "storage/base/status.h"
 #include "storage/store/recovery.h"
+#include "storage/store/snapshot.h"
 
 namespace naru {
 
 Maintainer::Maintainer(Parts parts) : parts_(parts) {
   WatchDisk();
+  parts_.appender.SpareForSnapshot(SnapshotBytesMax(parts_.logs));
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -62,10 +64,13 @@ void Maintainer::Loop() {
 absl::Status Maintainer::RunRound() {
   absl::MutexLock lock(&round_mutex_);
   if (parts_.fatal.raised()) return Fatal::Error();
+  WatchIndex();
   WatchDisk();
   NARU_RETURN_IF_ERROR(PrepareSegment());
   NARU_RETURN_IF_ERROR(ApplyRetention());
   NARU_RETURN_IF_ERROR(ReclaimDead());
+  // What is dead goes before anything is copied, which takes room.
+  NARU_RETURN_IF_ERROR(RemoveDeadSegments());
   NARU_RETURN_IF_ERROR(RelocateSparse());
   NARU_RETURN_IF_ERROR(RemoveDeadSegments());
   WatchDisk();
@@ -94,8 +99,18 @@ void Maintainer::WatchDisk() {
   }
 }
 
+void Maintainer::WatchIndex() {
+  if (index_damage_told_ || !parts_.index.damaged()) return;
+  index_damage_told_ = true;
+  parts_.events.Write(Severity::kError, "index_damaged",
+                      {{"directory", IndexDirectory(parts_.options.directory)},
+                       {"remedy", "the next start sets it aside and rebuilds it from the segments"}});
+}
+
 absl::Status Maintainer::PrepareSegment() {
   if (!parts_.segment_writer.wants_next()) return absl::OkStatus();
+  // If it is the last that the disk has room for: segments go only when a snapshot is behind them.
+  parts_.appender.SpareForSnapshot(SnapshotBytesMax(parts_.logs));
   const absl::Status prepared = parts_.segment_writer.PrepareNext();
   // The appender will say so to those whom it concerns.
   if (absl::IsResourceExhausted(prepared)) return absl::OkStatus();

@@ -55,6 +55,8 @@ class Maintainer {
   void Loop();
   bool Stopping() const ABSL_LOCKS_EXCLUDED(mutex_);
   void WatchDisk();
+  // Says so once when something in the index could not be read.
+  void WatchIndex();
   absl::Status PrepareSegment();
   absl::Status MaybeCheckpoint();
 
@@ -87,6 +89,7 @@ class Maintainer {
   std::vector<Reclaim> reclaims_;
   size_t reclaim_runs_ = 0;
   int64_t snapshot_bytes_ = 0;
+  bool index_damage_told_ = false;
 
   absl::Mutex round_mutex_;       // one round at a time; before checkpoint_mutex_
   absl::Mutex checkpoint_mutex_;  // one flush at a time

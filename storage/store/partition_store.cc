@@ -7,6 +7,35 @@
 #include "storage/store/segment_store.h"
 
 namespace naru {
+namespace {
+
+std::string ParentOf(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Makes a store's directory and those above it that are missing, and their names durable: a power cut would
+// take the store with them otherwise.
+absl::Status MakeStoreDirectory(FileSystem& files, const std::string& directory) {
+  // Made last, so that it says that the rest was done.
+  if (files.Exists(SegmentsDirectory(directory))) return absl::OkStatus();
+  std::vector<std::string> holders = {ParentOf(directory)};
+  while (!files.Exists(holders.back()) && ParentOf(holders.back()) != holders.back()) {
+    holders.push_back(ParentOf(holders.back()));
+  }
+  const bool made = !files.Exists(directory);
+  NARU_RETURN_IF_ERROR(files.MakeDirectory(directory));
+  for (const std::string& holder : holders) {
+    const absl::Status synced = files.SyncDirectory(holder);
+    // Someone else made the directory and lets nobody look at where: that it lasts was theirs to see to.
+    if (!synced.ok() && (made || !absl::IsPermissionDenied(synced))) return synced;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<PartitionStore>> PartitionStore::Open(const StoreOptions& options,
                                                                      FileSystem& files, const Clock& clock,
@@ -30,7 +59,7 @@ absl::StatusOr<std::unique_ptr<SegmentStore>> SegmentStore::Open(const StoreOpti
                                                                  FileSystem& files, const Clock& clock,
                                                                  EventLog& events) {
   NARU_RETURN_IF_ERROR(options.Validate());
-  NARU_RETURN_IF_ERROR(files.MakeDirectory(options.directory));
+  NARU_RETURN_IF_ERROR(MakeStoreDirectory(files, options.directory));
   NARU_ASSIGN_OR_RETURN(auto lock, files.LockDirectory(options.directory));
   NARU_RETURN_IF_ERROR(files.MakeDirectory(SegmentsDirectory(options.directory)));
   NARU_RETURN_IF_ERROR(files.SyncDirectory(options.directory));
@@ -43,8 +72,6 @@ absl::Status SegmentStore::Recover() {
   const int64_t begin = clock_.MonotonicNs();
   Recovery recovery({options_, files_, clock_, events_, fatal_, segments_, segment_table_, logs_, counters_});
   NARU_RETURN_IF_ERROR(recovery.Run());
-  // What was replayed will be again, until there is a checkpoint.
-  counters_.applied_bytes.store(counters_.replayed_bytes, std::memory_order_relaxed);
   index_ = std::move(recovery.index);
   fold_ = std::move(recovery.fold);
   reader_ = std::make_unique<RunReader>(segments_, recovery.salt);

@@ -22,17 +22,20 @@
 namespace naru {
 
 struct StoreOptions {
-  // Holds `segments/`, `index/`, `lock`. Made when missing.
+  static constexpr int64_t kSegmentBytesMin = int64_t{1} << 20;
+  static constexpr int64_t kSegmentBytesMax = int64_t{4} << 30;
+
+  // Holds `segments/`, `index/`, `lock` and, after damage, `aside/`. Made when missing.
   std::string directory;
-  // Size of a segment file, preallocated. 1 MiB to 4 GiB. A batch larger than a segment is refused.
+  // Size of a segment file, preallocated. 1 MiB to 4 GiB. A batch larger than BatchBytesMax is refused.
   int64_t segment_bytes = int64_t{256} << 20;
   // Bytes of the newest batches kept in memory for readers at the tail. 0 and more.
   int64_t tail_cache_bytes = int64_t{64} << 20;
   // Bytes of batches that wait for the appender, or are written and whose ack waits for them to be durable.
   // Those of logs with Durability::kBackground stop counting when they are written. At least 4 MiB.
   int64_t queue_bytes_max = int64_t{128} << 20;
-  // A start after a crash replays at most about this many bytes: the index is flushed that often. At least 1
-  // MiB.
+  // A start after a crash replays at most about this many bytes: the index is flushed that often, and at once
+  // by a start that replayed half of it. At least 1 MiB.
   int64_t checkpoint_bytes = int64_t{512} << 20;
   // Produces are refused (STORAGE_FULL) while the disk has less than this available, and taken again
   // above 1.25 times this. 0: never refuse.
@@ -47,12 +50,17 @@ struct StoreOptions {
   int reader_threads = 2;
   // RocksDB's block cache and memtables together, bytes.
   int64_t index_memory_bytes = int64_t{64} << 20;
+  // An index up to this size is read whole at a start, and rebuilt when a checksum is wrong; of a larger one,
+  // what nobody needs to start is only found damaged when it is read. 0: none is.
+  int64_t index_verify_bytes_max = int64_t{256} << 20;
   // Called when durability is lost (a write or a sync failed, the index broke); null: the process ends. If it
   // returns, as in tests of crashes, the store is dead: it touches no file any more, and whatever is
   // unfinished or comes later completes with INTERNAL.
   std::function<void(std::string_view)> on_fatal;
 
   absl::Status Validate() const;
+  // A segment less what is kept free in it for entries that give space back.
+  int64_t BatchBytesMax() const;
 };
 
 // Counters since the start and gauges of now. Plain values: a snapshot.
@@ -73,6 +81,7 @@ struct StoreStats {
   int64_t disk_available_bytes = 0, disk_total_bytes = 0;
   int64_t checkpoints = 0;
   int64_t bytes_since_checkpoint = 0;
+  bool index_damaged = false;  // rebuilt by the next start; until then reads may say CORRUPT_DATA
   int64_t retention_moves = 0;                       // log starts moved by retention
   int64_t segments_removed = 0;                      // unlinked
   int64_t relocated_bytes = 0;                       // copied to give space back

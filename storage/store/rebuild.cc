@@ -33,6 +33,8 @@ absl::Status Rebuild::ApplyMove(const EntryHeader& header, std::string_view body
 absl::Status Rebuild::PlaceMoves(const EntryHeader& header, std::string_view body, const EntryPlace& place) {
   NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
   for (MovedRun& move : moves) {
+    // Behind a snapshot the logs are known: what is not among them was deleted, and its runs went.
+    if (complete_ && logs_.Find(move.log) == nullptr) continue;
     move.run.segment = place.segment;
     move.run.position += place.position + header.header_bytes();
     NARU_RETURN_IF_ERROR(PlaceRun(move.log, move.run));
@@ -66,8 +68,12 @@ absl::Status Rebuild::Apply(const EntryHeader& header, std::string_view body, co
       return PlaceMoves(header, body, place);
     case EntryType::kRemoveSegments: {
       NARU_ASSIGN_OR_RETURN(const auto ids, DecodeSegmentIds(body));
-      for (const SegmentId id : ids) segments_.Remove(id);
-      return absl::OkStatus();
+      IndexUpdate update;
+      for (const SegmentId id : ids) {
+        segments_.Remove(id);
+        update.DeleteSegment(id);
+      }
+      return index_.Commit(std::move(update));
     }
     case EntryType::kSnapshot:
       return AddPiece(header, body);

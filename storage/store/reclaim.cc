@@ -83,8 +83,10 @@ absl::Status Maintainer::RemoveDeadSegments() {
   if (!snapshot && !covered) return absl::OkStatus();
   if (snapshot) {
     auto bytes = std::make_shared<int64_t>(0);
-    NARU_RETURN_IF_ERROR(WaitForOp(parts_.appender, SnapshotOp{bytes, nullptr}));
-    snapshot_bytes_ = *bytes;
+    const absl::Status written = WaitForOp(parts_.appender, SnapshotOp{bytes, nullptr});
+    // Where there is no room for one, what needs none may make some.
+    if (!written.ok() && !(covered && ReasonOf(written) == Reason::kStorageFull)) return written;
+    if (written.ok()) snapshot_bytes_ = *bytes;
   }
   auto removed = std::make_shared<std::vector<SegmentId>>();
   NARU_RETURN_IF_ERROR(WaitForOp(parts_.appender, RemoveOp{std::move(dead), removed, nullptr}));

@@ -18,17 +18,39 @@ absl::Status Recovery::Run() {
   const bool fresh =
       std::none_of(files_.begin(), files_.end(), [](const SegmentFile& f) { return f.header; });
   if (fresh) NARU_RETURN_IF_ERROR(MakeFirstSegment());
-  NARU_RETURN_IF_ERROR(OpenIndex());
   reader_ = std::make_unique<RunReader>(parts_.segments, salt);
+  NARU_RETURN_IF_ERROR(OpenIndex());
+  absl::Status recovered = RecoverState();
+  // As long as there is no tail, no segment was changed.
+  if (absl::IsDataLoss(recovered) && index->damaged() && tail == nullptr) {
+    NARU_RETURN_IF_ERROR(SetIndexAside(recovered));
+    NARU_RETURN_IF_ERROR(OpenIndex());
+    recovered = RecoverState();
+  }
+  NARU_RETURN_IF_ERROR(recovered);
+  last_sequence = applied_.sequence;
+  NARU_RETURN_IF_ERROR(RemoveLeftovers());
+  return FlushLongReplay();
+}
+
+absl::Status Recovery::RecoverState() {
   fold = std::make_unique<Fold>(parts_.logs, parts_.segment_table, *index);
   NARU_RETURN_IF_ERROR(LoadIndex());
+  NARU_RETURN_IF_ERROR(CheckSegmentsOfIndex(applied_));
   NARU_RETURN_IF_ERROR(Replay());
-  if (rebuilding_) {
-    NARU_RETURN_IF_ERROR(CheckRebuilt(parts_.logs, *index));
-    NARU_RETURN_IF_ERROR(index->SetRebuilding(false));
-  }
-  last_sequence = applied_.sequence;
-  return RemoveLeftovers();
+  if (!rebuilding_) return absl::OkStatus();
+  NARU_RETURN_IF_ERROR(CheckRebuilt(parts_.logs, *index));
+  return index->SetRebuilding(false);
+}
+
+absl::Status Recovery::FlushLongReplay() {
+  StoreCounters& counters = parts_.counters;
+  counters.applied_bytes.store(counters.replayed_bytes, std::memory_order_relaxed);
+  if (counters.replayed_bytes < parts_.options.checkpoint_bytes / 2) return absl::OkStatus();
+  NARU_RETURN_IF_ERROR(index->Flush());
+  counters.checkpointed_bytes.store(counters.replayed_bytes, std::memory_order_relaxed);
+  Count(counters.checkpoints);
+  return absl::OkStatus();
 }
 
 absl::Status Recovery::RemoveLeftovers() {
@@ -152,16 +174,12 @@ absl::Status Recovery::OpenIndex() {
   Index::Options options;
   options.directory = IndexDirectory(parts_.options.directory);
   options.memory_bytes = parts_.options.index_memory_bytes;
+  options.verify_bytes_max = parts_.options.index_verify_bytes_max;
   options.store_salt = salt;
   options.on_fatal = [fatal = &parts_.fatal](std::string_view what) { fatal->Raise(what); };
   auto opened = Index::Open(options);
   if (!opened.ok() && absl::IsDataLoss(opened.status())) {
-    const std::string aside = AsidePath("index");
-    parts_.events.Write(Severity::kWarning, "index_damaged",
-                        {{"problem", Std(opened.status().message())}, {"set_aside_as", aside}});
-    NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(AsideDirectory(parts_.options.directory)));
-    NARU_RETURN_IF_ERROR(parts_.files.Rename(options.directory, aside));
-    NARU_RETURN_IF_ERROR(parts_.files.SyncDirectory(parts_.options.directory));
+    NARU_RETURN_IF_ERROR(SetIndexAside(opened.status()));
     opened = Index::Open(options);
   }
   if (!opened.ok()) return opened.status();
@@ -169,7 +187,32 @@ absl::Status Recovery::OpenIndex() {
   return absl::OkStatus();
 }
 
+absl::Status Recovery::SetIndexAside(const absl::Status& problem) {
+  // Nothing of what it said counts any more; the segments have it all.
+  fold.reset();
+  index.reset();
+  parts_.logs.Clear();
+  parts_.segment_table.Clear();
+  parts_.counters.replayed_entries = parts_.counters.replayed_bytes = 0;
+  update_ = IndexUpdate();
+  end_position_ = kSegmentHeaderBytes;
+  rebuild_.reset();
+  in_gap_ = rebuilding_ = ended_ = false;
+  const std::string aside = AsidePath("index");
+  parts_.events.Write(Severity::kWarning, "index_damaged",
+                      {{"problem", Std(problem.message())}, {"set_aside_as", aside}});
+  NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(AsideDirectory(parts_.options.directory)));
+  NARU_RETURN_IF_ERROR(parts_.files.Rename(IndexDirectory(parts_.options.directory), aside));
+  return parts_.files.SyncDirectory(parts_.options.directory);
+}
+
 absl::Status Recovery::LoadIndex() {
+  const absl::Status loaded = LoadRows();
+  if (absl::IsDataLoss(loaded)) index->NoteDamage(Std(loaded.message()));
+  return loaded;
+}
+
+absl::Status Recovery::LoadRows() {
   NARU_ASSIGN_OR_RETURN(applied_, index->Applied());
   NARU_ASSIGN_OR_RETURN(const Sequence snapshot, index->Snapshot());
   fold->set_snapshot_sequence(snapshot);
@@ -189,7 +232,7 @@ absl::Status Recovery::LoadIndex() {
   for (const LogId id : doomed) fold->AddDoomed(id);
   NARU_ASSIGN_OR_RETURN(const auto rows, index->Segments());
   for (const SegmentRow& row : rows) parts_.segment_table.Load(row);
-  return CheckSegmentsOfIndex(applied_);
+  return absl::OkStatus();
 }
 
 absl::Status Recovery::CheckSegmentsOfIndex(const AppliedPosition& applied) {

@@ -67,14 +67,21 @@ class Recovery {
   absl::StatusOr<SegmentFile> OpenSegment(SegmentId id);
   absl::Status CheckSalts();
   absl::Status MakeFirstSegment();
+  // What the index and the segments behind it say; DATA_LOSS with index->damaged(): the segments alone may
+  // say it as well.
+  absl::Status RecoverState();
   absl::Status OpenIndex();
+  absl::Status SetIndexAside(const absl::Status& problem);
   // Where to put something called `name` in `aside/`: a path at which nothing is.
   std::string AsidePath(const std::string& name) const;
   absl::Status LoadIndex();
+  absl::Status LoadRows();
   absl::Status CheckSegmentsOfIndex(const AppliedPosition& applied);
 
   // Segments that were struck off, and a crash came before their files were removed.
   absl::Status RemoveLeftovers();
+  // So that a start that is not lived through for long does not leave the same, and more, to the next.
+  absl::Status FlushLongReplay();
 
   absl::Status Replay();
   absl::Status ReplaySegment(size_t i, uint64_t position);

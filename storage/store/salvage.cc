@@ -12,7 +12,20 @@
 namespace naru {
 namespace {
 
-constexpr int64_t kAppendBytes = int64_t{512} << 10;
+// Entry bytes handed to the store at once, unless a single batch is larger. Fits into the smallest segment.
+constexpr uint64_t kAppendBytes = uint64_t{512} << 10;
+
+// Of segments like those that were read, which take the largest batch found.
+int64_t SegmentBytesLike(const SalvageScan& scan) {
+  StoreOptions options;
+  options.segment_bytes = std::clamp(static_cast<int64_t>(scan.segment_bytes()),
+                                     StoreOptions::kSegmentBytesMin, StoreOptions::kSegmentBytesMax);
+  while (options.BatchBytesMax() < static_cast<int64_t>(scan.batch_bytes_max()) &&
+         options.segment_bytes < StoreOptions::kSegmentBytesMax) {
+    options.segment_bytes = std::min(2 * options.segment_bytes, StoreOptions::kSegmentBytesMax);
+  }
+  return options.segment_bytes;
+}
 
 // Starts something that completes with a status, and waits.
 template <typename Result, typename Start>
@@ -69,11 +82,16 @@ class Copier {
     const uint64_t end = piece.position + piece.length;
     ReplicaAppendRequest request;
     request.log = id;
-    int64_t bytes = 0;
+    uint64_t bytes = 0;
     while (at < end) {
       EntryHeader header;
       NARU_ASSIGN_OR_RETURN(auto body, ReadEntry(*segment, at, header));
-      bytes += static_cast<int64_t>(body.size());
+      const uint64_t entry_bytes = EntryBytesMax(body.size());
+      if (bytes > 0 && bytes + entry_bytes > kAppendBytes) {
+        NARU_RETURN_IF_ERROR(Append(std::exchange(request, {id, {}, {}})));
+        bytes = 0;
+      }
+      bytes += entry_bytes;
       request.batches.push_back(ViewOfEntry(header, absl::Cord(std::move(body))));
       std::optional<ProducerStamp> producer;
       if (header.Has(kHasProducer)) {
@@ -81,12 +99,8 @@ class Copier {
       }
       request.producers.push_back(producer);
       at += header.entry_bytes();
-      if (bytes >= kAppendBytes || at >= end) {
-        NARU_RETURN_IF_ERROR(Append(std::exchange(request, {id, {}, {}})));
-        bytes = 0;
-      }
     }
-    return absl::OkStatus();
+    return request.batches.empty() ? absl::OkStatus() : Append(std::move(request));
   }
 
   absl::StatusOr<std::string> ReadEntry(const Segment& segment, uint64_t at, EntryHeader& header) {
@@ -136,6 +150,7 @@ absl::StatusOr<SalvageReport> Salvage(const std::string& from, const std::string
   NARU_RETURN_IF_ERROR(scan.Run());
   StoreOptions options;
   options.directory = to;
+  options.segment_bytes = SegmentBytesLike(scan);
   options.disk_reserve_bytes = 0;
   NARU_ASSIGN_OR_RETURN(const auto store, SegmentStore::Open(options, files, clock, events));
   std::vector<LogId> ids;

@@ -38,6 +38,7 @@ absl::Status SalvageScan::OpenAll() {
       salt_ = (*header)->salt;
       salted = true;
     }
+    segment_bytes_ = std::max(segment_bytes_, size);
     segments_.Add(std::move(segment));
   }
   if (salted) return absl::OkStatus();
@@ -162,6 +163,7 @@ void SalvageScan::TakeBatch(const EntryHeader& header, SegmentId segment, uint64
 
 void SalvageScan::PutPiece(SalvagedLog& log, const EntryHeader& header, SegmentId segment,
                            uint64_t position) {
+  batch_bytes_max_ = std::max<uint64_t>(batch_bytes_max_, header.body_length);
   auto at = log.pieces.upper_bound(header.base_offset);
   if (at != log.pieces.begin()) {
     Piece& before = std::prev(at)->second;

@@ -48,6 +48,9 @@ class SalvageScan {
   const std::map<LogId, SalvagedLog>& logs() const { return logs_; }
   const SegmentSet& segments() const { return segments_; }
   uint32_t salt() const { return salt_; }
+  // Of the largest segment file, and of the largest batch.
+  uint64_t segment_bytes() const { return segment_bytes_; }
+  uint64_t batch_bytes_max() const { return batch_bytes_max_; }
 
  private:
   absl::Status OpenAll();
@@ -72,6 +75,8 @@ class SalvageScan {
   SalvageReport& report_;
   SegmentSet segments_;
   uint32_t salt_ = 0;
+  uint64_t segment_bytes_ = 0;
+  uint64_t batch_bytes_max_ = 0;
   std::map<LogId, SalvagedLog> logs_;
   std::set<LogId> dead_;
 };

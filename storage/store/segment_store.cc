@@ -250,6 +250,7 @@ StoreStats SegmentStore::Stats() const {
   stats.retention_moves = get(counters_.retention_moves);
   stats.segments_removed = get(counters_.segments_removed);
   stats.relocated_bytes = get(counters_.relocated_bytes);
+  stats.index_damaged = index_->damaged();
   stats.replayed_entries = counters_.replayed_entries;
   stats.replayed_bytes = counters_.replayed_bytes;
   stats.torn_tail_bytes = counters_.torn_tail_bytes;

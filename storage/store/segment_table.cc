@@ -34,6 +34,12 @@ void SegmentTable::Remove(SegmentId id) {
   changed_.erase(id);
 }
 
+void SegmentTable::Clear() {
+  absl::MutexLock lock(&mutex_);
+  rows_.clear();
+  changed_.clear();
+}
+
 std::vector<SegmentRow> SegmentTable::Rows() const {
   absl::MutexLock lock(&mutex_);
   std::vector<SegmentRow> rows;

@@ -23,6 +23,7 @@ class SegmentTable {
   // As the index says.
   void Load(const SegmentRow& row);
   void Remove(SegmentId id);
+  void Clear();
 
   std::vector<SegmentRow> Rows() const;
   std::optional<SegmentRow> Find(SegmentId id) const;

@@ -1,8 +1,11 @@
 #include "storage/store/snapshot.h"
 
 #include <utility>
+#include <vector>
 
+#include "storage/log/producer_table.h"
 #include "storage/segments/control_bodies.h"
+#include "storage/segments/entry.h"
 
 namespace naru {
 namespace {
@@ -10,49 +13,74 @@ namespace {
 constexpr size_t kPieceBytes = size_t{128} << 10;
 // Of an item beside its bytes, at most.
 constexpr size_t kItemBytes = 64;
+// Of a piece beside its items, at most.
+constexpr size_t kPieceOverhead = 256;
+// Of a producer's entry, at most.
+constexpr size_t kProducerBytes = 32 + 32 * ProducerTable::kBatchesRemembered;
 
-// Fills pieces up and encodes them.
+// Fills pieces up and hands them on.
 class Pieces {
  public:
+  explicit Pieces(absl::FunctionRef<bool(std::string, uint8_t)> take) : take_(take) {}
+
   SnapshotPiece& Room(size_t item_bytes) {
-    if (bytes_ > 0 && bytes_ + item_bytes > kPieceBytes) Close();
+    if (bytes_ > 0 && bytes_ + item_bytes > kPieceBytes) Close(0);
     bytes_ += item_bytes;
     return piece_;
   }
-  std::vector<std::string> Finish() {
-    Close();
-    return std::move(bodies_);
-  }
+  void Finish() { Close(kLastPiece); }
+  bool wanted() const { return wanted_; }
 
  private:
-  void Close() {
-    bodies_.push_back(EncodeSnapshotPiece(piece_));
+  void Close(uint8_t flags) {
+    wanted_ = wanted_ && take_(EncodeSnapshotPiece(piece_), static_cast<uint8_t>(first_ | flags));
+    first_ = 0;
     piece_ = {};
     bytes_ = 0;
   }
+
+  const absl::FunctionRef<bool(std::string, uint8_t)> take_;
   SnapshotPiece piece_;
   size_t bytes_ = 0;
-  std::vector<std::string> bodies_;
+  uint8_t first_ = kFirstPiece;
+  bool wanted_ = true;
 };
 
 }  // namespace
 
-std::vector<std::string> EncodeSnapshot(const LogTable& logs) {
-  Pieces pieces;
+void EncodeSnapshot(const LogTable& logs, absl::FunctionRef<bool(std::string body, uint8_t flags)> take) {
+  Pieces pieces(take);
   for (const DeadLogs& dead : logs.Dead()) pieces.Room(kItemBytes).dead.push_back(dead);
   for (const auto& log : logs.All()) {
-    absl::ReaderMutexLock lock(&log->mutex);
-    std::string head = log->state.EncodeHead();
-    const size_t head_bytes = kItemBytes + head.size();
-    pieces.Room(head_bytes)
-        .logs.push_back({log->id, log->reclaimed_to, log->bytes_start, log->bytes_end, std::move(head)});
-    for (const auto& [id, entry] : log->state.producers().entries()) {
-      std::string encoded = log->state.EncodeProducer(id);
-      const size_t bytes = kItemBytes + encoded.size();
-      pieces.Room(bytes).producers.push_back({log->id, std::move(encoded)});
+    if (!pieces.wanted()) return;
+    SnapshotLog row;
+    std::vector<std::string> producers;
+    {
+      absl::ReaderMutexLock lock(&log->mutex);
+      row = {log->id, log->reclaimed_to, log->bytes_start, log->bytes_end, log->state.EncodeHead()};
+      for (const auto& [id, entry] : log->state.producers().entries()) {
+        producers.push_back(log->state.EncodeProducer(id));
+      }
+    }
+    const size_t row_bytes = kItemBytes + row.head.size();
+    pieces.Room(row_bytes).logs.push_back(std::move(row));
+    for (std::string& producer : producers) {
+      const size_t bytes = kItemBytes + producer.size();
+      pieces.Room(bytes).producers.push_back({log->id, std::move(producer)});
     }
   }
-  return pieces.Finish();
+  if (pieces.wanted()) pieces.Finish();
+}
+
+uint64_t SnapshotBytesMax(const LogTable& logs) {
+  uint64_t items = kItemBytes * logs.Dead().size();
+  for (const auto& log : logs.All()) {
+    absl::ReaderMutexLock lock(&log->mutex);
+    items += kItemBytes + log->state.EncodeHead().size() +
+             log->state.producers().entries().size() * (kItemBytes + kProducerBytes);
+  }
+  // A piece is closed when the next item does not fit, which may be large.
+  return items + (2 * items / kPieceBytes + 1) * kPieceOverhead;
 }
 
 }  // namespace naru

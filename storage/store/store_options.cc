@@ -1,4 +1,6 @@
 #include "storage/base/status.h"
+#include "storage/segments/segment.h"
+#include "storage/store/entry_writer.h"
 #include "storage/store/partition_store.h"
 
 namespace naru {
@@ -16,8 +18,8 @@ absl::Status StoreOptions::Validate() const {
   constexpr int64_t kMiB = int64_t{1} << 20;
   constexpr int64_t kMax = INT64_MAX;
   if (directory.empty()) return InvalidField("directory", "\"\"", "a path is needed");
-  NARU_RETURN_IF_ERROR(
-      Bound("segment_bytes", segment_bytes, kMiB, 4096 * kMiB, "1 MiB to 4 GiB are allowed"));
+  NARU_RETURN_IF_ERROR(Bound("segment_bytes", segment_bytes, kSegmentBytesMin, kSegmentBytesMax,
+                             "1 MiB to 4 GiB are allowed"));
   NARU_RETURN_IF_ERROR(Bound("tail_cache_bytes", tail_cache_bytes, 0, kMax, "0 and more is allowed"));
   NARU_RETURN_IF_ERROR(
       Bound("queue_bytes_max", queue_bytes_max, 4 * kMiB, kMax, "4 MiB and more is allowed"));
@@ -30,11 +32,18 @@ absl::Status StoreOptions::Validate() const {
   NARU_RETURN_IF_ERROR(Bound("reader_threads", reader_threads, 1, 64, "1 to 64 is allowed"));
   NARU_RETURN_IF_ERROR(
       Bound("index_memory_bytes", index_memory_bytes, kMiB, kMax, "1 MiB and more is allowed"));
+  NARU_RETURN_IF_ERROR(
+      Bound("index_verify_bytes_max", index_verify_bytes_max, 0, kMax, "0 and more is allowed"));
   if (!(compact_below_live_share >= 0 && compact_below_live_share <= 0.9)) {
     return InvalidField("compact_below_live_share", absl::StrCat(compact_below_live_share),
                         "0 to 0.9 is allowed");
   }
   return absl::OkStatus();
+}
+
+int64_t StoreOptions::BatchBytesMax() const {
+  const uint64_t capacity = static_cast<uint64_t>(segment_bytes) - kSegmentHeaderBytes;
+  return static_cast<int64_t>(capacity - SegmentMargin(capacity) - EntryBytesMax(0));
 }
 
 }  // namespace naru

@@ -192,8 +192,9 @@ std::string CrashRig::CheckLog(LogId id, ModeledLog& log, bool there) {
   }
   log.created->Set(absl::OkStatus());
   log.deleted.reset();
-  const LogInfo info = *store_->Info(id);
-  if (info.durable_end != info.end || info.readable_end != info.end) return "is not durable to its end";
+  const absl::StatusOr<LogInfo> info = store_->Info(id);
+  if (!info.ok()) return absl::StrCat("cannot be asked: ", info.status().ToString());
+  if (info->durable_end != info->end || info->readable_end != info->end) return "is not durable to its end";
   return log.model.Settle(PortraitOf(*store_, id));
 }
 

@@ -68,7 +68,8 @@ class CrashRig {
   // The store dies as a process does, at the point where the power was to go: the system keeps what was
   // written, in memory as before. Not open afterwards.
   void Kill(IndexFate fate);
-  // Compares the open store with the models. "": all is as it may be.
+  // Compares the open store with the models. "": all is as it may be. Else what is wrong, which is nothing
+  // when the power went meanwhile.
   std::string Check();
   // The entries in the segments, a line for each, for messages.
   std::string Describe();

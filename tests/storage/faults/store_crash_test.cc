@@ -120,7 +120,9 @@ void OpenThroughCrashes(CrashRig& rig, Workload& workload) {
     rig.files().CutPowerAt(rig.files().operations() + 1 + workload.Pick(6));
     const absl::Status opened = rig.Open();
     if (opened.ok()) {
-      ASSERT_EQ(rig.Check(), "") << "after a start that a crash may meet at any moment";
+      // The power may go while it is looked at: a mark is written, or space given back.
+      const std::string problem = rig.Check();
+      ASSERT_TRUE(problem.empty() || rig.files().power_is_off()) << problem;
     } else {
       ASSERT_TRUE(rig.files().power_is_off()) << opened;
     }

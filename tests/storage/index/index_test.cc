@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "storage/base/strings.h"
 
@@ -48,6 +49,27 @@ class IndexTest : public testing::Test {
     ASSERT_TRUE(index_->Commit(std::move(update)).ok());
   }
 
+  // An index of one log's runs, closed, with a bit flipped in the middle of its file.
+  void MakeWithDamagedRun() {
+    ASSERT_TRUE(Open().ok());
+    IndexUpdate update;
+    for (int64_t i = 0; i < kManyRuns; ++i) update.PutRun(kLog, RunAt(i, i + 1));
+    ASSERT_TRUE(index_->Commit(std::move(update)).ok());
+    ASSERT_TRUE(index_->Flush().ok());
+    index_.reset();
+    for (const auto& entry : std::filesystem::directory_iterator(options_.directory)) {
+      if (entry.path().extension() != ".sst") continue;
+      const auto middle = static_cast<std::streamoff>(entry.file_size() / 2);
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekg(middle);
+      const char byte = static_cast<char>(file.get() ^ 0x04);
+      file.seekp(middle);
+      file.put(byte);
+      ASSERT_TRUE(file.good());
+    }
+  }
+
+  static constexpr int64_t kManyRuns = 5'000;
   std::string root_;
   Index::Options options_;
   std::unique_ptr<Index> index_;
@@ -122,6 +144,24 @@ TEST_F(IndexTest, ADamagedFileIsRefused) {
   for (const auto& entry : std::filesystem::directory_iterator(options_.directory)) {
     if (entry.path().extension() == ".sst") std::filesystem::remove(entry.path());
   }
+  EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(IndexTest, ABlockWithAFlippedBitIsFoundWhenTheIndexIsOpened) {
+  MakeWithDamagedRun();
+  EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(IndexTest, DamageMetInUseIsReportedAndHasTheNextOpenRefuse) {
+  MakeWithDamagedRun();
+  options_.verify_bytes_max = 0;
+  ASSERT_TRUE(Open().ok()) << "nothing that was read is damaged";
+  EXPECT_FALSE(index_->damaged());
+  EXPECT_TRUE(index_->RunsFrom(kLog, Offset(0), Offset(10), 10).ok());
+  const auto runs = index_->RunsFrom(kLog, Offset(0), Offset(kManyRuns), kManyRuns);
+  EXPECT_EQ(runs.status().code(), absl::StatusCode::kDataLoss) << runs.status();
+  EXPECT_TRUE(index_->damaged());
+  EXPECT_TRUE(index_->RunsFrom(kLog, Offset(0), Offset(10), 10).ok()) << "the rest goes on";
   EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss);
 }
 

@@ -139,11 +139,21 @@ TEST_F(StoreLimits, TheTailCacheStaysWithinItsBoundAndServesTheNewest) {
   EXPECT_EQ(store_->Stats().tail_cache_misses, misses + 1);
 }
 
-TEST_F(StoreLimits, ABatchLargerThanASegmentIsRefused) {
+TEST_F(StoreLimits, ABatchLargerThanASegmentTakesIsRefused) {
   Open();
   ASSERT_TRUE(Create({kA}).ok());
-  EXPECT_EQ(ReasonOf(Append(kA, "x", 1 << 20).status()), Reason::kBatchTooLarge);
-  EXPECT_TRUE(Append(kA, "x", (1 << 20) - 8'192).ok());
+  const auto largest = static_cast<size_t>(options_.BatchBytesMax());
+  const auto append = [&](size_t bytes) {
+    // As large as that, whatever the records take beside their values.
+    const size_t value_bytes = 2 * bytes - static_cast<size_t>(MakeLargeBatch("", bytes).info.size_bytes);
+    const TestBatch batch = MakeLargeBatch("", value_bytes);
+    EXPECT_EQ(static_cast<size_t>(batch.info.size_bytes), bytes);
+    return Await<absl::StatusOr<Appended>>(
+        [&](LogStore::AppendDone done) { store_->Append(AppendOf(kA, batch), std::move(done)); });
+  };
+  EXPECT_EQ(ReasonOf(append(largest + 1).status()), Reason::kBatchTooLarge);
+  EXPECT_TRUE(append(largest).ok());
+  EXPECT_GE(options_.BatchBytesMax(), options_.segment_bytes * 31 / 32 - 4'096 - 256);
 }
 
 TEST_F(StoreLimits, AFailedSyncKillsTheStoreAndAcknowledgesNothing) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <set>
 
 #include "storage/segments/segment.h"
 #include "tests/storage/store/store_fixture.h"
@@ -159,6 +160,93 @@ TEST_F(StoreRecovery, ADamagedIndexIsSetAsideAndRebuilt) {
   EXPECT_EQ(Portrait(), before);
   EXPECT_EQ(events_.Count("index_damaged"), 1);
   EXPECT_FALSE(std::filesystem::is_empty(options_.directory + "/aside"));
+}
+
+TEST_F(StoreRecovery, ALongReplayIsNotLeftToTheNextStart) {
+  Close();
+  options_.checkpoint_bytes = int64_t{4} << 20;
+  Open();
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(Append(kA, absl::StrCat("v", i), 100'000).ok());
+  const std::string before = Portrait();
+  KillAndOpen();
+  EXPECT_GT(store_->Stats().replayed_bytes, options_.checkpoint_bytes / 2);
+  EXPECT_EQ(store_->Stats().bytes_since_checkpoint, 0);
+  KillAndOpen();
+  EXPECT_LT(store_->Stats().replayed_bytes, 1'000) << "a mark at most";
+  EXPECT_EQ(Portrait(), before);
+}
+
+TEST_F(StoreRecovery, AShortReplayIsCountedUntilTheNextCheckpoint) {
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(Append(kA, absl::StrCat("v", i), 100'000).ok());
+  KillAndOpen();
+  EXPECT_GE(store_->Stats().bytes_since_checkpoint, 1'000'000);
+  EXPECT_EQ(store_->Stats().checkpoints, 0);
+}
+
+// The operating system's, which remembers of which directories the names were made durable.
+class RecordingFiles final : public FileSystem {
+ public:
+  const std::set<std::string>& synced() const { return synced_; }
+  void Forget() { synced_.clear(); }
+  // Of this one, as where others may not look.
+  void Forbid(std::string directory) { forbidden_ = std::move(directory); }
+
+  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path) override { return files_.Open(path); }
+  absl::StatusOr<std::unique_ptr<File>> OpenForRead(const std::string& path) override {
+    return files_.OpenForRead(path);
+  }
+  absl::StatusOr<std::vector<std::string>> List(const std::string& path) override {
+    return files_.List(path);
+  }
+  bool Exists(const std::string& path) override { return files_.Exists(path); }
+  absl::Status MakeDirectory(const std::string& path) override { return files_.MakeDirectory(path); }
+  absl::Status Remove(const std::string& path) override { return files_.Remove(path); }
+  absl::Status RemoveTree(const std::string& path) override { return files_.RemoveTree(path); }
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return files_.Rename(from, to);
+  }
+  absl::Status SyncDirectory(const std::string& path) override {
+    if (path == forbidden_) return absl::PermissionDeniedError(path);
+    synced_.insert(path);
+    return files_.SyncDirectory(path);
+  }
+  absl::StatusOr<DiskSpace> Space(const std::string& path) override { return files_.Space(path); }
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> LockDirectory(const std::string& path) override {
+    return files_.LockDirectory(path);
+  }
+
+ private:
+  FileSystem& files_ = PosixFileSystem();
+  std::set<std::string> synced_;
+  std::string forbidden_;
+};
+
+TEST_F(StoreRecovery, AFirstStartMakesTheNamesOfTheDirectoriesItMakesDurable) {
+  Close();
+  RecordingFiles files;
+  files_ = &files;
+  options_.directory = root_ + "/made/with it/store/";
+  Open();
+  for (const std::string& holder : {root_, root_ + "/made", root_ + "/made/with it"}) {
+    EXPECT_TRUE(files.synced().contains(holder)) << holder;
+  }
+  Close();
+  files.Forget();
+  Open();
+  EXPECT_FALSE(files.synced().contains(root_)) << "once is enough";
+  Close();
+}
+
+TEST_F(StoreRecovery, ADirectoryMadeByAnotherBelowOneThatIsClosedToUsWillDo) {
+  Close();
+  RecordingFiles files;
+  files_ = &files;
+  options_.directory = root_ + "/given";
+  files.Forbid(root_);
+  EXPECT_EQ(TryOpen().code(), absl::StatusCode::kPermissionDenied) << "made by us, and perhaps not for long";
+  std::filesystem::create_directory(options_.directory);
+  EXPECT_TRUE(TryOpen().ok());
+  Close();
 }
 
 TEST_F(StoreRecovery, OptionsAreChecked) {

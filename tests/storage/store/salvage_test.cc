@@ -1,6 +1,9 @@
 // What salvage gets out of a damaged store.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
+#include "absl/synchronization/blocking_counter.h"
 #include "tests/storage/store/store_fixture.h"
 
 namespace naru::testing {
@@ -83,6 +86,33 @@ TEST_F(StoreSalvage, AMissingSegmentCostsOnlyWhatWasInIt) {
   EXPECT_EQ(Info(kA).end, Offset(40));
   EXPECT_GT(Info(kA).log_start, Offset(12));
   EXPECT_EQ(Info(kB).end, Offset(1));
+}
+
+TEST_F(StoreSalvage, SegmentsAreAsLargeAsThoseThatWereRead) {
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(Append(kA, absl::StrCat("v", i), 200'000).ok());
+  ASSERT_TRUE(Append(kB, "large", static_cast<size_t>(options_.BatchBytesMax()) - 64).ok());
+  const std::string before = Portrait();
+  const SalvageReport report = SalvageAndOpen();
+  EXPECT_THAT(report.damage, ::testing::IsEmpty());
+  EXPECT_EQ(Portrait(), before);
+  for (size_t i = 0; i < SegmentFiles().size(); ++i) {
+    EXPECT_EQ(std::filesystem::file_size(SegmentPath(i)), 1u << 20) << SegmentFiles()[i];
+  }
+}
+
+TEST_F(StoreSalvage, ManySmallBatchesSideBySideAreSavedIntoSmallSegments) {
+  constexpr int kBatches = 9'000;
+  absl::BlockingCounter left(kBatches);
+  for (int i = 0; i < kBatches; ++i) {
+    store_->Append(AppendOf(kA, MakeBatchOf(1)), [&](const absl::StatusOr<Appended>& appended) {
+      EXPECT_TRUE(appended.ok()) << appended.status();
+      left.DecrementCount();
+    });
+  }
+  left.Wait();
+  const SalvageReport report = SalvageAndOpen();
+  EXPECT_EQ(report.batches_saved, kBatches);
+  EXPECT_EQ(Info(kA).end, Offset(kBatches));
 }
 
 TEST_F(StoreSalvage, ADirectoryWithAStoreInItIsNotWrittenTo) {

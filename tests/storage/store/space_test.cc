@@ -156,6 +156,41 @@ TEST_F(StoreSpace, AnIdleStoreComesToRest) {
   EXPECT_EQ(store_->Stats().checkpoints, checkpoints);
 }
 
+TEST_F(StoreSpace, ARebuildForgetsASegmentThatWasStruckOffThoughItsFileIsStillThere) {
+  options_.compact_below_live_share = 0;
+  Reopen();
+  // Two segments that die at different times, the second for a snapshot that is there already.
+  Fill(kA, 3, 300'000);
+  Fill(kC, 3, 300'000);
+  Fill(kA, 2, 300'000);
+  ASSERT_TRUE(MoveStart(kA, 3).ok());
+  ASSERT_TRUE(store_->RunMaintenance().ok());
+  ASSERT_EQ(SegmentFiles().front(), "0000000000000002.seg");
+  const std::string struck_off = SegmentPath(0);
+  std::filesystem::copy(struck_off, root_ + "/kept");
+  // Behind that snapshot, in a segment of its own that stays.
+  Fill(kA, 4, 300'000);
+  ASSERT_TRUE(MoveStart(kC, 3).ok());
+  ASSERT_TRUE(store_->RunMaintenance().ok());
+  ASSERT_FALSE(std::filesystem::exists(struck_off));
+  Fill(kB, 1, 100);
+  Fill(kA, 4, 300'000);
+  // The segment with that snapshot goes.
+  ASSERT_TRUE(MoveStart(kA, 13).ok());
+  ASSERT_TRUE(store_->RunMaintenance().ok());
+  ASSERT_GT(store_->Stats().segments_removed, 2);
+  const std::string before = Portrait();
+  Close();
+  // Its removal failed at the time, say.
+  std::filesystem::copy(root_ + "/kept", struck_off);
+  DeleteIndex();
+  Open();
+  EXPECT_EQ(Portrait(), before) << "rebuilt";
+  EXPECT_FALSE(std::filesystem::exists(struck_off));
+  Reopen();
+  EXPECT_EQ(Portrait(), before) << "once more";
+}
+
 TEST_F(StoreSpace, AReaderInTheMiddleOfASegmentThatGoesIsNotDisturbed) {
   Fill(kA, 30, 100'000);
   options_.tail_cache_bytes = 0;
