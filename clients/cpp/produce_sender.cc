@@ -24,6 +24,10 @@ constexpr absl::Duration kEndPatience = absl::Seconds(1);
 // Item ids are batch ids, from 1; Resume needs none of its own.
 constexpr int64_t kResumeId = 0;
 
+absl::Status ClosedError() {
+  return absl::CancelledError("the producer was closed before this was acknowledged");
+}
+
 bool MeansStaleRoutes(const absl::Status& status) {
   const std::optional<Reason> reason = ReasonOf(status);
   return reason == Reason::kNotLeader || reason == Reason::kNoLeader || reason == Reason::kStaleLeaderEpoch ||
@@ -55,12 +59,19 @@ void ProduceSender::Append(std::string_view topic, PartitionId partition, std::s
   absl::MutexLock lock(&mutex_);
   Lane& lane = *topics_.find(topic)->second[static_cast<size_t>(partition.value())];
   lane.queue.Append(raw_record, std::move(record), charged_bytes, generation, absl::Now(), &next_batch_id_);
+  if (stopping_) {
+    // The thread may have looked at this lane for the last time.
+    Finish(lane, lane.queue.FailWaiting(ClosedError()));
+    return;
+  }
+  if (generation <= sealed_generation_) lane.queue.Seal();
   const absl::Time at = lane.queue.NextActionAt();
   if (!lane.listed && at < lane.scheduled_at) Schedule(lane, at);
 }
 
-void ProduceSender::SealAll() {
+void ProduceSender::SealAll(int64_t generation) {
   absl::MutexLock lock(&mutex_);
+  sealed_generation_ = std::max(sealed_generation_, generation);
   for (auto& [name, lanes] : topics_) {
     for (auto& lane : lanes) {
       lane->queue.Seal();
@@ -346,9 +357,8 @@ void ProduceSender::Finish(const Lane& lane, std::vector<PartitionQueue::Batch> 
 }
 
 bool ProduceSender::StepTowardsStop(absl::Time now) {
-  const absl::Status closed = absl::CancelledError("the producer was closed before this was acknowledged");
   for (auto& [name, lanes] : topics_) {
-    for (auto& lane : lanes) Finish(*lane, lane->queue.FailWaiting(closed));
+    for (auto& lane : lanes) Finish(*lane, lane->queue.FailWaiting(ClosedError()));
   }
   bool streams_left = false;
   const bool first_step = cancel_at_ == absl::InfiniteFuture();

@@ -29,8 +29,8 @@ namespace naru::client {
 // sender's own thread; gRPC's threads only leave events for it. Memory is bounded by whoever calls Append.
 class ProduceSender {
  public:
-  // `finished` is called on the sender's thread, must not block, and gets every batch exactly once; it may be
-  // called until Stop has returned. `options` outlive the sender.
+  // `finished` gets every batch exactly once and must not block. It is called on the sender's thread, and
+  // inside of Append once Stop was called. `options` outlive the sender.
   using FinishedHandler = std::function<void(const PartitionQueue&, PartitionQueue::Batch)>;
   ProduceSender(std::shared_ptr<Client> client, const ProducerOptions& options, FinishedHandler finished);
   ~ProduceSender() { Stop(); }
@@ -39,11 +39,12 @@ class ProduceSender {
 
   // Makes the topic's queues, or takes note of its new partitions and leaders.
   void AddTopic(const TopicRoutes& routes);
-  // Queues a record (the bytes of a Record). AddTopic came before with that partition.
+  // Queues a record (the bytes of a Record). AddTopic came before with that partition. After Stop was called
+  // the record fails with CANCELLED at once.
   void Append(std::string_view topic, PartitionId partition, std::string_view raw_record,
               PendingRecord record, int64_t charged_bytes, int64_t generation);
-  // Sends what is gathered without waiting for linger.
-  void SealAll();
+  // Sends what is gathered without waiting for linger, and so what is appended later up to this generation.
+  void SealAll(int64_t generation);
   // Ends the streams and the thread. Whatever is not answered by then fails with CANCELLED.
   void Stop();
 
@@ -127,6 +128,8 @@ class ProduceSender {
   absl::Time refresh_not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t next_batch_id_ ABSL_GUARDED_BY(mutex_) = 1;
   int64_t next_stream_ ABSL_GUARDED_BY(mutex_) = 1;
+  // Records of this generation and earlier ones do not wait for linger.
+  int64_t sealed_generation_ ABSL_GUARDED_BY(mutex_) = -1;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Time cancel_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   std::thread thread_;

@@ -89,7 +89,7 @@ absl::Status Producer::Flush(absl::Duration timeout) {
   }
   const absl::Time deadline = absl::Now() + timeout;
   const int64_t generation = ledger_.EndGeneration();
-  sender_.SealAll();
+  sender_.SealAll(generation);
   return ledger_.Wait(generation, deadline);
 }
 
