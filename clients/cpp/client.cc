@@ -23,6 +23,20 @@ constexpr size_t kBrokersMax = 1'000;
 constexpr absl::Duration kUnreachableFor = absl::Seconds(10);
 // How long one server is waited for before the next is tried.
 constexpr absl::Duration kConnectSlice = absl::Milliseconds(250);
+// How often such a wait looks whether it was cancelled.
+constexpr absl::Duration kCancelSlice = absl::Milliseconds(25);
+
+// gRPC's wait for a connection cannot be woken.
+bool WaitForConnected(grpc::Channel& channel, absl::Time deadline, const Cancellation* cancellation) {
+  if (cancellation == nullptr) return channel.WaitForConnected(absl::ToChronoTime(deadline));
+  while (!cancellation->cancelled()) {
+    const absl::Time now = absl::Now();
+    const absl::Time slice_end = std::min(deadline, now + kCancelSlice);
+    if (channel.WaitForConnected(absl::ToChronoTime(slice_end))) return true;
+    if (now >= deadline) return false;
+  }
+  return false;
+}
 
 bool IsHostPort(std::string_view address) {
   const size_t colon = address.rfind(':');
@@ -100,18 +114,20 @@ std::vector<std::string> Client::Candidates() {
   return candidates;
 }
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Client::ConnectedChannel(absl::Time deadline) {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Client::ConnectedChannel(absl::Time deadline,
+                                                                        Cancellation* cancellation) {
   const absl::Time connect_deadline = std::min(deadline, absl::Now() + options_.connect_timeout);
   do {
     for (const std::string& address : Candidates()) {
       std::shared_ptr<grpc::Channel> channel = ChannelTo(address);
       const absl::Time slice_end = std::min(connect_deadline, absl::Now() + kConnectSlice);
-      if (channel->WaitForConnected(absl::ToChronoTime(slice_end))) {
+      if (WaitForConnected(*channel, slice_end, cancellation)) {
         absl::MutexLock lock(&mutex_);
         preferred_ = address;
         unreachable_until_.erase(address);
         return channel;
       }
+      if (cancellation != nullptr && cancellation->cancelled()) return CancelledHere();
     }
   } while (absl::Now() < connect_deadline);
   return absl::UnavailableError(absl::StrCat(
@@ -120,12 +136,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Client::ConnectedChannel(absl::Ti
 
 absl::Status Client::Call(CallKind kind, UnaryCall call) { return Call(kind, options_.call_timeout, call); }
 
-absl::Status Client::Call(CallKind kind, absl::Duration timeout, UnaryCall call) {
+absl::Status Client::Call(CallKind kind, absl::Duration timeout, UnaryCall call, Cancellation* cancellation) {
   const absl::Time deadline = absl::Now() + timeout;
   std::optional<Backoff> backoff;
   while (true) {
-    NARU_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, ConnectedChannel(deadline));
+    NARU_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
+                          ConnectedChannel(deadline, cancellation));
     grpc::ClientContext context;
+    const Cancellation::Guard guard(cancellation, &context);
     context.set_deadline(absl::ToChronoTime(deadline));
     const absl::Status status = FromGrpcStatus(call(channel, &context), context);
     if (status.ok()) return status;
@@ -133,7 +151,12 @@ absl::Status Client::Call(CallKind kind, absl::Duration timeout, UnaryCall call)
     if (!backoff) backoff.emplace(options_.backoff);
     const absl::Duration delay = backoff->Next();
     if (absl::Now() + delay >= deadline) return status;
-    absl::SleepFor(delay);
+    if (cancellation == nullptr) {
+      absl::SleepFor(delay);
+    } else {
+      cancellation->Pause(delay);
+      if (cancellation->cancelled()) return CancelledHere();
+    }
   }
 }
 
@@ -150,15 +173,17 @@ absl::StatusOr<std::shared_ptr<const TopicRoutes>> Client::Topic(std::string_vie
 }
 
 absl::StatusOr<std::shared_ptr<const TopicRoutes>> Client::RefreshTopic(std::string_view name,
-                                                                        absl::Duration timeout) {
+                                                                        absl::Duration timeout,
+                                                                        Cancellation* cancellation) {
   naru::v1::GetMetadataRequest request;
   request.add_topics(std::string(name));
   naru::v1::GetMetadataResponse response;
-  NARU_RETURN_IF_ERROR(Call(CallKind::kRead, timeout,
-                            [&](const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext* context) {
-                              return naru::v1::ClusterService::NewStub(channel)->GetMetadata(context, request,
-                                                                                             &response);
-                            }));
+  NARU_RETURN_IF_ERROR(Call(
+      CallKind::kRead, timeout,
+      [&](const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext* context) {
+        return naru::v1::ClusterService::NewStub(channel)->GetMetadata(context, request, &response);
+      },
+      cancellation));
   Learn(response.metadata());
   const naru::v1::TopicMetadata* topic = nullptr;
   for (const auto& candidate : response.metadata().topics()) {

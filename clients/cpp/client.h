@@ -28,6 +28,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "clients/cpp/backoff.h"
+#include "clients/cpp/cancellation.h"
 #include "naru/v1/cluster.pb.h"
 #include "storage/base/ids.h"
 
@@ -88,21 +89,26 @@ class Client {
     return RefreshTopic(name, options_.call_timeout);
   }
   absl::StatusOr<std::shared_ptr<const TopicRoutes>> RefreshTopic(std::string_view name,
-                                                                  absl::Duration timeout);
+                                                                  absl::Duration timeout,
+                                                                  Cancellation* cancellation = nullptr);
 
   // Makes a unary call on a connected server with a deadline, again with backoff until call_timeout:
   //   - kRead: after a broken connection and after reasons that IsTransient;
   //   - kWrite: only when nothing was sent, or the reason says that nothing was done. So a write is never
   //   done twice,
   //     and an UNAVAILABLE without a reason or a DEADLINE_EXCEEDED means that its outcome is unknown.
-  // UNAVAILABLE, naming the servers, when none can be reached within connect_timeout.
+  // UNAVAILABLE, naming the servers, when none can be reached within connect_timeout. CANCELLED soon after
+  // `cancellation` was cancelled, by which it may have been done too.
   using UnaryCall =
       absl::FunctionRef<grpc::Status(const std::shared_ptr<grpc::Channel>&, grpc::ClientContext*)>;
   absl::Status Call(CallKind kind, UnaryCall call);
-  absl::Status Call(CallKind kind, absl::Duration timeout, UnaryCall call);
+  absl::Status Call(CallKind kind, absl::Duration timeout, UnaryCall call,
+                    Cancellation* cancellation = nullptr);
 
-  // A connected channel to some server, waiting for one until `deadline`.
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> ConnectedChannel(absl::Time deadline);
+  // A connected channel to some server, waiting for one until `deadline`, for at most connect_timeout; less
+  // long when cancelled.
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> ConnectedChannel(absl::Time deadline,
+                                                                  Cancellation* cancellation = nullptr);
   // The channel to `address`, connected or not. Channels are kept for the client's life.
   std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "clients/cpp/backoff.h"
@@ -15,6 +14,15 @@ namespace naru::client {
 using naru::v1::SubscribeRequest;
 using naru::v1::SubscribeResponse;
 using naru::v1::TopicSubscription;
+
+namespace {
+
+bool MeansTopicGone(const absl::Status& status) {
+  const std::optional<Reason> reason = ReasonOf(status);
+  return reason == Reason::kTopicNotFound || reason == Reason::kTopicIdMismatch;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Subscription>> Subscription::Open(std::shared_ptr<Client> client,
                                                                  const naru::v1::SubscribeStart& start,
@@ -60,9 +68,14 @@ absl::Status Subscription::Resolve() {
 // A stream begun "at the latest" and broken before its first record would begin later the second time, so
 // positions and times become offsets before the first.
 absl::Status Subscription::ResolveTopic(const TopicSubscription& topic) {
+  std::string topic_id = topic.topic_id();
+  if (topic_id.empty()) {
+    NARU_ASSIGN_OR_RETURN(const auto routes, client_->RefreshTopic(topic.topic()));
+    topic_id = routes->topic_id;
+  }
   naru::v1::ListOffsetsRequest request;
   request.set_topic(topic.topic());
-  request.set_topic_id(topic.topic_id());
+  request.set_topic_id(topic_id);
   if (topic.has_timestamp_ms()) {
     request.set_timestamp_ms(topic.timestamp_ms());
   } else if (topic.has_position()) {
@@ -87,7 +100,10 @@ absl::Status Subscription::ResolveTopic(const TopicSubscription& topic) {
     }
   }
   absl::MutexLock lock(&mutex_);
-  if (topic.partitions().empty()) whole_topics_[topic.topic()] = static_cast<int32_t>(given.size());
+  topic_ids_[topic.topic()] = topic_id;
+  if (!given.empty() && (topic.partitions().empty() || options_.read_added_partitions)) {
+    growing_topics_[topic.topic()] = given.rbegin()->first + 1;
+  }
   for (const auto& [partition, progress] : given) progress_[{topic.topic(), partition}] = progress;
   return absl::OkStatus();
 }
@@ -162,9 +178,11 @@ std::vector<PartitionPosition> Subscription::Positions() const {
 }
 
 void Subscription::Cancel() {
-  absl::MutexLock lock(&mutex_);
-  cancelled_ = true;
-  if (context_ != nullptr) context_->TryCancel();
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+  }
+  cancellation_.Cancel();
 }
 
 absl::Status Subscription::ConnectionStatus() const {
@@ -186,21 +204,56 @@ void Subscription::Run() {
       backoff.Reset();
       broken_since = absl::Now();
     }
-    absl::MutexLock lock(&mutex_);
-    if (ended_ || cancelled_) return;
-    if (status.ok()) continue;  // made again on purpose
-    connection_status_ = status;
-    const absl::Duration delay = backoff.Next();
-    if (!IsReadRetryable(status) || absl::Now() + delay - broken_since >= options_.reconnect_timeout) {
-      final_status_ = status;
-      return;
+    const bool topic_gone = MeansTopicGone(status);
+    if (topic_gone && FailGoneTopics()) continue;
+    absl::Duration delay;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (ended_ || cancelled_) return;
+      if (status.ok()) continue;  // made again on purpose
+      connection_status_ = status;
+      delay = backoff.Next();
+      // A topic that is there after all was seen by servers that do not know the same yet.
+      const bool try_again = topic_gone || IsReadRetryable(status);
+      if (!try_again || absl::Now() + delay - broken_since >= options_.reconnect_timeout) {
+        final_status_ = status;
+        return;
+      }
     }
-    const auto cancelled = [this] {
-      mutex_.AssertHeld();
-      return cancelled_;
-    };
-    mutex_.AwaitWithTimeout(absl::Condition(&cancelled), delay);
+    cancellation_.Pause(delay);
   }
+}
+
+bool Subscription::FailGoneTopics() {
+  std::map<std::string, std::string> ids;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [key, progress] : progress_) {
+      if (!progress.done) ids[key.first] = topic_ids_[key.first];
+    }
+  }
+  bool found = false;
+  for (const auto& [topic, id] : ids) {
+    const auto routes = client_->RefreshTopic(topic, client_->options().call_timeout, &cancellation_);
+    absl::Status gone = routes.status();
+    if (routes.ok()) {
+      if ((*routes)->topic_id == id) continue;
+      gone = MakeError(Reason::kTopicNotFound,
+                       absl::StrCat("topic \"", topic, "\" was deleted; there is another of that name now"),
+                       {{"topic", topic}});
+    } else if (!MeansTopicGone(gone)) {
+      continue;
+    }
+    found = true;
+    absl::MutexLock lock(&mutex_);
+    growing_topics_.erase(topic);
+    for (auto& [key, progress] : progress_) {
+      if (key.first != topic || std::exchange(progress.done, true)) continue;
+      Push(PartitionFailed{{key.first, key.second, progress.read}, gone}, 0);
+    }
+    FinishIfAllDone();
+  }
+  return found;
 }
 
 SubscribeRequest Subscription::StartRequest() {
@@ -213,7 +266,7 @@ SubscribeRequest Subscription::StartRequest() {
   for (const TopicSubscription& topic : settings_.topics()) {
     TopicSubscription* added = start.add_topics();
     added->set_topic(topic.topic());
-    added->set_topic_id(topic.topic_id());
+    added->set_topic_id(topic_ids_[topic.topic()]);
     topics[topic.topic()] = added;
   }
   for (const auto& [key, progress] : progress_) {
@@ -237,17 +290,10 @@ SubscribeRequest Subscription::StartRequest() {
 }
 
 absl::Status Subscription::ReadOneStream(bool* got_something) {
-  NARU_ASSIGN_OR_RETURN(const auto channel, client_->ConnectedChannel(absl::InfiniteFuture()));
+  NARU_ASSIGN_OR_RETURN(const auto channel,
+                        client_->ConnectedChannel(absl::InfiniteFuture(), &cancellation_));
   grpc::ClientContext context;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (cancelled_) return absl::OkStatus();
-    context_ = &context;
-  }
-  const absl::Cleanup forget_context = [this] {
-    absl::MutexLock lock(&mutex_);
-    context_ = nullptr;
-  };
+  const Cancellation::Guard guard(&cancellation_, &context);
   const auto stub = naru::v1::ConsumeService::NewStub(channel);
   const std::unique_ptr<Stream> stream = stub->Subscribe(&context);
   bool begun = false;
@@ -313,17 +359,18 @@ bool Subscription::FindNewPartitions() {
   std::map<std::string, int32_t> known;
   {
     absl::MutexLock lock(&mutex_);
-    known = whole_topics_;
+    known = growing_topics_;
   }
   bool found = false;
   for (const auto& [topic, count] : known) {
-    const auto routes = client_->RefreshTopic(topic);
+    const auto routes = client_->RefreshTopic(topic, client_->options().call_timeout, &cancellation_);
     if (!routes.ok()) continue;  // the stream itself says what is wrong
     const auto now = static_cast<int32_t>((*routes)->partitions.size());
     absl::MutexLock lock(&mutex_);
+    if ((*routes)->topic_id != topic_ids_[topic]) continue;
     for (int32_t partition = count; partition < now; ++partition) {
       progress_[{topic, partition}] = Progress{};
-      whole_topics_[topic] = partition + 1;
+      growing_topics_[topic] = partition + 1;
       found = true;
     }
   }

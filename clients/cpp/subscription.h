@@ -12,7 +12,8 @@
 //     }
 //   }
 //
-// After a broken connection reading goes on at the next offset: no record is delivered twice or left out.
+// After a broken connection reading goes on at the next offset: no record is delivered twice or left out. A
+// topic that was deleted meanwhile, or deleted and made anew, is not read on: its partitions fail.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "clients/cpp/cancellation.h"
 #include "clients/cpp/client.h"
 #include "naru/v1/consume.grpc.pb.h"
 #include "naru/v1/consume.pb.h"
@@ -45,6 +47,9 @@ struct SubscriptionOptions {
   absl::Duration reconnect_timeout = absl::Minutes(2);
   // How often topics subscribed as a whole are asked for new partitions. More than 0.
   absl::Duration new_partitions_interval = absl::Seconds(10);
+  // Topics whose partitions are named: those above the highest one named are read too, from their beginning,
+  // as they are found. With all partitions named that is a topic as a whole with an offset for each.
+  bool read_added_partitions = false;
 };
 
 // A partition of a subscription and the offset to go on from.
@@ -59,7 +64,8 @@ struct PartitionEnded {
   PartitionPosition position;
 };
 
-// A partition cannot be read on (OFFSET_OUT_OF_RANGE, TOPIC_NOT_FOUND, CORRUPT_DATA); the others go on.
+// A partition cannot be read on (OFFSET_OUT_OF_RANGE, CORRUPT_DATA, or TOPIC_NOT_FOUND, also when there is a
+// new topic of that name); the others go on.
 struct PartitionFailed {
   PartitionPosition position;
   absl::Status status;
@@ -76,12 +82,12 @@ class Subscription {
  public:
   // Resolves where each partition begins, then starts to read. `start` is as for ConsumeService.Subscribe,
   // but for credit_bytes, which the options replace. Topics without partitions named are read as a whole:
-  // partitions added later are found and read from their beginning. Fails as ListOffsets does, and with
-  // INVALID_ARGUMENT for bad options or a `start` without topics.
+  // partitions added later are found and read from their beginning. Fails as GetMetadata and ListOffsets do,
+  // and with INVALID_ARGUMENT for bad options or a `start` without topics.
   static absl::StatusOr<std::unique_ptr<Subscription>> Open(std::shared_ptr<Client> client,
                                                             const naru::v1::SubscribeStart& start,
                                                             SubscriptionOptions options);
-  // Cancels.
+  // Cancels. Does not wait for a server.
   ~Subscription();
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -125,10 +131,13 @@ class Subscription {
   // Reads until the stream is over (false), or to be left: all has ended, or there are new partitions (true).
   bool ReadAll(Stream& stream, bool* got_something);
   void Handle(naru::v1::SubscribeResponse response) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A stream could not be begun because one of its topics is gone: fails the partitions of those that are.
+  // False: none is, as far as could be found out.
+  bool FailGoneTopics() ABSL_LOCKS_EXCLUDED(mutex_);
   // Also begins the count of credit anew, so no credit may be given between it and its sending.
   naru::v1::SubscribeRequest StartRequest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Adds partitions that the whole topics have by now. True when there were any.
+  // Adds partitions that topics have got. True when there were any.
   bool FindNewPartitions();
   void Push(SubscriptionEvent event, int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishIfAllDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -142,7 +151,10 @@ class Subscription {
 
   mutable absl::Mutex mutex_;
   std::map<Key, Progress> progress_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, int32_t> whole_topics_ ABSL_GUARDED_BY(mutex_);  // partitions known of each
+  // What each name stood for when the subscription was opened.
+  std::map<std::string, std::string> topic_ids_ ABSL_GUARDED_BY(mutex_);
+  // Topics whose added partitions are read, and the number of the first that would be new.
+  std::map<std::string, int32_t> growing_topics_ ABSL_GUARDED_BY(mutex_);
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Taken and not yet given back as credit. What the broker may still send, queued_bytes_ and this are
@@ -152,7 +164,8 @@ class Subscription {
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status final_status_ ABSL_GUARDED_BY(mutex_);
   absl::Status connection_status_ ABSL_GUARDED_BY(mutex_);
-  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  // Of the reading thread's calls and pauses.
+  Cancellation cancellation_;
   absl::Time next_look_for_partitions_ = absl::InfinitePast();  // the reading thread's
 
   // Guards the stream against its end while credit is written, and the credit of one stream against being

@@ -44,7 +44,35 @@ FakeHub::~FakeHub() {
 
 void FakeHub::AddTopic(const std::string& topic, int partitions) {
   absl::MutexLock lock(&mutex_);
-  topics_[topic] = partitions;
+  Topic& added = topics_[topic];
+  added.partitions = partitions;
+  if (added.id.empty()) added.id = absl::StrCat("topic id ", absl::Dec(++topics_made_, absl::kZeroPad7));
+}
+
+void FakeHub::RemoveLocked(const std::string& topic) {
+  topics_.erase(topic);
+  std::erase_if(logs_, [&topic](const auto& log) { return log.first.first == topic; });
+  ++epoch_;
+}
+
+void FakeHub::RemoveTopic(const std::string& topic) {
+  absl::MutexLock lock(&mutex_);
+  RemoveLocked(topic);
+}
+
+void FakeHub::RemakeTopic(const std::string& topic, int partitions) {
+  absl::MutexLock lock(&mutex_);
+  RemoveLocked(topic);
+  topics_[topic] = {partitions, absl::StrCat("topic id ", absl::Dec(++topics_made_, absl::kZeroPad7))};
+}
+
+grpc::Status FakeHub::CheckTopic(const std::string& topic, const std::string& topic_id,
+                                 grpc::ServerContext& context) {
+  const auto found = topics_.find(topic);
+  if (found != topics_.end() && (topic_id.empty() || topic_id == found->second.id)) return grpc::Status::OK;
+  const Reason reason = found == topics_.end() ? Reason::kTopicNotFound : Reason::kTopicIdMismatch;
+  context.AddTrailingMetadata("naru-reason", std::string(ReasonName(reason)));
+  return grpc::Status(static_cast<grpc::StatusCode>(CanonicalCode(reason)), "no such topic");
 }
 
 void FakeHub::OnItem(std::function<ItemFate(int, const naru::v1::ProduceRequest&)> script) {
@@ -84,8 +112,13 @@ std::vector<naru::v1::SubscribeStart> FakeHub::starts() {
   return starts_;
 }
 
-grpc::Status FakeHub::GetMetadata(grpc::ServerContext*, const naru::v1::GetMetadataRequest* request,
+grpc::Status FakeHub::GetMetadata(grpc::ServerContext* context, const naru::v1::GetMetadataRequest* request,
                                   naru::v1::GetMetadataResponse* response) {
+  ++metadata_calls_begun_;
+  while (metadata_held_ && !context->IsCancelled() && !stopping_) {
+    absl::MutexLock lock(&mutex_);
+    changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(1));
+  }
   absl::MutexLock lock(&mutex_);
   ++metadata_calls_;
   auto* metadata = response->mutable_metadata();
@@ -100,7 +133,8 @@ grpc::Status FakeHub::GetMetadata(grpc::ServerContext*, const naru::v1::GetMetad
       *topic->mutable_error() = ErrorOf(Reason::kTopicNotFound);
       continue;
     }
-    for (int i = 0; i < found->second; ++i) {
+    topic->set_topic_id(found->second.id);
+    for (int i = 0; i < found->second.partitions; ++i) {
       auto* partition = topic->add_partitions();
       partition->set_partition(i);
       partition->set_leader(1);
@@ -174,7 +208,8 @@ grpc::Status FakeHub::ProduceStream(
 }
 
 bool FakeHub::DeliverOnce(
-    const naru::v1::SubscribeStart& start, std::map<Key, int64_t>& positions, std::atomic<int64_t>& credit,
+    const naru::v1::SubscribeStart& start, int64_t epoch, std::map<Key, int64_t>& positions,
+    std::atomic<int64_t>& credit,
     grpc::ServerReaderWriter<naru::v1::SubscribeResponse, naru::v1::SubscribeRequest>& stream, bool* sent) {
   for (const auto& topic : start.topics()) {
     for (const auto& wanted : topic.partitions()) {
@@ -184,6 +219,7 @@ bool FakeHub::DeliverOnce(
       naru::v1::SubscribeResponse response;
       {
         absl::MutexLock lock(&mutex_);
+        if (epoch != epoch_) return false;
         const auto& log = logs_[key];
         const int64_t end = wanted.has_end_offset() ? wanted.end_offset() : static_cast<int64_t>(log.size());
         if (wanted.has_end_offset() && position >= end) {
@@ -203,6 +239,7 @@ bool FakeHub::DeliverOnce(
           const auto bytes = static_cast<int64_t>(delivery->ByteSizeLong()) + 40;
           delivery->set_credit_bytes(bytes);
           credit -= bytes;
+          credit_used_ += bytes;
           credit_overdrawn_ = std::max(credit_overdrawn_.load(), -credit.load());
         } else {
           continue;
@@ -222,9 +259,15 @@ grpc::Status FakeHub::Subscribe(
   naru::v1::SubscribeRequest request;
   if (!stream->Read(&request)) return grpc::Status::OK;
   const naru::v1::SubscribeStart start = request.start();
+  int64_t epoch = 0;
   {
     absl::MutexLock lock(&mutex_);
+    for (const auto& topic : start.topics()) {
+      if (grpc::Status status = CheckTopic(topic.topic(), topic.topic_id(), *context); !status.ok())
+        return status;
+    }
     starts_.push_back(start);
+    epoch = epoch_;
   }
   std::atomic<int64_t> credit = start.credit_bytes();
   std::thread reader([&] {
@@ -236,7 +279,7 @@ grpc::Status FakeHub::Subscribe(
   grpc::Status status;
   while (!context->IsCancelled() && !stopping_) {
     bool sent = false;
-    if (!DeliverOnce(start, positions, credit, *stream, &sent)) {
+    if (!DeliverOnce(start, epoch, positions, credit, *stream, &sent)) {
       status = grpc::Status(grpc::StatusCode::UNAVAILABLE, "scripted break");
       break;
     }
@@ -256,15 +299,14 @@ grpc::Status FakeHub::Subscribe(
   return status;
 }
 
-grpc::Status FakeHub::ListOffsets(grpc::ServerContext*, const naru::v1::ListOffsetsRequest* request,
+grpc::Status FakeHub::ListOffsets(grpc::ServerContext* context, const naru::v1::ListOffsetsRequest* request,
                                   naru::v1::ListOffsetsResponse* response) {
   absl::MutexLock lock(&mutex_);
-  if (!topics_.contains(request->topic())) {
-    return grpc::Status(grpc::StatusCode::NOT_FOUND, "no such topic");
-  }
+  if (grpc::Status status = CheckTopic(request->topic(), request->topic_id(), *context); !status.ok())
+    return status;
   std::vector<int> partitions(request->partitions().begin(), request->partitions().end());
   if (partitions.empty()) {
-    for (int i = 0; i < topics_[request->topic()]; ++i) partitions.push_back(i);
+    for (int i = 0; i < topics_[request->topic()].partitions; ++i) partitions.push_back(i);
   }
   for (int partition : partitions) {
     auto* found = response->add_offsets();

@@ -49,7 +49,13 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   ~FakeHub() override;
 
   std::string address() const { return address_; }
+  // Also gives a topic that is there more partitions.
   void AddTopic(const std::string& topic, int partitions);
+  // The topic, or a new one of its name, is there without records, and every Subscribe stream breaks.
+  void RemoveTopic(const std::string& topic);
+  void RemakeTopic(const std::string& topic, int partitions);
+  // GetMetadata is not answered any more until the caller gives up.
+  void HoldMetadata() { metadata_held_ = true; }
 
   // Decides on every item, `number` from 1 over all streams. Default: append.
   void OnItem(std::function<ItemFate(int number, const naru::v1::ProduceRequest&)> script);
@@ -68,6 +74,10 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   int produce_streams() const { return produce_streams_; }
   int subscribe_streams() const { return subscribe_streams_; }
   int metadata_calls() const { return metadata_calls_; }
+  // Those that are held count too.
+  int metadata_calls_begun() const { return metadata_calls_begun_; }
+  // Of all deliveries sent, by their credit_bytes.
+  int64_t credit_used() const { return credit_used_; }
   // Most bytes of deliveries that were sent beyond the credit of a Subscribe stream at its sending.
   int64_t credit_overdrawn() const { return credit_overdrawn_; }
   // Partitions as in the SubscribeStarts so far.
@@ -87,9 +97,17 @@ class FakeHub final : public naru::v1::ProduceService::Service,
  private:
   using Key = std::pair<std::string, int>;
   struct StreamState;
+  struct Topic {
+    int partitions = 0;
+    std::string id;
+  };
+  void RemoveLocked(const std::string& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // OK, or why a request for this topic is refused, as the trailers of `context` then say too.
+  grpc::Status CheckTopic(const std::string& topic, const std::string& topic_id, grpc::ServerContext& context)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: the stream breaks.
   bool Handle(const naru::v1::ProduceStreamRequest& request, StreamState& state);
-  bool DeliverOnce(const naru::v1::SubscribeStart& start, std::map<Key, int64_t>& positions,
+  bool DeliverOnce(const naru::v1::SubscribeStart& start, int64_t epoch, std::map<Key, int64_t>& positions,
                    std::atomic<int64_t>& credit,
                    grpc::ServerReaderWriter<naru::v1::SubscribeResponse, naru::v1::SubscribeRequest>& stream,
                    bool* sent);
@@ -97,15 +115,19 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   absl::Mutex mutex_;
   absl::CondVar changed_;
   std::map<Key, std::vector<naru::v1::Record>> logs_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, int> topics_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Topic> topics_ ABSL_GUARDED_BY(mutex_);
+  int topics_made_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Subscribe streams begun in an earlier one break.
+  int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<ItemFate(int, const naru::v1::ProduceRequest&)> script_ ABSL_GUARDED_BY(mutex_);
   std::set<int> break_subscribe_at_ ABSL_GUARDED_BY(mutex_);
   int deliveries_ ABSL_GUARDED_BY(mutex_) = 0;
   std::string leader_address_ ABSL_GUARDED_BY(mutex_);
   std::vector<naru::v1::SubscribeStart> starts_ ABSL_GUARDED_BY(mutex_);
   std::atomic<int> items_ = 0, resumes_ = 0, produce_streams_ = 0, subscribe_streams_ = 0,
-                   metadata_calls_ = 0;
-  std::atomic<int64_t> credit_overdrawn_ = 0;
+                   metadata_calls_ = 0, metadata_calls_begun_ = 0;
+  std::atomic<int64_t> credit_overdrawn_ = 0, credit_used_ = 0;
+  std::atomic<bool> metadata_held_ = false;
   std::atomic<bool> stopping_ = false;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -39,6 +40,11 @@ class SubscriptionTest : public ::testing::Test {
       added->set_partition(partition);
       added->set_end_offset(ends[partition]);
     }
+  }
+  static SubscriptionEvent NextEvent(Subscription& subscription) {
+    auto event = subscription.Next(kLong);
+    EXPECT_TRUE(event.ok() && *event) << event.status();
+    return event.ok() && *event ? **std::move(event) : SubscriptionEvent(SubscriptionEnded());
   }
   // The values of a partition's records until the subscription ends.
   static std::vector<std::string> ReadToEnd(Subscription& subscription, int partition) {
@@ -122,6 +128,118 @@ TEST_F(SubscriptionTest, PartitionsAddedLaterAreFoundAndReadFromTheirBeginning) 
     const auto& delivery = std::get<naru::v1::PartitionDelivery>(**event);
     found = delivery.partition() == 2;
   }
+}
+
+TEST_F(SubscriptionTest, ATopicMadeAnewMeanwhileFailsInsteadOfBeingReadOn) {
+  for (int i = 0; i < 3; ++i) hub_.Append("t", 0, "old");
+  auto subscription = Open();
+  int old = 0;
+  while (old < 3) old += std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records_size();
+  hub_.RemakeTopic("t", 2);
+  for (int i = 0; i < 8; ++i) hub_.Append("t", 0, "new");
+  for (int partition = 0; partition < 2; ++partition) {
+    const SubscriptionEvent event = NextEvent(*subscription);
+    ASSERT_TRUE(std::holds_alternative<PartitionFailed>(event));
+    const auto& failed = std::get<PartitionFailed>(event);
+    EXPECT_EQ(failed.position.partition, partition);
+    EXPECT_EQ(failed.position.next_offset, partition == 0 ? 3 : 0);
+    EXPECT_EQ(ReasonOf(failed.status), Reason::kTopicNotFound) << failed.status;
+  }
+  EXPECT_TRUE(std::holds_alternative<SubscriptionEnded>(NextEvent(*subscription)));
+}
+
+TEST_F(SubscriptionTest, ATopicThatIsGoneAtAReconnectFailsAloneAndTheOthersGoOn) {
+  hub_.AddTopic("gone", 1);
+  start_.add_topics()->set_topic("gone");
+  auto subscription = Open();
+  hub_.RemoveTopic("gone");
+  const SubscriptionEvent event = NextEvent(*subscription);
+  ASSERT_TRUE(std::holds_alternative<PartitionFailed>(event));
+  EXPECT_EQ(std::get<PartitionFailed>(event).position.topic, "gone");
+  EXPECT_EQ(ReasonOf(std::get<PartitionFailed>(event).status), Reason::kTopicNotFound);
+  hub_.Append("t", 1, "still there");
+  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records(0).value(),
+            "still there");
+}
+
+TEST_F(SubscriptionTest, APartitionAddedToATopicMadeAnewIsNotOneOfTheOldTopic) {
+  options_.new_partitions_interval = absl::Milliseconds(1);
+  auto subscription = Open();
+  hub_.RemakeTopic("t", 5);
+  for (int failed = 0; failed < 2; ++failed) {
+    ASSERT_TRUE(std::holds_alternative<PartitionFailed>(NextEvent(*subscription)));
+  }
+  EXPECT_TRUE(std::holds_alternative<SubscriptionEnded>(NextEvent(*subscription)));
+  EXPECT_EQ(subscription->Positions().size(), 2u);
+}
+
+TEST_F(SubscriptionTest, PartitionsAddedBehindThoseThatAreNamedAreReadWhenAskedFor) {
+  for (int i = 0; i < 3; ++i) hub_.Append("t", 1, absl::StrCat(i));
+  for (int partition = 0; partition < 2; ++partition) {
+    auto* added = start_.mutable_topics(0)->add_partitions();
+    added->set_partition(partition);
+    added->set_offset(2 * partition);
+  }
+  options_.new_partitions_interval = absl::Milliseconds(1);
+  options_.read_added_partitions = true;
+  auto subscription = Open();
+  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records(0).value(), "2");
+  hub_.AddTopic("t", 3);
+  hub_.Append("t", 2, "in the new one");
+  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records(0).value(),
+            "in the new one");
+}
+
+TEST_F(SubscriptionTest, ReconnectionsAdmitNoMoreThanThereIsRoomFor) {
+  options_.credit_bytes = 2'000;
+  const std::string value(100, 'x');
+  std::set<int> breaks;
+  for (int i = 0; i < 300; ++i) {
+    hub_.Append("t", 0, value);
+    if (i % 7 == 3) breaks.insert(i);
+  }
+  hub_.BreakSubscribeAt(breaks);
+  UntilTheEnd(300, 0);
+  auto subscription = Open();
+  int64_t taken = 0;
+  int64_t most = 0;
+  while (true) {
+    const SubscriptionEvent event = NextEvent(*subscription);
+    if (std::holds_alternative<SubscriptionEnded>(event)) break;
+    most = std::max(most, hub_.credit_used() - taken);
+    if (const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&event))
+      taken += delivery->credit_bytes();
+  }
+  EXPECT_EQ(taken, hub_.credit_used());
+  // A delivery beyond the credit, and as it is there the next stream has a byte, so one more.
+  EXPECT_LE(most, options_.credit_bytes + 2 * taken / 300);
+}
+
+TEST_F(SubscriptionTest, ItEndsAtOnceWhileItWaitsForAServer) {
+  auto gone = std::make_unique<FakeHub>();
+  gone->AddTopic("t", 1);
+  ClientOptions options{.servers = {gone->address()}, .connect_timeout = kLong};
+  options.backoff = {.initial = absl::Nanoseconds(1), .max = absl::Nanoseconds(1)};
+  auto client = *Client::Create(options);
+  auto subscription = *Subscription::Open(client, start_, options_);
+  gone.reset();
+  while (subscription->ConnectionStatus().ok()) std::this_thread::yield();
+  // Nobody is reached, so by then it waits as well.
+  EXPECT_FALSE(client->RefreshTopic("t", absl::Milliseconds(200)).ok());
+  const absl::Time began = absl::Now();
+  subscription.reset();
+  EXPECT_LT(absl::Now() - began, kLong / 4);
+}
+
+TEST_F(SubscriptionTest, ItEndsAtOnceWhileItWaitsForMetadata) {
+  options_.new_partitions_interval = absl::Milliseconds(1);
+  auto subscription = Open();
+  hub_.HoldMetadata();
+  const int calls = hub_.metadata_calls_begun();
+  while (hub_.metadata_calls_begun() == calls) std::this_thread::yield();
+  const absl::Time began = absl::Now();
+  subscription.reset();
+  EXPECT_LT(absl::Now() - began, kLong / 4);
 }
 
 TEST_F(SubscriptionTest, NextGivesNothingWhenNothingComes) {
