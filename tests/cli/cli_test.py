@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -265,6 +266,23 @@ class Records(CliTest):
         self.assertIn("1 FAILED", failed.err)
         self.assertEqual(self.read(topic), ["a", "b"])
 
+    def test_a_record_that_the_client_does_not_send_is_told_of_and_the_others_are_written(self):
+        topic = self.topic()
+        for large in ("x" * (5 << 20), "x" * (65 << 20)):
+            failed = self.naru("produce", topic, stdin="a\n" + large + "\nb\n", status=2)
+            self.assertIn("RECORD_TOO_LARGE", failed.err)
+            self.assertIn("[line 2]", failed.err)
+            self.assertRegex(failed.err, r"(?m)^2 records, .*; 1 FAILED$")
+        self.assertEqual(self.read(topic), ["a", "b"] * 2)
+
+    def test_json_nested_too_deep_is_an_error_and_what_came_before_is_written(self):
+        topic = self.topic()
+        deep = '{"value":' + "[" * 200_000 + "]" * 200_000 + "}"
+        failed = self.naru("produce", topic, "--format", "json", stdin='{"value":"good"}\n' + deep + "\n", status=2)
+        self.assertIn("line 2", failed.err)
+        self.assertIn("100 levels", failed.err)
+        self.assertEqual(self.read(topic), ["good"])
+
     def test_the_summary_is_json_when_asked_for(self):
         topic = self.topic()
         summary = json.loads(self.naru("produce", topic, "--output", "json", stdin="a\nbb\n").out)
@@ -378,12 +396,18 @@ class Reading(CliTest):
             self.setUp()
 
     def test_follow_finds_partitions_that_are_added(self):
-        process = self.follow("--from", "latest")
-        self.naru("topic", "add-partitions", self.name, "2")
-        self.naru("produce", self.name, "--partition", "1", stdin="in the new partition\n")
-        self.assertEqual(process.stdout.readline(), "in the new partition\n")
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(DEADLINE), 0)
+        for where in ("latest", "10"):
+            process = self.follow("--from", where)
+            # The new partition must not be there when it begins; it shows what comes after that.
+            while not select.select([process.stdout], [], [], 0.05)[0]:
+                self.naru("produce", self.name, "--partition", "0", stdin="probe\n")
+            self.naru("topic", "add-partitions", self.name, "2")
+            self.naru("produce", self.name, "--partition", "1", stdin="in the new partition\n")
+            lines = iter(process.stdout.readline, "")
+            self.assertEqual(next(line for line in lines if line != "probe\n"), "in the new partition\n")
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(DEADLINE), 0)
+            self.setUp()
 
 
 class Restarts(CliTest):
@@ -403,6 +427,29 @@ class Restarts(CliTest):
         self.assertEqual(process.wait(DEADLINE), 0)
         watchdog.cancel()
         process.stdout.close()
+
+    def test_follow_does_not_go_on_in_a_topic_that_was_made_anew_meanwhile(self):
+        topic = self.topic()
+        self.naru("produce", topic, stdin="0\n1\n2\n")
+        process = subprocess.Popen([NARU, "consume", topic, "--follow"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=self.environment())
+        watchdog = threading.Timer(DEADLINE, process.kill)
+        watchdog.start()
+        self.assertEqual([process.stdout.readline() for _ in range(3)], ["0\n", "1\n", "2\n"])
+        # Stopped, it cannot reconnect before the new topic is there.
+        process.send_signal(signal.SIGSTOP)
+        self.hub.stop(signal.SIGKILL)
+        self.hub.start()
+        self.naru("topic", "delete", topic, "--yes")
+        self.naru("topic", "create", topic)
+        self.naru("produce", topic, stdin="".join(f"new {i}\n" for i in range(8)))
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(DEADLINE), 3)
+        watchdog.cancel()
+        self.assertEqual(process.stdout.read(), "")
+        self.assertIn("TOPIC_NOT_FOUND", process.stderr.read())
+        process.stdout.close()
+        process.stderr.close()
 
     def test_what_is_produced_across_a_crash_is_all_there_in_order(self):
         topic = self.topic()

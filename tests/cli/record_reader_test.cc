@@ -5,7 +5,9 @@
 
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include "naru/v1/types.pb.h"
+#include "storage/base/status.h"
 #include "tools/cli/record_format.h"
 
 namespace naru::cli {
@@ -87,6 +89,29 @@ TEST(JsonLines, WhatIsWrongIsNamed) {
   }
 }
 
+TEST(JsonLines, AThousandsFoldNestedValueIsRefusedInsteadOfUsingUpTheStack) {
+  for (const char* field : {"value", "key", "headers", "timestamp", "timestamp_ms", "offset", "unknown"}) {
+    const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+    const auto record = ParseJsonLine(absl::StrCat("{\"", field, "\":", deep, "}"), {});
+    EXPECT_THAT(std::string(record.status().message()), HasSubstr("100 levels")) << field;
+    EXPECT_LT(record.status().message().size(), 300u);
+  }
+  const std::string brackets(200'000, '[');
+  EXPECT_EQ(ParseJsonLine(absl::StrCat(R"({"value":"\"\\)", brackets, "\"}"), {})->value, "\"\\" + brackets)
+      << "in a string they nest nothing";
+  const std::string allowed = std::string(99, '[') + std::string(99, ']');
+  EXPECT_EQ(ParseJsonLine(absl::StrCat("{\"value\":", allowed, "}"), {})->value, allowed);
+}
+
+TEST(JsonLines, WhatIsWrongIsNotQuotedAtLength) {
+  const std::string large(1'000'000, 'x');
+  for (const char* field : {"key_base64", "headers", "timestamp", "timestamp_ms", "partition"}) {
+    const auto record = ParseJsonLine(absl::StrCat("{\"", field, "\":[\"", large, "\"]}"), {});
+    EXPECT_TRUE(absl::IsInvalidArgument(record.status())) << field;
+    EXPECT_LT(record.status().message().size(), 300u) << field;
+  }
+}
+
 TEST(JsonLines, WhatConsumeWritesIsReadBack) {
   naru::v1::Record record;
   record.set_key("k\"\\\n\x01");
@@ -137,6 +162,27 @@ TEST_F(LineReaderTest, LinesComeWithoutTheirEndsAndALastOneNeedsNone) {
 TEST_F(LineReaderTest, ALineLargerThanOneReadIsWhole) {
   const std::string large(1'000'000, 'x');
   EXPECT_THAT(Read("a\n" + large + "\nb\n"), ElementsAre("a", large, "b"));
+}
+
+TEST_F(LineReaderTest, ALineAboveTheLimitIsRefusedAloneAndThoseBehindItAreRead) {
+  const std::string large(70 << 20, 'x');
+  for (const std::string behind : {"\nb\r\nc", "\nb\nc\n", ""}) {
+    std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(), std::fclose);
+    const std::string text = "a\n" + large + behind;
+    std::fwrite(text.data(), 1, text.size(), file.get());
+    std::rewind(file.get());
+    LineReader reader(file.get());
+    const bool stop = false;
+    EXPECT_EQ(**reader.Next(&stop), "a");
+    const absl::Status refused = reader.Next(&stop).status();
+    EXPECT_EQ(ReasonOf(refused), Reason::kRecordTooLarge) << refused;
+    EXPECT_EQ(reader.lines(), 2) << "the one that was refused";
+    if (!behind.empty()) {
+      EXPECT_EQ(**reader.Next(&stop), "b");
+      EXPECT_EQ(**reader.Next(&stop), "c");
+    }
+    EXPECT_FALSE((*reader.Next(&stop)).has_value());
+  }
 }
 
 TEST_F(LineReaderTest, ALineWithoutEndIsRefusedInsteadOfFillingMemory) {

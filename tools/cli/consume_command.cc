@@ -93,14 +93,17 @@ absl::StatusOr<std::map<int32_t, Range>> Ranges(const std::shared_ptr<client::Cl
   return ranges;
 }
 
+// All partitions without an end: those that are added later too.
+bool ReadsWholeTopic(const ConsumeArguments& arguments) {
+  return arguments.follow && !arguments.until && arguments.partitions.empty();
+}
+
 naru::v1::SubscribeStart MakeStart(const ConsumeArguments& arguments,
                                    const std::map<int32_t, Range>& ranges) {
   naru::v1::SubscribeStart start;
   auto* topic = start.add_topics();
   topic->set_topic(arguments.topic);
-  const bool whole = arguments.follow && !arguments.until && arguments.partitions.empty();
-  if (whole && arguments.from.kind != OffsetSpec::Kind::kOffset) {
-    // Without partitions named, those that are added later are read too.
+  if (ReadsWholeTopic(arguments) && arguments.from.kind != OffsetSpec::Kind::kOffset) {
     if (arguments.from.kind == OffsetSpec::Kind::kTime) {
       topic->set_timestamp_ms(arguments.from.timestamp_ms);
     } else {
@@ -197,6 +200,7 @@ int RunConsume(const GlobalArguments& global, const ConsumeArguments& arguments)
   client::SubscriptionOptions options;
   options.reconnect_timeout =
       arguments.follow ? absl::Minutes(5) : std::max(global.timeout, absl::Seconds(10));
+  options.read_added_partitions = ReadsWholeTopic(arguments);
   CatchSignals();
   auto subscription = client::Subscription::Open(*client, start, options);
   if (!subscription.ok()) return Fail(subscription.status());

@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "clients/cpp/consumer.h"
 #include "clients/cpp/producer.h"
+#include "storage/base/status.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/connect.h"
 #include "tools/cli/failure.h"
@@ -40,14 +41,13 @@ class Outcome {
       latency_.Add(now - sent_at);
       return;
     }
-    if (first_failure_.ok()) first_failure_ = delivery.status;
-    if (++failed_ <= kFailuresShown) {
-      std::fprintf(
-          stderr, "%s\n",
-          absl::StrCat(FailureLine(delivery.status), " [line ", line, ", partition ",
-                       delivery.partition.value(), delivery.maybe_appended ? ", may be appended" : "", "]")
-              .c_str());
-    }
+    Fail(delivery.status, absl::StrCat("line ", line, ", partition ", delivery.partition.value(),
+                                       delivery.maybe_appended ? ", may be appended" : ""));
+  }
+  // A line that was not sent at all.
+  void AddRefused(const absl::Status& status, int64_t line) {
+    absl::MutexLock lock(&mutex_);
+    Fail(status, absl::StrCat("line ", line));
   }
   int64_t acknowledged() const {
     absl::MutexLock lock(&mutex_);
@@ -71,6 +71,12 @@ class Outcome {
   }
 
  private:
+  void Fail(const absl::Status& status, const std::string& where) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (first_failure_.ok()) first_failure_ = status;
+    if (++failed_ > kFailuresShown) return;
+    std::fprintf(stderr, "%s [%s]\n", FailureLine(status).c_str(), where.c_str());
+  }
+
   mutable absl::Mutex mutex_;
   int64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -151,19 +157,27 @@ class ProduceRun {
 
  private:
   absl::Status SendAll(client::Producer& producer) {
-    while (!Interrupted()) {
-      NARU_ASSIGN_OR_RETURN(const auto line, reader_.Next(&Interrupted()));
-      if (!line) break;
-      if (arguments_.input == RecordInput::kJson && line->find_first_not_of(" \t") == std::string_view::npos)
-        continue;
-      absl::StatusOr<InputRecord> record = arguments_.input == RecordInput::kJson
-                                               ? ParseJsonLine(*line, arguments_)
-                                               : ParseTextLine(*line, arguments_);
-      absl::Status sent = record.ok() ? Send(producer, *record) : record.status();
-      if (!sent.ok()) return AtLine(sent);
+    bool end = false;
+    while (!end && !Interrupted()) {
+      const absl::Status sent = SendNext(producer, &end);
+      if (ReasonOf(sent) == Reason::kRecordTooLarge) {
+        outcome_.AddRefused(sent, reader_.lines());  // as if the hub had refused it: the others go on
+      } else if (!sent.ok()) {
+        return AtLine(sent);
+      }
       if (reader_.lines() % 64 == 0) ShowProgress();
     }
     return absl::OkStatus();
+  }
+
+  absl::Status SendNext(client::Producer& producer, bool* end) {
+    NARU_ASSIGN_OR_RETURN(const auto line, reader_.Next(&Interrupted()));
+    *end = !line.has_value();
+    if (*end) return absl::OkStatus();
+    if (arguments_.input == RecordInput::kLines) return Send(producer, ParseTextLine(*line, arguments_));
+    if (line->find_first_not_of(" \t") == std::string_view::npos) return absl::OkStatus();
+    NARU_ASSIGN_OR_RETURN(const InputRecord record, ParseJsonLine(*line, arguments_));
+    return Send(producer, record);
   }
 
   absl::Status Send(client::Producer& producer, const InputRecord& input) {

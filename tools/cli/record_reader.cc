@@ -18,6 +18,36 @@ using nlohmann::json;
 
 constexpr size_t kLineBytesMax = 64 << 20;
 constexpr size_t kReadBytes = 256 << 10;
+// Printing a JSON value takes stack for each level.
+constexpr int kJsonDepthMax = 100;
+// Of what was wrong, in an error.
+constexpr size_t kShownBytesMax = 80;
+
+// Reads text as JSON does up to its first error, and a parser does not go further.
+bool IsNestedTooDeep(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kJsonDepthMax) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+std::string Shown(const json& value) {
+  std::string text = value.dump(-1, ' ', /*ensure_ascii=*/true);
+  if (text.size() > kShownBytesMax) text.resize(kShownBytesMax);
+  return text;
+}
 
 std::optional<std::string> NthField(std::string_view line, int n) {
   constexpr std::string_view kBlanks = " \t";
@@ -34,7 +64,7 @@ std::optional<std::string> NthField(std::string_view line, int n) {
 absl::Status Decode(const json& text, std::string_view field, std::optional<std::string>& out) {
   std::string decoded;
   if (!text.is_string() || !absl::Base64Unescape(text.get_ref<const std::string&>(), &decoded)) {
-    return InvalidField(field, text.dump(), "base64 in a string is allowed");
+    return InvalidField(field, Shown(text), "base64 in a string is allowed");
   }
   out = std::move(decoded);
   return absl::OkStatus();
@@ -54,10 +84,10 @@ absl::Status ParseHeaders(const json& headers, InputRecord& record) {
     return absl::OkStatus();
   }
   const char* allowed = "an object, or an array of {\"key\", \"value\" or \"value_base64\"} is allowed";
-  if (!headers.is_array()) return InvalidField("headers", headers.dump(), allowed);
+  if (!headers.is_array()) return InvalidField("headers", Shown(headers), allowed);
   for (const json& header : headers) {
     if (!header.is_object() || !header.contains("key") || !header["key"].is_string()) {
-      return InvalidField("headers", header.dump(), allowed);
+      return InvalidField("headers", Shown(header), allowed);
     }
     std::optional<std::string> value;
     if (header.contains("value_base64")) {
@@ -83,12 +113,12 @@ absl::Status ParseField(const std::string& name, const json& value, InputRecord&
     return ParseHeaders(value, record);
   } else if (name == "timestamp_ms") {
     if (!value.is_number_integer() || value.get<int64_t>() < 0) {
-      return InvalidField(name, value.dump(), "milliseconds since the epoch, 0 or more, are allowed");
+      return InvalidField(name, Shown(value), "milliseconds since the epoch, 0 or more, are allowed");
     }
     record.timestamp_ms = value.get<int64_t>();
   } else if (name == "partition") {
     if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > INT32_MAX) {
-      return InvalidField(name, value.dump(), "a partition number, 0 or more, is allowed");
+      return InvalidField(name, Shown(value), "a partition number, 0 or more, is allowed");
     }
     record.partition = value.get<int32_t>();
   } else if (name != "offset" && name != "topic" && name != "timestamp") {
@@ -119,9 +149,13 @@ InputRecord ParseTextLine(std::string_view line, const ProduceArguments& argumen
 }
 
 absl::StatusOr<InputRecord> ParseJsonLine(std::string_view line, const ProduceArguments& arguments) {
+  if (IsNestedTooDeep(line)) {
+    return InvalidField("record", line.substr(0, kShownBytesMax),
+                        absl::StrCat("at most ", kJsonDepthMax, " levels of arrays and objects are allowed"));
+  }
   const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (object.is_discarded()) {
-    return InvalidField("record", line.substr(0, 80), "a JSON object on one line is needed");
+    return InvalidField("record", line.substr(0, kShownBytesMax), "a JSON object on one line is needed");
   }
   if (!object.is_object()) return InvalidField("record", object.type_name(), "a JSON object is needed");
   for (const char* name : {"key", "value"}) {
@@ -139,7 +173,7 @@ absl::StatusOr<InputRecord> ParseJsonLine(std::string_view line, const ProduceAr
     const json& text = object["timestamp"];
     if (!text.is_string() || !absl::ParseTime(absl::RFC3339_full, text.get<std::string>(), &time, nullptr) ||
         time < absl::UnixEpoch()) {
-      return InvalidField("timestamp", text.dump(), "a time as in RFC 3339 is allowed");
+      return InvalidField("timestamp", Shown(text), "a time as in RFC 3339 is allowed");
     }
     record.timestamp_ms = absl::ToUnixMillis(time);
   }
@@ -156,17 +190,25 @@ absl::StatusOr<std::optional<std::string_view>> LineReader::Next(const volatile 
                              : buffer_.size();
       std::string_view line(buffer_.data() + at_, end - at_);
       at_ = found != nullptr ? end + 1 : end;
+      if (std::exchange(refused_, false)) {
+        searched = at_;
+        continue;
+      }
       if (line.ends_with('\r')) line.remove_suffix(1);
       ++lines_;
       return line;
     }
     if (end_ || *stop) return std::nullopt;
-    buffer_.erase(0, at_);
+    buffer_.erase(0, refused_ ? buffer_.size() : at_);
     at_ = 0;
     searched = buffer_.size();
     if (buffer_.size() > kLineBytesMax) {
-      return InvalidField("input", absl::StrCat("line ", lines_ + 1),
-                          absl::StrCat("at most ", kLineBytesMax, " bytes are allowed"));
+      buffer_ = std::string();
+      refused_ = true;
+      ++lines_;
+      return MakeError(Reason::kRecordTooLarge,
+                       absl::StrCat("a line of input: at most ", kLineBytesMax, " bytes are allowed"),
+                       {{"limit_bytes", absl::StrCat(kLineBytesMax)}});
     }
     buffer_.resize(searched + kReadBytes);
     const ssize_t got = ::read(fileno(file_), buffer_.data() + searched, kReadBytes);

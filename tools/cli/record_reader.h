@@ -33,7 +33,8 @@ InputRecord ParseTextLine(std::string_view line, const ProduceArguments& argumen
 // text), key_base64, value_base64, headers (an object, or an array of {"key", "value" or "value_base64"}),
 // timestamp_ms or timestamp (RFC 3339), partition. What `naru consume --format json` writes is read back;
 // offset and topic, which it adds, are ignored. Headers of the arguments come first, and their partition is
-// the default. INVALID_ARGUMENT naming the field and what is allowed.
+// the default. INVALID_ARGUMENT naming the field and what is allowed, also for more than 100 arrays and
+// objects inside of each other.
 absl::StatusOr<InputRecord> ParseJsonLine(std::string_view line, const ProduceArguments& arguments);
 
 // Lines of a file, without their "\n" or "\r\n"; a last line without one counts. Memory is bounded by the
@@ -43,9 +44,9 @@ class LineReader {
   // Does not own `file`.
   explicit LineReader(std::FILE* file) : file_(file) {}
 
-  // The next line, valid until the next call; nothing at the end. INVALID_ARGUMENT for a line above 64 MiB;
-  // DATA_LOSS when reading fails. Ends early, as at the end of the file, when a signal interrupts the read
-  // and `stop` says so.
+  // The next line, valid until the next call; nothing at the end. RECORD_TOO_LARGE for a line above 64 MiB,
+  // of which the rest is left out; DATA_LOSS when reading fails. Ends early, as at the end of the file, when
+  // a signal interrupts the read and `stop` says so.
   absl::StatusOr<std::optional<std::string_view>> Next(const volatile bool* stop);
   int64_t lines() const { return lines_; }
   // Read so far, line ends included.
@@ -56,6 +57,7 @@ class LineReader {
   std::string buffer_;
   size_t at_ = 0;  // what comes before was given
   bool end_ = false;
+  bool refused_ = false;  // the line at `at_`: what comes of it is dropped
   int64_t lines_ = 0;
   int64_t bytes_ = 0;
 };

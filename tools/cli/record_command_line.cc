@@ -1,0 +1,189 @@
+#include "tools/cli/record_command_line.h"
+
+#include <cstdint>
+
+#include "storage/base/status.h"
+#include "storage/batch/compression.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/failure.h"
+#include "tools/cli/quantity.h"
+
+namespace naru::cli {
+
+void RecordCommandLine::AddTo(CLI::App& app) {
+  AddProduce(app);
+  AddConsume(app);
+  AddOffsets(app);
+}
+
+void RecordCommandLine::AddProduce(CLI::App& app) {
+  CLI::App* produce = AddCommand(
+      app, context_, "produce", "Write records from lines of text or JSON",
+      "  echo hello | naru produce orders\n"
+      "  naru produce logs --file /var/log/dpkg.log --key-field 4\n"
+      "  printf 'k1:v1\\nk2:v2\\n' | naru produce orders --key-separator :\n"
+      "  echo '{\"key\":\"k\",\"value\":\"v\",\"headers\":{\"h\":\"1\"}}' | naru produce orders --format "
+      "json\n"
+      "  naru consume old --format json | naru produce new --format json --compression zstd\n"
+      "\n"
+      "JSON fields: key, value, key_base64, value_base64, headers, timestamp_ms, partition; all optional.\n"
+      "Records without key or partition go to the partitions in turn. A record whose connection broke "
+      "before it\n"
+      "was acknowledged is sent again, so it may stand twice. Records that are refused are told of, and the "
+      "others\n"
+      "written; a line that is not what --format says ends the command. Values with line ends in them, or a "
+      "\\r at\n"
+      "their end, need json with value or value_base64.\n",
+      [this] { return RunProduce(context_.global, produce_); });
+  AddTopicName(*produce, produce_.topic);
+  produce->add_option("--file", produce_.file, "Read this file instead of standard input")->type_name("PATH");
+  produce
+      ->add_option("--format", input_,
+                   "What the lines are: lines (text, without the \\n or \\r\\n that ends it) or json")
+      ->check(CLI::IsMember({"lines", "json"}))
+      ->each([this](const std::string& text) {
+        produce_.input = text == "json" ? RecordInput::kJson : RecordInput::kLines;
+      })
+      ->default_str("lines");
+  CLI::Option* separator =
+      produce->add_option("--key-separator", produce_.key_separator,
+                          "What stands between key and value; lines without it have no key");
+  produce
+      ->add_option("--key-field", produce_.key_field, "The field, from 1, split at blanks, that is the key")
+      ->type_name("N")
+      ->check(IntegerCheck(1, 10'000))
+      ->excludes(separator);
+  produce->add_option("--header", header_texts_, "name=value, for every record")
+      ->type_name("NAME=VALUE")
+      ->check(
+          Check("name=value is", [](const std::string& text) { return text.find('=') != std::string::npos; }))
+      ->each([this](const std::string& text) {
+        const size_t equals = text.find('=');
+        produce_.headers.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+      })
+      ->allow_extra_args(false);
+  produce->add_option("--partition", partition_, "Send everything to this partition")
+      ->type_name("N")
+      ->check(IntegerCheck(0, INT32_MAX))
+      ->each([this](const std::string& text) {
+        produce_.partition = static_cast<int32_t>(*ParseInteger(text, 0, INT32_MAX));
+      });
+  AddProduceTuning(produce);
+}
+
+void RecordCommandLine::AddProduceTuning(CLI::App* produce) {
+  produce->add_option("--acks", acks_, "When a record counts as written: none, leader or all")
+      ->check(CLI::IsMember({"none", "leader", "all"}))
+      ->each([this](const std::string& text) {
+        produce_.acks = text == "none"     ? naru::v1::ACKS_NONE
+                        : text == "leader" ? naru::v1::ACKS_LEADER
+                                           : naru::v1::ACKS_ALL;
+      })
+      ->default_str("all");
+  produce->add_option("--compression", compression_, "none, gzip, lz4, zstd or snappy")
+      ->check(CLI::IsMember({"none", "gzip", "lz4", "zstd", "snappy"}))
+      ->each([this](const std::string& text) {
+        for (Codec codec : {Codec::kNone, Codec::kGzip, Codec::kLz4, Codec::kZstd, Codec::kSnappy}) {
+          if (CodecName(codec) == text) produce_.compression = codec;
+        }
+      })
+      ->default_str("none");
+  produce->add_option("--batch-bytes", batch_bytes_, "Send a batch when it has this size")
+      ->type_name("SIZE")
+      ->check(Check("a size from 1 to 2000000, such as 64KiB, is",
+                    [](const std::string& text) {
+                      const auto bytes = ParseBytes(text);
+                      return bytes && *bytes >= 1 && *bytes <= 2'000'000;
+                    }))
+      ->each([this](const std::string& text) { produce_.batch_bytes = *ParseBytes(text); })
+      ->default_str("256KiB");
+  produce->add_option("--linger", linger_, "Send a batch when its first record has waited this long")
+      ->type_name("DURATION")
+      ->check(DurationCheck())
+      ->each([this](const std::string& text) { produce_.linger = *ParseDuration(text); })
+      ->default_str("5ms");
+  produce->add_flag("--quiet,-q", produce_.quiet, "No progress and no summary");
+}
+
+void RecordCommandLine::AddConsume(CLI::App& app) {
+  CLI::App* consume = AddCommand(
+      app, context_, "consume", "Read records",
+      "  naru consume orders\n"
+      "  naru consume orders --from latest --follow\n"
+      "  naru consume orders --from -1h --until 2024-01-01T12:00:00Z\n"
+      "  naru consume orders --partition 3 --from 1000 --max 10 --format json\n"
+      "  naru consume orders --format '{timestamp} {partition}:{offset} {key}\\t{value}'\n"
+      "\n"
+      "Template fields: {topic} {partition} {offset} {key} {value} {timestamp} {timestamp_ms} "
+      "{headers}; escapes:\n"
+      "\\n \\t \\r \\0 \\\\, and \\c at the end for no newline; {{ and }} are braces. Ctrl-C ends and "
+      "says where to go on.\n",
+      [this] { return CheckAndConsume(); });
+  AddTopicName(*consume, consume_.topic);
+  consume
+      ->add_option(
+          "--from", from_,
+          "earliest, latest, an offset, or a time: 2024-01-01T12:00:00Z, 2024-01-01 (UTC), -1h, @EPOCH_MS")
+      ->type_name("WHERE")
+      ->check(OffsetSpecCheck())
+      ->each([this](const std::string& text) { consume_.from = ToOffsetSpec(text); })
+      ->default_str("earliest");
+  consume
+      ->add_option("--until", until_,
+                   "An offset or a time that is not read any more, or end: what is there at the start")
+      ->type_name("WHERE")
+      ->check(OffsetSpecCheck())
+      ->each([this](const std::string& text) { consume_.until = ToOffsetSpec(text); })
+      ->default_str("end, unless --follow");
+  consume->add_flag("--follow,-f", consume_.follow,
+                    "Go on reading what is appended; without --partition and --until also in partitions that "
+                    "are added, from their beginning");
+  consume->add_option("--max", max_records_, "End after so many records")
+      ->type_name("N")
+      ->check(IntegerCheck(1, INT64_MAX))
+      ->each([this](const std::string& text) { consume_.max_records = *ParseInteger(text, 1, INT64_MAX); });
+  consume->add_option("--partition", consume_.partitions, "Only this partition; may be repeated")
+      ->type_name("N")
+      ->check(IntegerCheck(0, INT32_MAX))
+      ->allow_extra_args(false);
+  consume_.format = "{value}";
+  consume->add_option("--format", consume_.format, "A template, or json")->capture_default_str();
+  consume->add_option("--null", consume_.null_text, "What a template shows for an absent key or value");
+}
+
+int RecordCommandLine::CheckAndConsume() {
+  if (consume_.follow && consume_.until && consume_.until->kind != OffsetSpec::Kind::kOffset) {
+    return Fail(InvalidField("until", until_, "with --follow only an offset is allowed"));
+  }
+  if (consume_.until && consume_.until->kind == OffsetSpec::Kind::kEarliest) {
+    return Fail(InvalidField("until", until_, "an offset, a time or end is allowed"));
+  }
+  return RunConsume(context_.global, consume_);
+}
+
+void RecordCommandLine::AddOffsets(CLI::App& app) {
+  CLI::App* offsets = AddCommand(
+      app, context_, "offsets", "Find the offsets of a topic's partitions by position or time",
+      "  naru offsets orders\n"
+      "  naru offsets orders --at latest\n"
+      "  naru offsets orders --at -1h --output json\n",
+      [this] {
+        if (offsets_.at.kind == OffsetSpec::Kind::kOffset) {
+          return static_cast<int>(Fail(InvalidField("at", at_, "earliest, latest or a time is allowed")));
+        }
+        return RunOffsets(context_.global, offsets_);
+      });
+  AddTopicName(*offsets, offsets_.topic);
+  offsets->add_option("--at", at_, "earliest, latest, or a time as with consume --from")
+      ->type_name("WHERE")
+      ->check(OffsetSpecCheck())
+      ->each([this](const std::string& text) { offsets_.at = ToOffsetSpec(text); })
+      ->default_str("latest");
+  offsets_.at = {.kind = OffsetSpec::Kind::kLatest};
+  offsets->add_option("--partition", offsets_.partitions, "Only this partition; may be repeated")
+      ->type_name("N")
+      ->check(IntegerCheck(0, INT32_MAX))
+      ->allow_extra_args(false);
+}
+
+}  // namespace naru::cli
