@@ -13,8 +13,7 @@ follower=
 clean_up() {
   trap - EXIT INT TERM
   [[ -z $follower ]] || kill "$follower" 2>/dev/null || true
-  [[ -z $hub ]] || kill -9 "$hub" 2>/dev/null || true
-  wait 2>/dev/null || true
+  { [[ -z $hub ]] || kill -9 "$hub"; wait; } 2>/dev/null || true
   rm -rf "$folder"
 }
 trap clean_up EXIT
@@ -88,8 +87,8 @@ tell "   One package, $key, is in one partition, in the order written:"
 grep -F "[$key]" "$folder/all" | sed -n 1,3p | trim
 
 tell "5. kill -9, and a new start on the same directory."
-kill -9 "$hub"
-wait "$hub" 2>/dev/null || true
+# As one command with its own stderr: the shell reports a job that was killed as soon as it notices.
+{ kill -9 "$hub" && wait "$hub"; } 2>/dev/null || true
 start_hub
 after=$("$bin/naru" consume "$topic" --format '{partition}:{offset}' | wc -l)
 echo "acknowledged before: $lines; there after: $after"
