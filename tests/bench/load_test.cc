@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
-#include "naru/v1/consume.pb.h"
+#include "naru/v1/consume.grpc.pb.h"
 #include "naru/v1/produce.grpc.pb.h"
 #include "tools/bench/batch_pool.h"
 #include "tools/bench/disk_probe.h"
@@ -188,6 +188,56 @@ TEST(FetchLoadTest, AnswersAreReadAgainAndAgain) {
   EXPECT_GE(tally->payload_bytes, tally->latency.count() * 99'000);
 }
 
+// Has no callbacks, so the threads that run the client's end with its last channel.
+class PlainService final : public naru::v1::ProduceService::Service,
+                           public naru::v1::ConsumeService::Service {
+ public:
+  grpc::Status Produce(grpc::ServerContext*, const naru::v1::ProduceRequest*,
+                       naru::v1::ProduceResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status ProduceStream(grpc::ServerContext*, Stream* stream) override {
+    naru::v1::ProduceStreamRequest request;
+    while (stream->Read(&request)) {
+      naru::v1::ProduceStreamResponse response;
+      response.add_results()->set_id(request.id());
+      stream->Write(response);
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status Fetch(grpc::ServerContext*, const naru::v1::FetchRequest* request,
+                     naru::v1::FetchResponse* response) override {
+    response->set_next_offset(request->offset() + 1);
+    response->set_high_watermark(request->offset() + 1);
+    response->add_records()->set_value("v");
+    return grpc::Status::OK;
+  }
+};
+
+TEST(ChannelTest, TheLastOneNeverGoesOnAThreadOfItsOwn) {
+  PlainService service;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(static_cast<naru::v1::ProduceService::Service*>(&service));
+  builder.RegisterService(static_cast<naru::v1::ConsumeService::Service*>(&service));
+  const auto server = builder.BuildAndStart();
+  const std::string address = absl::StrCat("127.0.0.1:", port);
+  ProduceLoad load;
+  load.topic = "t";
+  load.depth = 4;
+  load.batches = 8;
+  load.shape = {.record_bytes = 8, .batch_bytes = 8};
+  // gRPC ends the process when it does: each run lets go of its channel the moment it has its last answer.
+  for (int i = 0; i < 200; ++i) {
+    load.unary = i % 2 == 0;
+    const auto produced = RunProduce(load, Connect(address, 1), Window::FromNow(0, 3600));
+    ASSERT_TRUE(produced.ok() && produced->failures == 0) << produced->first_failure;
+    const auto fetched = RunFetch({.topic = "t"}, Connect(address, 1), Window::FromNow(0, 0.001));
+    ASSERT_TRUE(fetched.ok() && fetched->failures == 0) << fetched->first_failure;
+  }
+}
+
 TEST(DiskProbeTest, AppendsAndSyncsAreCounted) {
   const auto result = ProbeAppend(testing::TempDir(), {.piece_bytes = 4096, .sync_every = 2, .seconds = 0.1});
   ASSERT_TRUE(result.ok()) << result.status();
@@ -209,6 +259,20 @@ TEST(ReportTest, FiguresAreJsonWithEveryPercentile) {
   EXPECT_NEAR(figure["latency_ms"]["p50"], 500, 3);
   EXPECT_NEAR(figure["latency_ms"]["p99.99"], 1000, 1);
   EXPECT_FALSE(figure.contains("server_cores"));
+  EXPECT_FALSE(figure.contains("shares"));
+}
+
+TEST(ReportTest, EveryShareIsShownAndTheGreatestFirst) {
+  Figure figure = ToFigure("1-topic-16-partitions-1kb-64k-at-2640-fsync-arrival", {}, 2);
+  figure.shares = {{"append 64k, fdatasync each", 0.75}, {"grpc echo 64k", 0.5}};
+  const std::string table = TableLine(figure);
+  EXPECT_THAT(table, testing::HasSubstr("75%\n    75% of append 64k, fdatasync each; 50% of grpc echo 64k"));
+  EXPECT_LE(table.find('\n'), 120u);
+  EXPECT_EQ(TableHead().size(), table.find('\n'));
+  const auto json = nlohmann::json::parse(ToJson({figure}))["figures"][0];
+  EXPECT_EQ(json["limit"], "append 64k, fdatasync each");
+  EXPECT_EQ(json["share_of_limit"], 0.75);
+  EXPECT_EQ(json["shares"]["grpc echo 64k"], 0.5);
 }
 
 }  // namespace

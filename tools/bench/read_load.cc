@@ -69,6 +69,9 @@ class FetchChain {
     } else {
       tally_.Fail(status.error_message());
     }
+    // Before Wait() can return: the call must not be the last that holds the channel, on a thread of the
+    // channel.
+    context_.reset();
     if (more) return Start();
     absl::MutexLock lock(&mutex_);
     done_ = true;

@@ -59,21 +59,26 @@ Figure ToFigure(std::string workload, const Tally& tally, double seconds) {
 
 std::string TableHead() {
   char line[256];
-  std::snprintf(line, sizeof(line), "%-52s %8s %8s %7s %7s %7s %7s %6s %6s %7s", "workload", "rec/s", "MB/s",
+  std::snprintf(line, sizeof(line), "%-52s %8s %8s %6s %6s %6s %6s %6s %6s %6s", "workload", "rec/s", "MB/s",
                 "p50 ms", "p99", "p99.9", "max", "client", "hub", "limit");
   return line;
 }
 
 std::string TableLine(const Figure& f) {
   char line[512];
-  std::snprintf(line, sizeof(line), "%-52s %8s %8s %7s %7s %7s %7s %6s %6s %7s", f.workload.c_str(),
+  std::snprintf(line, sizeof(line), "%-52s %8s %8s %6s %6s %6s %6s %6s %6s %6s", f.workload.c_str(),
                 Rate(f.records_per_second).c_str(),
                 f.bytes_per_second < 0 ? "-" : Format("%.1f", f.bytes_per_second / 1e6).c_str(),
                 Ms(f.latency, 50).c_str(), Ms(f.latency, 99).c_str(), Ms(f.latency, 99.9).c_str(),
                 Ms(f.latency, 100).c_str(), Format("%.2f", f.client_cores).c_str(),
                 Format("%.2f", f.server_cores).c_str(),
-                f.share_of_limit < 0 ? "" : Format("%.0f%%", f.share_of_limit * 100).c_str());
+                f.shares.empty() ? "-" : Format("%.0f%%", f.shares.front().second * 100).c_str());
   std::string text = line;
+  std::string shares;
+  for (const auto& [name, share] : f.shares) {
+    shares += (shares.empty() ? "\n    " : "; ") + Format("%.0f%%", share * 100) + " of " + name;
+  }
+  text += shares;
   if (f.failures > 0)
     text += "\n    " + std::to_string(f.failures) + " failed; the first: " + f.first_failure;
   return text;
@@ -94,8 +99,11 @@ std::string ToJson(const std::vector<Figure>& figures) {
     put("server_cores", f.server_cores);
     put("server_resident_mb", f.server_resident_mb);
     put("written_bytes_per_byte", f.written_per_byte);
-    put("share_of_limit", f.share_of_limit);
-    if (!f.limit.empty()) one["limit"] = f.limit;
+    for (const auto& [name, share] : f.shares) one["shares"][name] = share;
+    if (!f.shares.empty()) {
+      one["limit"] = f.shares.front().first;
+      one["share_of_limit"] = f.shares.front().second;
+    }
     if (f.latency.count()) {
       auto& latency = one["latency_ms"];
       latency["of"] = f.latency_of;

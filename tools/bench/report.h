@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/bench/load.h"
@@ -23,10 +24,9 @@ struct Figure {
   double server_resident_mb = -1;
   // Sent to the disk for each byte of values.
   double written_per_byte = -1;
-  // Of bytes_per_second (or records_per_second where the limit says so) to the machine's own limit in this
-  // run.
-  double share_of_limit = -1;
-  std::string limit;
+  // bytes_per_second as a share of what the machine did alone in the same run, by what that was; the greatest
+  // share, that of the limit which comes first, in front.
+  std::vector<std::pair<std::string, double>> shares;
   int64_t failures = 0;
   std::string first_failure;
 };
@@ -46,7 +46,8 @@ class CpuMeter {
 
 Figure ToFigure(std::string workload, const Tally& tally, double seconds);
 
-// One line a figure, latencies in milliseconds, at most 120 columns.
+// One line a figure, latencies in milliseconds, at most 120 columns; then one with all shares, where there
+// are any.
 std::string TableHead();
 std::string TableLine(const Figure& figure);
 // {"figures": [...]}, with percentiles from 50 to 99.99 and the maximum.
