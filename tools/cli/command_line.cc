@@ -10,10 +10,10 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
 #include "tools/cli/completion_tree.h"
+#include "tools/cli/connect.h"
 #include "tools/cli/failure.h"
 #include "tools/cli/quantity.h"
 #include "tools/cli/record_command_line.h"
-#include "tools/cli/connect.h"
 #include "tools/cli/topic_command_line.h"
 
 #ifndef NARU_VERSION
