@@ -85,7 +85,7 @@ absl::StatusOr<TopicChange> TopicLedger::Create(const naru::v1::CreateTopicReque
 }
 
 absl::StatusOr<TopicChange> TopicLedger::Update(const naru::v1::UpdateTopicRequest& request) const {
-  NARU_ASSIGN_OR_RETURN(std::shared_ptr<const TopicInfo> before, Find(request.name(), {}));
+  NARU_ASSIGN_OR_RETURN(std::shared_ptr<const TopicInfo> before, Find(request.name(), request.topic_id()));
   NARU_ASSIGN_OR_RETURN(const TopicConfig config,
                         UpdateTopicConfig(before->config, request.config(), request.update_mask(),
                                           {.record_bytes_max = limits_.record_bytes_max,
@@ -100,7 +100,7 @@ absl::StatusOr<TopicChange> TopicLedger::Update(const naru::v1::UpdateTopicReque
 }
 
 absl::StatusOr<TopicChange> TopicLedger::Grow(const naru::v1::CreatePartitionsRequest& request) const {
-  NARU_ASSIGN_OR_RETURN(std::shared_ptr<const TopicInfo> before, Find(request.name(), {}));
+  NARU_ASSIGN_OR_RETURN(std::shared_ptr<const TopicInfo> before, Find(request.name(), request.topic_id()));
   const int32_t present = before->partition_count();
   const std::string why = absl::StrCat(
       "topic \"", before->name, "\" has ", present,

@@ -57,10 +57,11 @@ class TopicLedger {
   //   TOPIC_EXISTS
   absl::StatusOr<TopicChange> Create(const naru::v1::CreateTopicRequest& request, std::string_view topic_id,
                                      int64_t now_ms) const;
-  // TOPIC_NOT_FOUND; INVALID_FIELD config.…, update_mask. Changes nothing when the configuration stays as it
-  // is.
+  // TOPIC_NOT_FOUND, TOPIC_ID_MISMATCH; INVALID_FIELD config.…, update_mask. Changes nothing when the
+  // configuration stays as it is.
   absl::StatusOr<TopicChange> Update(const naru::v1::UpdateTopicRequest& request) const;
-  // TOPIC_NOT_FOUND; INVALID_FIELD partition_count, also when it is not more than there are.
+  // TOPIC_NOT_FOUND, TOPIC_ID_MISMATCH; INVALID_FIELD partition_count, also when it is not more than there
+  // are.
   absl::StatusOr<TopicChange> Grow(const naru::v1::CreatePartitionsRequest& request) const;
   // TOPIC_NOT_FOUND, TOPIC_ID_MISMATCH.
   absl::StatusOr<TopicChange> Delete(const naru::v1::DeleteTopicRequest& request) const;

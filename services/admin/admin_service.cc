@@ -8,7 +8,6 @@
 #include "services/admin/record_deletion.h"
 #include "services/admin/topic_message.h"
 #include "services/admin/topic_pages.h"
-#include "services/rpc/status.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
 
@@ -21,19 +20,12 @@ using Topic = std::shared_ptr<const cluster::TopicInfo>;
 // MiB that clients take by default.
 constexpr int32_t kPartitionStatesMax = 20'000;
 
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status, *context));
-  return reactor;
-}
-
-// What completes a call whose answer is a topic. Context and response live until Finish.
-template <typename Response>
-cluster::TopicCoordinator::TopicDone AnswerWithTopic(grpc::CallbackServerContext* context,
-                                                     grpc::ServerUnaryReactor* reactor, Response* response) {
-  return [context, reactor, response](absl::StatusOr<Topic> topic) {
-    if (topic.ok()) *response->mutable_topic() = ToMessage(**topic);
-    reactor->Finish(ToGrpcStatus(topic.status(), *context));
+// What completes a call whose answer is a topic.
+template <typename Call>
+cluster::TopicCoordinator::TopicDone AnswerWithTopic(const std::shared_ptr<Call>& call) {
+  return [call](absl::StatusOr<Topic> topic) {
+    if (topic.ok()) *call->response().mutable_topic() = ToMessage(**topic);
+    call->Finish(topic.status());
   };
 }
 
@@ -65,71 +57,100 @@ absl::Status AdminService::CheckRunning() const {
   return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
 }
 
+template <typename Request, typename Response, typename Work>
+grpc::ServerUnaryReactor* AdminService::Serve(grpc::CallbackServerContext& context,
+                                              const grpc::ByteBuffer& request, grpc::ByteBuffer& response,
+                                              Work work) {
+  const auto call = std::make_shared<MessageCall<Request, Response>>(context, response);
+  absl::Status status = CheckRunning();
+  if (status.ok()) status = call->Parse(request);
+  if (status.ok()) {
+    work(call);
+  } else {
+    call->Finish(status);
+  }
+  return call->reactor();
+}
+
 grpc::ServerUnaryReactor* AdminService::CreateTopic(grpc::CallbackServerContext* context,
-                                                    const naru::v1::CreateTopicRequest* request,
-                                                    naru::v1::CreateTopicResponse* response) {
-  if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  coordinator_.CreateTopic(*request, AnswerWithTopic(context, reactor, response));
-  return reactor;
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
+  using naru::v1::CreateTopicRequest;
+  using naru::v1::CreateTopicResponse;
+  return Serve<CreateTopicRequest, CreateTopicResponse>(
+      *context, *request, *response,
+      [this](const auto& call) { coordinator_.CreateTopic(call->request(), AnswerWithTopic(call)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::UpdateTopic(grpc::CallbackServerContext* context,
-                                                    const naru::v1::UpdateTopicRequest* request,
-                                                    naru::v1::UpdateTopicResponse* response) {
-  if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  coordinator_.UpdateTopic(*request, AnswerWithTopic(context, reactor, response));
-  return reactor;
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
+  using naru::v1::UpdateTopicRequest;
+  using naru::v1::UpdateTopicResponse;
+  return Serve<UpdateTopicRequest, UpdateTopicResponse>(
+      *context, *request, *response,
+      [this](const auto& call) { coordinator_.UpdateTopic(call->request(), AnswerWithTopic(call)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::CreatePartitions(grpc::CallbackServerContext* context,
-                                                         const naru::v1::CreatePartitionsRequest* request,
-                                                         naru::v1::CreatePartitionsResponse* response) {
-  if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  coordinator_.CreatePartitions(*request, AnswerWithTopic(context, reactor, response));
-  return reactor;
+                                                         const grpc::ByteBuffer* request,
+                                                         grpc::ByteBuffer* response) {
+  using naru::v1::CreatePartitionsRequest;
+  using naru::v1::CreatePartitionsResponse;
+  return Serve<CreatePartitionsRequest, CreatePartitionsResponse>(
+      *context, *request, *response,
+      [this](const auto& call) { coordinator_.CreatePartitions(call->request(), AnswerWithTopic(call)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::DeleteTopic(grpc::CallbackServerContext* context,
-                                                    const naru::v1::DeleteTopicRequest* request,
-                                                    naru::v1::DeleteTopicResponse*) {
-  if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  coordinator_.DeleteTopic(*request, [context, reactor](absl::Status deleted) {
-    reactor->Finish(ToGrpcStatus(deleted, *context));
-  });
-  return reactor;
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
+  using naru::v1::DeleteTopicRequest;
+  using naru::v1::DeleteTopicResponse;
+  return Serve<DeleteTopicRequest, DeleteTopicResponse>(
+      *context, *request, *response, [this](const auto& call) {
+        coordinator_.DeleteTopic(call->request(),
+                                 [call](const absl::Status& deleted) { call->Finish(deleted); });
+      });
 }
 
 grpc::ServerUnaryReactor* AdminService::GetTopic(grpc::CallbackServerContext* context,
-                                                 const naru::v1::GetTopicRequest* request,
-                                                 naru::v1::GetTopicResponse* response) {
-  if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  return Answer(context, Describe(*request, *response->mutable_topic()));
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) {
+  using naru::v1::GetTopicRequest;
+  using naru::v1::GetTopicResponse;
+  return Serve<GetTopicRequest, GetTopicResponse>(*context, *request, *response, [this](const auto& call) {
+    call->Finish(Describe(call->request(), *call->response().mutable_topic()));
+  });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListTopics(grpc::CallbackServerContext* context,
-                                                   const naru::v1::ListTopicsRequest* request,
-                                                   naru::v1::ListTopicsResponse* response) {
-  if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  auto page = ListTopicsPage(*coordinator_.Current(), *request);
-  if (page.ok()) *response = *std::move(page);
-  return Answer(context, page.status());
+                                                   const grpc::ByteBuffer* request,
+                                                   grpc::ByteBuffer* response) {
+  using naru::v1::ListTopicsRequest;
+  using naru::v1::ListTopicsResponse;
+  return Serve<ListTopicsRequest, ListTopicsResponse>(
+      *context, *request, *response, [this](const auto& call) {
+        auto page = ListTopicsPage(*coordinator_.Current(), call->request());
+        if (page.ok()) call->response() = *std::move(page);
+        call->Finish(page.status());
+      });
 }
 
 grpc::ServerUnaryReactor* AdminService::DeleteRecords(grpc::CallbackServerContext* context,
-                                                      const naru::v1::DeleteRecordsRequest* request,
-                                                      naru::v1::DeleteRecordsResponse* response) {
-  if (const absl::Status running = CheckRunning(); !running.ok()) return Answer(context, running);
-  if (const absl::Status valid = ValidateDeletion(*request); !valid.ok()) return Answer(context, valid);
-  auto topic = coordinator_.Current()->Find(request->topic());
-  if (!topic.ok()) return Answer(context, topic.status());
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  services::DeleteRecords(*std::move(topic), *request, logs_, *response,
-                          [reactor] { reactor->Finish(grpc::Status::OK); });
-  return reactor;
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
+  using naru::v1::DeleteRecordsRequest;
+  using naru::v1::DeleteRecordsResponse;
+  return Serve<DeleteRecordsRequest, DeleteRecordsResponse>(
+      *context, *request, *response, [this](const auto& call) {
+        const DeleteRecordsRequest& asked = call->request();
+        if (const absl::Status valid = ValidateDeletion(asked); !valid.ok()) return call->Finish(valid);
+        auto topic = coordinator_.Current()->Find(asked.topic(), asked.topic_id());
+        if (!topic.ok()) return call->Finish(topic.status());
+        services::DeleteRecords(*std::move(topic), asked, logs_, call->response(),
+                                [call] { call->Finish(absl::OkStatus()); });
+      });
 }
 
 absl::Status AdminService::Describe(const naru::v1::GetTopicRequest& request, naru::v1::Topic& topic) const {

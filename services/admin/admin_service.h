@@ -5,16 +5,29 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <memory>
 
 #include "cluster/coordinator/topic_coordinator.h"
 #include "naru/v1/admin.grpc.pb.h"
+#include "services/rpc/message_call.h"
 #include "storage/log/log_store.h"
 
 namespace naru::services {
 
+// All methods raw: see MessageCall.
+template <typename Base>
+using RawTopicMethods = naru::v1::AdminService::WithRawCallbackMethod_CreateTopic<
+    naru::v1::AdminService::WithRawCallbackMethod_GetTopic<
+        naru::v1::AdminService::WithRawCallbackMethod_ListTopics<
+            naru::v1::AdminService::WithRawCallbackMethod_UpdateTopic<
+                naru::v1::AdminService::WithRawCallbackMethod_DeleteTopic<Base>>>>>;
+template <typename Base>
+using RawPartitionMethods = naru::v1::AdminService::WithRawCallbackMethod_CreatePartitions<
+    naru::v1::AdminService::WithRawCallbackMethod_DeleteRecords<Base>>;
+
 // Thread-safe; its calls run on gRPC's threads and never wait for the disk: changes are queued at the
 // coordinator and answered from its thread. It keeps no state of its own.
-class AdminService final : public naru::v1::AdminService::CallbackService {
+class AdminService final : public RawTopicMethods<RawPartitionMethods<naru::v1::AdminService::Service>> {
  public:
   // Both outlive the gRPC server that this is registered with.
   AdminService(cluster::TopicCoordinator& coordinator, LogStore& logs)
@@ -23,29 +36,28 @@ class AdminService final : public naru::v1::AdminService::CallbackService {
   // Calls that come from now on fail with SHUTTING_DOWN; those under way end by themselves. Idempotent.
   void Shutdown() { stopping_.store(true, std::memory_order_relaxed); }
 
-  grpc::ServerUnaryReactor* CreateTopic(grpc::CallbackServerContext* context,
-                                        const naru::v1::CreateTopicRequest* request,
-                                        naru::v1::CreateTopicResponse* response) override;
-  grpc::ServerUnaryReactor* GetTopic(grpc::CallbackServerContext* context,
-                                     const naru::v1::GetTopicRequest* request,
-                                     naru::v1::GetTopicResponse* response) override;
-  grpc::ServerUnaryReactor* ListTopics(grpc::CallbackServerContext* context,
-                                       const naru::v1::ListTopicsRequest* request,
-                                       naru::v1::ListTopicsResponse* response) override;
-  grpc::ServerUnaryReactor* UpdateTopic(grpc::CallbackServerContext* context,
-                                        const naru::v1::UpdateTopicRequest* request,
-                                        naru::v1::UpdateTopicResponse* response) override;
-  grpc::ServerUnaryReactor* DeleteTopic(grpc::CallbackServerContext* context,
-                                        const naru::v1::DeleteTopicRequest* request,
-                                        naru::v1::DeleteTopicResponse* response) override;
+  grpc::ServerUnaryReactor* CreateTopic(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetTopic(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListTopics(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* UpdateTopic(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* DeleteTopic(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* CreatePartitions(grpc::CallbackServerContext* context,
-                                             const naru::v1::CreatePartitionsRequest* request,
-                                             naru::v1::CreatePartitionsResponse* response) override;
+                                             const grpc::ByteBuffer* request,
+                                             grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* DeleteRecords(grpc::CallbackServerContext* context,
-                                          const naru::v1::DeleteRecordsRequest* request,
-                                          naru::v1::DeleteRecordsResponse* response) override;
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
 
  private:
+  // Parses the request and hands the call on, unless it is refused here.
+  template <typename Request, typename Response, typename Work>
+  grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext& context, const grpc::ByteBuffer& request,
+                                  grpc::ByteBuffer& response, Work work);
   // OK, or SHUTTING_DOWN.
   absl::Status CheckRunning() const;
   absl::Status Describe(const naru::v1::GetTopicRequest& request, naru::v1::Topic& topic) const;

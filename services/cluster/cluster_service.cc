@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "services/rpc/message_call.h"
+#include "services/rpc/parse_message.h"
 #include "services/rpc/status.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
@@ -15,12 +17,8 @@ namespace {
 // The topics that a request names. Both requests have the same one field.
 template <typename Request>
 absl::StatusOr<std::vector<std::string>> ReadNames(const grpc::ByteBuffer& bytes) {
-  grpc::ByteBuffer buffer = bytes;
   Request request;
-  if (!grpc::SerializationTraits<Request>::Deserialize(&buffer, &request).ok()) {
-    return InvalidField("request", absl::StrCat("a message of ", bytes.Length(), " bytes"),
-                        absl::StrCat("it cannot be parsed as ", Request::descriptor()->full_name()));
-  }
+  NARU_RETURN_IF_ERROR(ParseMessage(bytes, request));
   std::vector<std::string> names(request.topics().begin(), request.topics().end());
   NARU_RETURN_IF_ERROR(MetadataSnapshots::ValidateNames(names));
   return names;
@@ -70,27 +68,29 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* ClusterService::WatchMetadata(
 }
 
 grpc::ServerUnaryReactor* ClusterService::DescribeCluster(grpc::CallbackServerContext* context,
-                                                          const naru::v1::DescribeClusterRequest*,
-                                                          naru::v1::DescribeClusterResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  if (const absl::Status running = CheckRunning(); !running.ok()) {
-    reactor->Finish(ToGrpcStatus(running, *context));
-    return reactor;
-  }
+                                                          const grpc::ByteBuffer* request,
+                                                          grpc::ByteBuffer* response) {
+  MessageCall<naru::v1::DescribeClusterRequest, naru::v1::DescribeClusterResponse> call(*context, *response);
+  absl::Status status = CheckRunning();
+  if (status.ok()) status = call.Parse(*request);
+  if (status.ok()) Describe(call.response());
+  call.Finish(status);
+  return call.reactor();
+}
+
+void ClusterService::Describe(naru::v1::DescribeClusterResponse& response) const {
   const std::shared_ptr<const cluster::TopicCatalog> catalog = catalog_.Current();
-  response->set_cluster_id(catalog->cluster_id);
-  response->set_topic_count(static_cast<int64_t>(catalog->topics.size()));
+  response.set_cluster_id(catalog->cluster_id);
+  response.set_topic_count(static_cast<int64_t>(catalog->topics.size()));
   int64_t partitions = 0;
   for (const auto& [name, topic] : catalog->topics) partitions += topic->partition_count();
-  response->set_partition_count(partitions);
+  response.set_partition_count(partitions);
   for (const cluster::BrokerInfo& broker : catalog->brokers) {
-    naru::v1::BrokerState* state = response->add_brokers();
+    naru::v1::BrokerState* state = response.add_brokers();
     if (broker.id == catalog->self) *state = describe_();
     state->mutable_broker()->set_broker_id(broker.id.value());
     state->mutable_broker()->set_address(broker.address);
   }
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
 }
 
 }  // namespace naru::services

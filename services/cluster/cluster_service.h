@@ -25,10 +25,10 @@ struct ClusterServiceOptions {
 };
 
 // Thread-safe; its calls run on gRPC's threads and do not block. Snapshots travel as bytes that are made
-// once, which is why GetMetadata and WatchMetadata are raw.
+// once.
 class ClusterService final : public naru::v1::ClusterService::WithRawCallbackMethod_GetMetadata<
                                  naru::v1::ClusterService::WithRawCallbackMethod_WatchMetadata<
-                                     naru::v1::ClusterService::WithCallbackMethod_DescribeCluster<
+                                     naru::v1::ClusterService::WithRawCallbackMethod_DescribeCluster<
                                          naru::v1::ClusterService::Service>>> {
  public:
   // How this broker is, all but `broker`, which comes from the catalog. Called on gRPC's threads; must not
@@ -48,12 +48,13 @@ class ClusterService final : public naru::v1::ClusterService::WithRawCallbackMet
   grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchMetadata(grpc::CallbackServerContext* context,
                                                             const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* DescribeCluster(grpc::CallbackServerContext* context,
-                                            const naru::v1::DescribeClusterRequest* request,
-                                            naru::v1::DescribeClusterResponse* response) override;
+                                            const grpc::ByteBuffer* request,
+                                            grpc::ByteBuffer* response) override;
 
  private:
   absl::Status CheckRunning() const;
   absl::Status Answer(const grpc::ByteBuffer& request, grpc::ByteBuffer& response);
+  void Describe(naru::v1::DescribeClusterResponse& response) const;
 
   cluster::CatalogSource& catalog_;
   const DescribeBroker describe_;
