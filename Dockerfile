@@ -11,7 +11,7 @@ RUN ./dev build release narud naru
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
       ca-certificates libgrpc++1.51 libprotobuf32 libabsl20220623 librocksdb7.8 libspdlog1.10 \
-      libprometheus-cpp-core1.0 libyaml-cpp0.7 libcpp-httplib0.11 libjemalloc2 libisal2 \
+      libprometheus-cpp-core1.0 libyaml-cpp0.7 libjemalloc2 libisal2 \
       zlib1g liblz4-1 libzstd1 libsnappy1v5 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /var/lib/naru --create-home naru

@@ -1,130 +1,192 @@
 #include "services/server/http_endpoint.h"
 
-#include <httplib.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <atomic>
-#include <deque>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <list>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/cleanup/cleanup.h"
+#include "services/server/http_connection.h"
+#include "services/server/http_request.h"
 #include "services/server/listen_error.h"
+#include "storage/base/check.h"
 
 namespace naru::services {
 namespace {
 
-constexpr int kThreads = 4;
-constexpr size_t kQueuedConnectionsMax = 64;
-constexpr time_t kSilenceSecondsMax = 1;
-constexpr size_t kRequestsPerConnectionMax = 100;
-constexpr size_t kRequestBodyBytesMax = 4096;
+using Time = HttpConnection::Time;
 
-// Connections that wait for a thread. A full queue holds the accepting thread back, and with it new
-// connections.
-class BoundedPool final : public httplib::TaskQueue {
- public:
-  BoundedPool() {
-    for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
-  }
+constexpr size_t kConnectionsMax = 64;
+// How long not to accept when there is no file for a connection.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+constexpr int kBacklog = 128;
 
-  // The library's releases differ in what this returns.
-  using EnqueueResult = decltype(std::declval<httplib::TaskQueue&>().enqueue(std::function<void()>()));
-  EnqueueResult enqueue(std::function<void()> task) override {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &BoundedPool::HasRoom));
-    tasks_.push_back(std::move(task));
-    return EnqueueResult(true);
-  }
+// A socket that listens and does not block; -1.
+int ListenOn(const addrinfo& candidate) {
+  const int fd = socket(candidate.ai_family, candidate.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                        candidate.ai_protocol);
+  if (fd < 0) return -1;
+  const int yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  if (bind(fd, candidate.ai_addr, candidate.ai_addrlen) == 0 && listen(fd, kBacklog) == 0) return fd;
+  close(fd);
+  return -1;
+}
 
-  void shutdown() override {
-    {
-      absl::MutexLock lock(&mutex_);
-      stopping_ = true;
-    }
-    for (std::thread& thread : threads_) thread.join();
-  }
+int ListenOn(const HostPort& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found) != 0) return -1;
+  const absl::Cleanup free_it = [found] { freeaddrinfo(found); };
+  int fd = -1;
+  for (const addrinfo* next = found; next != nullptr && fd < 0; next = next->ai_next) fd = ListenOn(*next);
+  return fd;
+}
 
- private:
-  bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return tasks_.size() < kQueuedConnectionsMax; }
-  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !tasks_.empty(); }
-
-  void Work() {
-    while (true) {
-      std::function<void()> task;
-      {
-        absl::MutexLock lock(&mutex_);
-        mutex_.Await(absl::Condition(this, &BoundedPool::HasWork));
-        if (tasks_.empty()) return;
-        task = std::move(tasks_.front());
-        tasks_.pop_front();
-      }
-      task();
-    }
-  }
-
-  absl::Mutex mutex_;
-  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::thread> threads_;
-};
+int PortOf(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  NARU_CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port
+                                             : reinterpret_cast<const sockaddr_in&>(address).sin_port);
+}
 
 }  // namespace
 
-class HttpEndpoint::Impl {
+// Owns the listening socket, the connections and the thread.
+class HttpEndpoint::Loop {
  public:
-  HostPort address;
-  httplib::Server server;
-  std::atomic<bool> ended{false};
-  std::thread accepting;
+  Loop(HostPort address, int listener, std::map<std::string, Page> pages,
+       std::chrono::milliseconds exchange_max)
+      : address_(std::move(address)),
+        pages_(std::move(pages)),
+        exchange_max_(exchange_max),
+        listener_(listener),
+        stop_(eventfd(0, EFD_CLOEXEC)),
+        thread_([this] { Run(); }) {}
+  ~Loop() {
+    const uint64_t one = 1;
+    NARU_CHECK(write(stop_, &one, sizeof(one)) == sizeof(one));
+    thread_.join();
+    close(listener_);
+    close(stop_);
+  }
+
+  const HostPort& address() const { return address_; }
+
+ private:
+  void Run() {
+    std::vector<pollfd> polled;
+    while (true) {
+      Time now = std::chrono::steady_clock::now();
+      connections_.remove_if([&](const HttpConnection& c) { return now - c.since() >= exchange_max_; });
+      FillPolled(now, polled);
+      if (poll(polled.data(), polled.size(), TimeoutMs(now)) < 0) {
+        NARU_CHECK(errno == EINTR);
+        continue;
+      }
+      if (polled[0].revents != 0) return;
+      now = std::chrono::steady_clock::now();
+      // Stands in the same order as what was polled; new ones come behind.
+      auto next = connections_.begin();
+      for (size_t i = 2; i < polled.size(); ++i) {
+        const auto connection = next++;
+        if (polled[i].revents == 0) continue;
+        if (!connection->Go([this](const HttpRequest& request) { return Answer(request); }, now)) {
+          connections_.erase(connection);
+        }
+      }
+      if (polled[1].revents != 0) Accept(now);
+    }
+  }
+
+  void FillPolled(Time now, std::vector<pollfd>& polled) const {
+    polled.clear();
+    polled.push_back({stop_, POLLIN, 0});
+    // A negative file is passed over.
+    polled.push_back({now < accept_from_ ? -1 : listener_, POLLIN, 0});
+    for (const HttpConnection& connection : connections_) {
+      polled.push_back({connection.fd(), connection.wants_to_write() ? short{POLLOUT} : short{POLLIN}, 0});
+    }
+  }
+
+  // Until something is due; -1: nothing is.
+  int TimeoutMs(Time now) const {
+    Time due = Time::max();
+    if (now < accept_from_) due = accept_from_;
+    for (const HttpConnection& connection : connections_) {
+      due = std::min(due, connection.since() + exchange_max_);
+    }
+    if (due == Time::max()) return -1;
+    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(due - now).count());
+  }
+
+  void Accept(Time now) {
+    while (true) {
+      const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd < 0) {
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno != EAGAIN && errno != EWOULDBLOCK) accept_from_ = now + kAcceptPause;
+        return;
+      }
+      if (connections_.size() == kConnectionsMax) {
+        connections_.erase(std::min_element(
+            connections_.begin(), connections_.end(),
+            [](const HttpConnection& a, const HttpConnection& b) { return a.since() < b.since(); }));
+      }
+      connections_.emplace_back(fd, now);
+    }
+  }
+
+  std::string Answer(const HttpRequest& request) const {
+    HttpAnswer answer{request.refusal, "text/plain; charset=utf-8", "refused\n"};
+    if (request.state == HttpRequest::State::kComplete) answer = AnswerOf(request);
+    return FormatHttpAnswer(answer.status, answer.content_type, answer.body, request.keep_alive,
+                            request.method != "HEAD");
+  }
+  HttpAnswer AnswerOf(const HttpRequest& request) const {
+    if (request.method != "GET" && request.method != "HEAD") return {.status = 405, .body = "only GET\n"};
+    const auto page = pages_.find(request.path);
+    if (page == pages_.end()) return {.status = 404, .body = "no such page\n"};
+    return page->second();
+  }
+
+  const HostPort address_;
+  const std::map<std::string, Page> pages_;
+  const std::chrono::milliseconds exchange_max_;
+  const int listener_;
+  const int stop_;  // readable: the thread ends
+  std::list<HttpConnection> connections_;
+  Time accept_from_;
+  std::thread thread_;  // uses all of the above
 };
 
-HttpEndpoint::HttpEndpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpEndpoint::HttpEndpoint(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+HttpEndpoint::~HttpEndpoint() = default;
 
 absl::StatusOr<std::unique_ptr<HttpEndpoint>> HttpEndpoint::Start(const HostPort& address,
-                                                                  std::map<std::string, Page> pages) {
-  auto impl = std::make_unique<Impl>();
-  impl->address = address;
-  httplib::Server& server = impl->server;
-  server.new_task_queue = [] { return new BoundedPool; };
-  server.set_read_timeout(kSilenceSecondsMax);
-  server.set_write_timeout(kSilenceSecondsMax);
-  server.set_keep_alive_timeout(kSilenceSecondsMax);
-  server.set_keep_alive_max_count(kRequestsPerConnectionMax);
-  server.set_payload_max_length(kRequestBodyBytesMax);
-  // Without the library's SO_REUSEPORT: a second server on the port must fail.
-  server.set_socket_options([](socket_t socket) {
-    const int yes = 1;
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-  });
-  for (auto& [path, page] : pages) {
-    server.Get(path, [page = std::move(page)](const httplib::Request&, httplib::Response& response) {
-      HttpAnswer answer = page();
-      response.status = answer.status;
-      response.set_content(answer.body, answer.content_type.c_str());
-    });
-  }
-  if (address.port == 0) {
-    impl->address.port = server.bind_to_any_port(address.host);
-    if (impl->address.port <= 0) return ListenError("http", address);
-  } else if (!server.bind_to_port(address.host, address.port)) {
-    return ListenError("http", address);
-  }
-  impl->accepting = std::thread([raw = impl.get()] {
-    raw->server.listen_after_bind();
-    raw->ended = true;
-  });
-  // stop() does nothing before the loop runs.
-  while (!server.is_running() && !impl->ended) std::this_thread::yield();
-  return std::unique_ptr<HttpEndpoint>(new HttpEndpoint(std::move(impl)));
+                                                                  std::map<std::string, Page> pages,
+                                                                  std::chrono::milliseconds exchange_max) {
+  const int listener = ListenOn(address);
+  if (listener < 0) return ListenError("http", address);
+  auto loop = std::make_unique<Loop>(HostPort{address.host, PortOf(listener)}, listener, std::move(pages),
+                                     exchange_max);
+  return std::unique_ptr<HttpEndpoint>(new HttpEndpoint(std::move(loop)));
 }
 
-HttpEndpoint::~HttpEndpoint() {
-  impl_->server.stop();
-  impl_->accepting.join();
-}
-
-const HostPort& HttpEndpoint::address() const { return impl_->address; }
+const HostPort& HttpEndpoint::address() const { return loop_->address(); }
 
 }  // namespace naru::services

@@ -1,9 +1,12 @@
 // A small HTTP server for monitoring: a few fixed pages, read by GET. Not for clients of the hub.
 //
-// Threads: one accepts, four answer; further connections wait in a queue of 64 and then in the kernel's. A
-// connection that is silent for a second is closed.
+// One thread does everything and waits for nobody: a connection that sends or takes its bytes slowly keeps
+// only its own place. There are 64 places; a further connection takes that of the one which is longest
+// without an answer. A request and its answer together have a time limit, and so has the next request of a
+// connection.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,13 +25,15 @@ struct HttpAnswer {
 
 class HttpEndpoint {
  public:
-  // Called on the endpoint's threads, several at once.
+  // Called on the endpoint's thread; all others wait meanwhile, so it must not block.
   using Page = std::function<HttpAnswer()>;
 
-  // Listens when it returns. UNAVAILABLE when the address cannot be had.
-  static absl::StatusOr<std::unique_ptr<HttpEndpoint>> Start(const HostPort& address,
-                                                             std::map<std::string, Page> pages);
-  // Stops: waits for answers in progress.
+  // Listens when it returns. A connection that has no answer `exchange_max` after it came, or after its last
+  // answer, is closed. UNAVAILABLE when the address cannot be had.
+  static absl::StatusOr<std::unique_ptr<HttpEndpoint>> Start(
+      const HostPort& address, std::map<std::string, Page> pages,
+      std::chrono::milliseconds exchange_max = std::chrono::seconds(5));
+  // Stops: waits for the page in progress.
   ~HttpEndpoint();
   HttpEndpoint(const HttpEndpoint&) = delete;
   HttpEndpoint& operator=(const HttpEndpoint&) = delete;
@@ -37,9 +42,9 @@ class HttpEndpoint {
   const HostPort& address() const;
 
  private:
-  class Impl;
-  explicit HttpEndpoint(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  class Loop;
+  explicit HttpEndpoint(std::unique_ptr<Loop> loop);
+  std::unique_ptr<Loop> loop_;
 };
 
 }  // namespace naru::services

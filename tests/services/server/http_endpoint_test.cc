@@ -4,11 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "services/server/health.h"
 #include "services/server/metric_page.h"
 
@@ -39,8 +43,27 @@ std::string Get(int port, const std::string& path) {
   return answer;
 }
 
-std::unique_ptr<HttpEndpoint> Start(HttpEndpoint::Page page) {
-  auto endpoint = HttpEndpoint::Start({"127.0.0.1", 0}, {{"/page", std::move(page)}});
+// What comes until the other side closes.
+std::string ReadAll(int fd) {
+  std::string all;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = read(fd, buffer, sizeof(buffer))) > 0;) all.append(buffer, static_cast<size_t>(n));
+  return all;
+}
+
+// Sends `bytes`, half-closes, and reads to the end.
+std::string Exchange(int port, const std::string& bytes) {
+  const int fd = Connect(port);
+  EXPECT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+  shutdown(fd, SHUT_WR);
+  const std::string answers = ReadAll(fd);
+  close(fd);
+  return answers;
+}
+
+std::unique_ptr<HttpEndpoint> Start(HttpEndpoint::Page page,
+                                    std::chrono::milliseconds exchange_max = std::chrono::seconds(60)) {
+  auto endpoint = HttpEndpoint::Start({"127.0.0.1", 0}, {{"/page", std::move(page)}}, exchange_max);
   EXPECT_TRUE(endpoint.ok()) << endpoint.status();
   return *std::move(endpoint);
 }
@@ -62,12 +85,98 @@ TEST(HttpEndpoint, APortInUseIsRefusedWithTheReason) {
   EXPECT_THAT(second.status().message(), HasSubstr("Address already in use"));
 }
 
-TEST(HttpEndpoint, SilentConnectionsDoNotKeepOthersOutForEver) {
+TEST(HttpEndpoint, ConnectionsThatSendAByteNowAndThenKeepNobodyOut) {
+  const auto endpoint = Start([] { return HttpAnswer{200, "text/plain", "here"}; });
+  std::vector<int> slow;
+  for (int i = 0; i < 20; ++i) slow.push_back(Connect(endpoint->address().port));
+  absl::Notification answered;
+  std::thread drip([&] {
+    do {
+      for (const int fd : slow) send(fd, "G", 1, MSG_NOSIGNAL);
+    } while (!answered.WaitForNotificationWithTimeout(absl::Milliseconds(50)));
+  });
+  // Without it a connection that is never answered would hold the test for ever.
+  const int fd = Connect(endpoint->address().port);
+  timeval patience{20, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  const std::string request = "GET /page HTTP/1.0\r\n\r\n";
+  EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  EXPECT_THAT(ReadAll(fd), HasSubstr("here"));
+  answered.Notify();
+  drip.join();
+  for (const int one : slow) close(one);
+  close(fd);
+}
+
+TEST(HttpEndpoint, MoreConnectionsThanThereArePlacesTakeThePlaceOfTheOldest) {
   const auto endpoint = Start([] { return HttpAnswer{200, "text/plain", "here"}; });
   std::vector<int> silent;
-  for (int i = 0; i < 6; ++i) silent.push_back(Connect(endpoint->address().port));
+  for (int i = 0; i < 80; ++i) silent.push_back(Connect(endpoint->address().port));
   EXPECT_THAT(Get(endpoint->address().port, "/page"), HasSubstr("here"));
+  EXPECT_EQ(ReadAll(silent.front()), "") << "closed in favour of the others";
   for (const int fd : silent) close(fd);
+}
+
+TEST(HttpEndpoint, ARequestThatTakesTooLongIsCutOffThoughBytesCome) {
+  const auto endpoint = Start(
+      [] {
+        return HttpAnswer{200, "text/plain", "here"};
+      },
+      std::chrono::milliseconds(200));
+  const int fd = Connect(endpoint->address().port);
+  absl::Notification cut_off;
+  std::thread drip([&] {
+    do {
+      send(fd, "G", 1, MSG_NOSIGNAL);
+    } while (!cut_off.WaitForNotificationWithTimeout(absl::Milliseconds(20)));
+  });
+  EXPECT_EQ(ReadAll(fd), "");
+  cut_off.Notify();
+  drip.join();
+  close(fd);
+}
+
+TEST(HttpEndpoint, AnAnswerThatIsNotReadKeepsNobodyOut) {
+  const std::string large(8 << 20, 'x');
+  const auto endpoint = Start([&] { return HttpAnswer{200, "text/plain", large}; });
+  std::vector<int> deaf;
+  const std::string request = "GET /page HTTP/1.1\r\n\r\n";
+  for (int i = 0; i < 4; ++i) {
+    deaf.push_back(Connect(endpoint->address().port));
+    ASSERT_EQ(write(deaf.back(), request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  }
+  EXPECT_GT(Get(endpoint->address().port, "/page").size(), large.size());
+  for (const int fd : deaf) close(fd);
+}
+
+TEST(HttpEndpoint, RequestsOfOneConnectionAreAnsweredInOrder) {
+  int calls = 0;
+  const auto endpoint = Start([&] { return HttpAnswer{200, "text/plain", std::to_string(++calls)}; });
+  const std::string answers =
+      Exchange(endpoint->address().port,
+               "GET /page?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcHEAD /page HTTP/1.1\r\n\r\n"
+               "GET /page HTTP/1.1\r\nConnection: close\r\n\r\nGET /page HTTP/1.1\r\n\r\n");
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1\r\nConnection: ";
+  EXPECT_EQ(answers, head + "keep-alive\r\n\r\n1" + head + "keep-alive\r\n\r\n" + head + "close\r\n\r\n3");
+}
+
+TEST(HttpEndpoint, WhatIsNoRequestIsRefusedAndTheConnectionClosed) {
+  const auto endpoint = Start([] { return HttpAnswer{}; });
+  const std::vector<std::pair<std::string, std::string>> refusals = {
+      {"nonsense\r\n\r\n", "400"},
+      {"GET page HTTP/1.1\r\n\r\n", "400"},
+      {"GET /page HTTP/2.0\r\n\r\n", "505"},
+      {"GET /page HTTP/1.1\r\nno colon\r\n\r\n", "400"},
+      {"GET /page HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400"},
+      {"GET /page HTTP/1.1\r\nContent-Length: 4097\r\n\r\n", "413"},
+      {"GET /page HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "501"},
+      {"GET /page HTTP/1.1\r\nX: " + std::string(9'000, 'x'), "431"},
+      {"POST /page HTTP/1.0\r\n\r\n", "405"},
+  };
+  for (const auto& [request, status] : refusals) {
+    EXPECT_THAT(Exchange(endpoint->address().port, request), HasSubstr("HTTP/1.1 " + status))
+        << request.substr(0, 60);
+  }
 }
 
 TEST(Health, IsReadyOnlyWhileServing) {
