@@ -19,12 +19,24 @@ void AppendNonZero(uint32_t field, int64_t value, std::string& out) {
   if (value != 0) wire::AppendVarintField(out, field, static_cast<uint64_t>(value));
 }
 
-void AppendError(uint32_t field, const absl::Status& status, std::string& out) {
-  wire::AppendBytesField(out, field, ToError(status).SerializeAsString());
+// Of the failed results of one answer; those behind have nothing but code and reason. With 100,000 records
+// that went to a partition each an answer then stays below the 4 MiB that clients take by default.
+constexpr size_t kFullFailuresBytesMax = 256 << 10;
+
+naru::v1::Error BriefError(const absl::Status& status) {
+  const Reason reason = ReasonOf(status).value_or(Reason::kInternal);
+  naru::v1::Error error;
+  error.set_code(static_cast<int>(CanonicalCode(reason)));
+  error.set_reason(std::string(ReasonName(reason)));
+  return error;
+}
+
+void AppendError(uint32_t field, const naru::v1::Error& error, std::string& out) {
+  wire::AppendBytesField(out, field, error.SerializeAsString());
 }
 
 // A PartitionProduceResult.
-std::string EncodeResult(const PartOutcome& outcome) {
+std::string EncodeResult(const PartOutcome& outcome, bool brief) {
   std::string result;
   AppendNonZero(1, outcome.partition.value(), result);
   if (outcome.appended.ok()) {
@@ -33,7 +45,8 @@ std::string EncodeResult(const PartOutcome& outcome) {
     AppendNonZero(4, outcome.appended->append_time_ms, result);
     AppendNonZero(5, outcome.appended->log_start.value(), result);
   } else {
-    AppendError(kResultError, outcome.appended.status(), result);
+    const absl::Status& status = outcome.appended.status();
+    AppendError(kResultError, brief ? BriefError(status) : ToError(status), result);
   }
   if (!outcome.record_indexes.empty()) {
     std::string packed;
@@ -41,6 +54,15 @@ std::string EncodeResult(const PartOutcome& outcome) {
     wire::AppendBytesField(result, kResultRecordIndexes, packed);
   }
   return result;
+}
+
+void AppendResults(uint32_t field, const std::vector<PartOutcome>& outcomes, std::string& out) {
+  size_t failures_bytes = 0;
+  for (const PartOutcome& outcome : outcomes) {
+    const std::string result = EncodeResult(outcome, failures_bytes > kFullFailuresBytesMax);
+    if (!outcome.appended.ok()) failures_bytes += result.size();
+    wire::AppendBytesField(out, field, result);
+  }
 }
 
 }  // namespace
@@ -57,9 +79,7 @@ absl::Status SharedFailure(const std::vector<PartOutcome>& outcomes) {
 
 std::string EncodeProduceResponse(const std::vector<PartOutcome>& outcomes) {
   std::string response;
-  for (const PartOutcome& outcome : outcomes) {
-    wire::AppendBytesField(response, kResponseResults, EncodeResult(outcome));
-  }
+  AppendResults(kResponseResults, outcomes, response);
   return response;
 }
 
@@ -68,11 +88,9 @@ void AppendStreamResult(int64_t id, const absl::Status& failure, const std::vect
   std::string result;
   AppendNonZero(kStreamResultId, id, result);
   if (failure.ok()) {
-    for (const PartOutcome& outcome : outcomes) {
-      wire::AppendBytesField(result, kStreamResultResults, EncodeResult(outcome));
-    }
+    AppendResults(kStreamResultResults, outcomes, result);
   } else {
-    AppendError(kStreamResultError, failure, result);
+    AppendError(kStreamResultError, ToError(failure), result);
   }
   wire::AppendBytesField(out, kResponseResults, result);
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <vector>
 
 #include "cluster/metadata/topic_catalog.h"
@@ -10,6 +12,7 @@
 #include "services/produce/produce_counters.h"
 #include "services/produce/produce_options.h"
 #include "services/produce/produce_plan.h"
+#include "services/produce/read_credits.h"
 #include "services/rpc/executor.h"
 #include "services/rpc/memory_gate.h"
 #include "storage/base/clock.h"
@@ -25,7 +28,9 @@ struct ProduceContext {
         executor(executor),
         clock(clock),
         options(options),
-        memory(options.memory_bytes, options.waiting_bytes_max) {}
+        memory(options.memory_bytes, options.waiting_bytes_max),
+        reads(std::make_shared<ReadCredits>(options.reading_bytes_max,
+                                            std::chrono::milliseconds(options.idle_read_ms), executor)) {}
 
   // SHUTTING_DOWN once the service was told to stop.
   absl::Status CheckOpen() const;
@@ -39,6 +44,8 @@ struct ProduceContext {
   const ProduceOptions options;
   KeylessTurns turns;
   MemoryGate memory;
+  // Streams take from it before they read.
+  const std::shared_ptr<ReadCredits> reads;
   ProduceCounters counters;
   std::atomic<bool> stopping{false};
 };

@@ -20,6 +20,8 @@ struct ProduceSnapshot {
   int64_t memory_used_bytes = 0;
   int64_t memory_waiting_bytes = 0;
   int64_t memory_refusals = 0;  // had to wait or were refused
+  int64_t reading_bytes = 0;    // that streams may be reading, or have read and wait with
+  int64_t read_waits = 0;       // reads that had to wait
   ReasonCounters::Snapshot errors{};
   LatencyBuckets::Snapshot ack;  // from the request read to the append done
 };

@@ -22,6 +22,8 @@ absl::Status ProduceOptions::Validate() const {
   NARU_RETURN_IF_ERROR(CheckRange("produce.batch_bytes_max", batch_bytes_max, 1024, kBatchBytesCeiling));
   NARU_RETURN_IF_ERROR(CheckRange("produce.batch_records_max", batch_records_max, 1, INT32_MAX));
   NARU_RETURN_IF_ERROR(CheckRange("produce.memory_bytes", memory_bytes, batch_bytes_max, INT64_MAX));
+  NARU_RETURN_IF_ERROR(CheckRange("produce.reading_bytes_max", reading_bytes_max, 1, INT64_MAX));
+  NARU_RETURN_IF_ERROR(CheckRange("produce.idle_read_ms", idle_read_ms, 1, INT32_MAX));
   NARU_RETURN_IF_ERROR(CheckRange("produce.waiting_bytes_max", waiting_bytes_max, 0, INT64_MAX));
   NARU_RETURN_IF_ERROR(
       CheckRange("produce.stream_inflight_bytes_max", stream_inflight_bytes_max, 1, INT64_MAX));

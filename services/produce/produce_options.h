@@ -16,9 +16,15 @@ struct ProduceOptions {
   // refused with TOO_MANY_IN_FLIGHT, streams wait. Less than the store's own queue, or that refuses first. At
   // least batch_bytes_max.
   int64_t memory_bytes = int64_t{64} << 20;
+  // Bytes that all streams together may be reading, and have read and wait with: above it streams wait with
+  // reading. At least 1.
+  int64_t reading_bytes_max = int64_t{16} << 20;
+  // While streams wait with reading, how long another may keep its turn though nothing comes. At least 1.
+  int64_t idle_read_ms = 20;
   // Bytes of items that streams have read and wait with, of all streams together; above it items are refused
-  // with TOO_MANY_IN_FLIGHT. 0 and more.
-  int64_t waiting_bytes_max = int64_t{16} << 20;
+  // with TOO_MANY_IN_FLIGHT. More than reading_bytes_max is needed only when streams that had lost their turn
+  // all go on at once, or send much larger items than before. 0 and more.
+  int64_t waiting_bytes_max = int64_t{32} << 20;
   // A stream is not read while it has more than this unanswered. Both at least 1.
   int64_t stream_inflight_bytes_max = int64_t{8} << 20;
   int64_t stream_inflight_items_max = 4'096;

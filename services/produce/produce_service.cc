@@ -54,6 +54,8 @@ ProduceSnapshot ProduceService::Counters() const {
   snapshot.memory_used_bytes = context_->memory.used_bytes();
   snapshot.memory_waiting_bytes = context_->memory.waiting_bytes();
   snapshot.memory_refusals = context_->memory.refusals();
+  snapshot.reading_bytes = context_->reads->used_bytes();
+  snapshot.read_waits = context_->reads->waits();
   snapshot.errors = counters.errors.Read();
   snapshot.ack = counters.ack.Read();
   return snapshot;

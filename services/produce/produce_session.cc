@@ -30,7 +30,12 @@ ProduceSession::Step ProduceSession::Next() {
       return {.what = Do::kFinish, .status = *end_};
     }
   }
-  if (reads_ == Reads::kIdle && !end_ && !cancelled_ && MayRead()) {
+  if (end_ || cancelled_) return {};
+  if (reads_ == Reads::kIdle && MayRead()) {
+    reads_ = Reads::kAsking;
+    return {.what = Do::kAsk};
+  }
+  if (reads_ == Reads::kMayRead) {
     reads_ = Reads::kReading;
     return {.what = Do::kRead};
   }
@@ -44,6 +49,10 @@ ProduceSession::Step ProduceSession::NextWrite() {
   answer_bytes_ -= static_cast<int64_t>(chunk.bytes.size());
   writing_items_ = chunk.items;
   return {.what = Do::kWrite, .answers = std::move(chunk.bytes)};
+}
+
+void ProduceSession::OnMayRead() {
+  if (reads_ == Reads::kAsking) reads_ = Reads::kMayRead;
 }
 
 bool ProduceSession::OnMessage() {

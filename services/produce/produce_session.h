@@ -20,6 +20,7 @@ class ProduceSession {
  public:
   enum class Do {
     kNone,
+    kAsk,     // ask whether to read; then OnMayRead
     kRead,    // start a read; then OnMessage or OnReadsEnd
     kWrite,   // start to write `answers`; then OnWritten
     kFinish,  // end with `status`; nothing comes after it
@@ -34,6 +35,7 @@ class ProduceSession {
 
   Step Next();
 
+  void OnMayRead();
   // A message came, and is being worked on until OnHandled. False: the stream is ending, drop it.
   bool OnMessage();
   void OnHandled();
@@ -56,7 +58,7 @@ class ProduceSession {
   bool ended() const { return cancelled_ || finished_; }
 
  private:
-  enum class Reads { kIdle, kReading, kHandling, kEnded };
+  enum class Reads { kIdle, kAsking, kMayRead, kReading, kHandling, kEnded };
   struct Chunk {
     std::string bytes;
     int64_t items = 0;

@@ -1,5 +1,6 @@
 #include "services/produce/produce_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -25,6 +26,14 @@ absl::Status SharedRefusal(const std::vector<PartPlace>& places) {
   return places.front().refusal;
 }
 
+// A message counts as this much at least, before it comes.
+constexpr int64_t kMessageBytesMin = int64_t{16} << 10;
+
+// Of a stream that nothing is known of: as large as may be, and still many of them at a time.
+int64_t FirstMessageBytes(const ProduceOptions& options) {
+  return std::max(kMessageBytesMin, std::min(options.batch_bytes_max, options.reading_bytes_max / 16));
+}
+
 }  // namespace
 
 std::shared_ptr<ProduceStream> ProduceStream::Make(std::shared_ptr<ProduceContext> context,
@@ -35,7 +44,10 @@ std::shared_ptr<ProduceStream> ProduceStream::Make(std::shared_ptr<ProduceContex
 }
 
 ProduceStream::ProduceStream(std::shared_ptr<ProduceContext> context, grpc::CallbackServerContext& grpc)
-    : context_(std::move(context)), grpc_(grpc), session_(context_->options) {
+    : context_(std::move(context)),
+      grpc_(grpc),
+      session_(context_->options),
+      expected_bytes_(FirstMessageBytes(context_->options)) {
   context_->counters.streams.fetch_add(1, std::memory_order_relaxed);
   context_->counters.streams_open.fetch_add(1, std::memory_order_relaxed);
 }
@@ -49,20 +61,29 @@ void ProduceStream::Stop() {
 }
 
 void ProduceStream::OnReadDone(bool ok) {
+  const auto bytes = static_cast<int64_t>(ok ? message_.Length() : 0);
   bool handle = false;
+  MemoryGate::Hold read;
   {
     absl::MutexLock lock(&mutex_);
     if (ok) {
       handle = session_.OnMessage();
+      expected_bytes_ = std::max({kMessageBytesMin, bytes, expected_bytes_ / 2});
+      read = context_->reads->Use(std::exchange(ticket_, 0), bytes);
     } else {
       session_.OnReadsEnd();
+      context_->reads->GiveUp(std::exchange(ticket_, 0));
     }
   }
   if (!handle) return Pump();
   const absl::Cord message = ToCord(message_);
   message_.Clear();
   std::optional<Item> item = ReadItem(message);
-  if (!item || TakeMemory(std::move(*item))) OnHandled();
+  if (!item) {
+    read.Release();
+    return OnHandled();
+  }
+  if (TakeMemory({*std::move(item), std::move(read)})) OnHandled();
 }
 
 std::optional<ProduceStream::Item> ProduceStream::ReadItem(const absl::Cord& message) {
@@ -102,29 +123,32 @@ std::optional<ProduceStream::Item> ProduceStream::ReadItem(const absl::Cord& mes
   return std::nullopt;
 }
 
-bool ProduceStream::TakeMemory(Item item) {
-  const auto shared = std::make_shared<Item>(std::move(item));
+bool ProduceStream::TakeMemory(ItemInHand in_hand) {
+  const auto shared = std::make_shared<ItemInHand>(std::move(in_hand));
   MemoryGate::Hold hold;
   {
     absl::MutexLock lock(&mutex_);
     if (session_.ended()) return true;
     const bool taken = context_->memory.TakeOrWait(
-        shared->bytes, hold, memory_wait_,
+        shared->item.bytes, hold, memory_wait_,
         // Called by whoever gave memory back, which is not a thread to work on.
         [self = shared_from_this(), shared](MemoryGate::Hold granted) {
           self->context_->executor.Run([self, shared, granted = std::move(granted)]() mutable {
-            self->HandleItem(std::move(*shared), std::move(granted));
+            shared->read.Release();
+            self->HandleItem(std::move(shared->item), std::move(granted));
             self->OnHandled();
           });
         });
     if (!taken) {
-      FailItem(*shared, MakeError(Reason::kTooManyInFlight,
-                                  "the memory for requests that wait for the store is used up; try again"));
+      FailItem(shared->item,
+               MakeError(Reason::kTooManyInFlight,
+                         "the memory for requests that wait for the store is used up; try again"));
       return true;
     }
     if (memory_wait_ != 0) return false;
   }
-  HandleItem(std::move(*shared), std::move(hold));
+  shared->read.Release();
+  HandleItem(std::move(shared->item), std::move(hold));
   return true;
 }
 
@@ -247,9 +271,25 @@ void ProduceStream::OnCancel() {
 }
 
 void ProduceStream::OnDone() {
+  {
+    absl::MutexLock lock(&mutex_);
+    context_->reads->GiveUp(std::exchange(ticket_, 0));
+  }
   context_->counters.streams_open.fetch_sub(1, std::memory_order_relaxed);
   if (done_) done_();
   self_.reset();
+}
+
+void ProduceStream::AskToRead() {
+  absl::MutexLock lock(&mutex_);
+  const bool granted = context_->reads->Ask(expected_bytes_, ticket_, [self = shared_from_this()] {
+    {
+      absl::MutexLock self_lock(&self->mutex_);
+      self->session_.OnMayRead();
+    }
+    self->Pump();
+  });
+  if (granted) session_.OnMayRead();
 }
 
 void ProduceStream::Pump() {
@@ -272,6 +312,9 @@ void ProduceStream::Pump() {
 void ProduceStream::Perform(ProduceSession::Step step) {
   switch (step.what) {
     case ProduceSession::Do::kNone:
+      break;
+    case ProduceSession::Do::kAsk:
+      AskToRead();
       break;
     case ProduceSession::Do::kRead:
       StartRead(&message_);

@@ -54,12 +54,18 @@ class ProduceStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     std::optional<PartitionId> partition;
   };
 
+  // An item before there is memory for it.
+  struct ItemInHand {
+    Item item;
+    MemoryGate::Hold read;  // counts it until then
+  };
+
   ProduceStream(std::shared_ptr<ProduceContext> context, grpc::CallbackServerContext& grpc);
   // The item that a message holds. Nothing: it was answered, or ended the stream.
   std::optional<Item> ReadItem(const absl::Cord& message);
   // Goes on with HandleItem once there is memory for the item. False: it waits for that, OnHandled comes
   // later.
-  bool TakeMemory(Item item);
+  bool TakeMemory(ItemInHand in_hand);
   void HandleItem(Item item, MemoryGate::Hold hold);
   // Checks and appends; an error is the item's as a whole.
   absl::Status TryAppend(Item& item, MemoryGate::Hold hold);
@@ -70,6 +76,8 @@ class ProduceStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   void FailItem(const Item& item, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckFailedPartitions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnHandled();
+  // Asks for a credit to read the next message.
+  void AskToRead();
   void Pump();
   void Perform(ProduceSession::Step step);
 
@@ -83,6 +91,10 @@ class ProduceStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   ProduceSession session_ ABSL_GUARDED_BY(mutex_);
   bool performing_ ABSL_GUARDED_BY(mutex_) = false;
   MemoryGate::WaitId memory_wait_ ABSL_GUARDED_BY(mutex_) = 0;
+  // While asking to read, and reading.
+  ReadCredits::Ticket ticket_ ABSL_GUARDED_BY(mutex_) = 0;
+  // About what the next message takes.
+  int64_t expected_bytes_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<ProduceStream> self_;
 };
 

@@ -121,6 +121,12 @@ bool MemoryGate::TakeOrWait(int64_t bytes, Hold& hold, WaitId& wait, Granted gra
   return true;
 }
 
+MemoryGate::Hold MemoryGate::TakeAnyway(int64_t bytes) {
+  absl::MutexLock lock(&state_->mutex);
+  state_->used_bytes += bytes;
+  return Hold(state_, bytes);
+}
+
 bool MemoryGate::CancelWait(WaitId wait) {
   State::Waiter cancelled;  // destroyed after the lock is released
   std::vector<State::Grant> grants;

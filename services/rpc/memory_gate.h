@@ -53,6 +53,8 @@ class MemoryGate {
   // As TryTake, else `granted` is called once, later; never inline. False: too much waits already. On return
   // `wait` names the wait, or is 0 when `hold` has the bytes.
   bool TakeOrWait(int64_t bytes, Hold& hold, WaitId& wait, Granted granted);
+  // Takes, over the limit if need be: for bytes that are there already.
+  Hold TakeAnyway(int64_t bytes);
   // True: it will not be called. False: it was, or is being.
   bool CancelWait(WaitId wait);
 

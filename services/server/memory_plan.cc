@@ -7,6 +7,7 @@
 #include "services/server/option_table.h"
 #include "services/server/option_values.h"
 #include "services/server/options.h"
+#include "storage/base/status.h"
 #include "storage/base/strings.h"
 
 namespace naru::services {
@@ -22,6 +23,23 @@ struct Share {
   int64_t min;
   int64_t* to;
 };
+
+// The queue must hold all of produce memory, or the store refuses what was let in already. A quarter of that
+// is still being read and not in the queue, which leaves room for what the queue counts beside the requests.
+int64_t StoreQueueGiven(const ServerOptions& options) {
+  if (options.store.queue_bytes_max != kAuto || options.produce_memory_bytes == kAuto) {
+    return options.store.queue_bytes_max;
+  }
+  return std::max(2 * options.max_batch_bytes, options.produce_memory_bytes);
+}
+
+absl::Status CheckStoreQueue(int64_t queue_bytes, int64_t produce_bytes) {
+  if (queue_bytes >= produce_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--store-queue: ", FormatSize(queue_bytes), " is not allowed with --produce-memory ",
+                   FormatSize(produce_bytes), ", which it must hold; allowed: ", FormatSize(produce_bytes),
+                   " and more, or a --produce-memory of at most ", FormatSize(queue_bytes)));
+}
 
 absl::Status TooSmall(std::string_view option, int64_t bytes, int64_t min, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("--", option, ": ", FormatSize(bytes), " is not allowed; ",
@@ -52,7 +70,7 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
   const StoreOptions& store = options.store;
   Share shares[] = {
       {"tail-cache", store.tail_cache_bytes, 3, 0, &plan.tail_cache_bytes},
-      {"store-queue", store.queue_bytes_max, 3, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
+      {"store-queue", StoreQueueGiven(options), 3, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
       {"index-memory", store.index_memory_bytes, 3, 4 * kMiB, &plan.index_bytes},
       {"produce-memory", options.produce_memory_bytes, 3, 2 * options.max_batch_bytes, &plan.produce_bytes},
       {"consume-memory", options.consume_memory_bytes, 4, 5 * options.max_message_bytes / 2,
@@ -84,6 +102,10 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
                                            absl::StrCat("with these message limits, ", share.option))
                                 : TooSmall(share.option, share.given, share.min, "twice the largest message");
   }
+  if (options.produce_memory_bytes == kAuto) {
+    plan.produce_bytes = std::min(plan.produce_bytes, plan.store_queue_bytes);
+  }
+  NARU_RETURN_IF_ERROR(CheckStoreQueue(plan.store_queue_bytes, plan.produce_bytes));
   return plan;
 }
 

@@ -29,7 +29,7 @@ std::vector<OptionSpec> PlaceOptions() {
        AddressOption{NARU_OPTION(listen)}},
       {"advertise", "Where",
        "Address that clients are told to use. Empty: the listen address with its real port.",
-       AddressOption{NARU_OPTION(advertise), "", true}},
+       AddressOption{NARU_OPTION(advertise), "", true, 1}},
       {"http", "Where", "Address of /metrics, /healthz and /readyz.",
        AddressOption{NARU_OPTION(http), "off"}},
       {"port-file", "Where",
@@ -47,13 +47,13 @@ std::vector<OptionSpec> MemoryOptions() {
       {"tail-cache", "Memory", "The newest batches, kept for readers at the tail.",
        SizeOption{NARU_OPTION(store.tail_cache_bytes), 0, kTiB, true}},
       {"store-queue", "Memory",
-       "Batches that wait for the disk. Beyond it produces are refused with TOO_MANY_IN_FLIGHT.",
+       "Batches that wait for the disk. At least --produce-memory, which bounds what comes to it.",
        SizeOption{NARU_OPTION(store.queue_bytes_max), 4 * kMiB, kTiB, true}},
       {"index-memory", "Memory", "Block cache and memtables of the index.",
        SizeOption{NARU_OPTION(store.index_memory_bytes), 4 * kMiB, kTiB, true}},
       {"produce-memory", "Memory",
        "Produce requests in flight. Beyond it streams are read no further and single calls are refused with "
-       "TOO_MANY_IN_FLIGHT.",
+       "TOO_MANY_IN_FLIGHT. At most --store-queue.",
        SizeOption{NARU_OPTION(produce_memory_bytes), 4 * kMiB, kTiB, true}},
       {"consume-memory", "Memory", "Answers and deliveries on their way to readers. Beyond it readers wait.",
        SizeOption{NARU_OPTION(consume_memory_bytes), 4 * kMiB, kTiB, true}},
@@ -151,8 +151,8 @@ std::vector<OptionSpec> MakeTable() {
 struct AllowedText {
   std::string operator()(const TextOption&) const { return "any text"; }
   std::string operator()(const AddressOption& o) const {
-    return absl::StrCat("HOST:PORT such as 127.0.0.1:9410 or [::1]:9410, with a port from 0 to 65535",
-                        o.or_word.empty() ? "" : absl::StrCat(", or ", o.or_word),
+    return absl::StrCat("HOST:PORT such as 127.0.0.1:9410 or [::1]:9410, with a port from ", o.port_min,
+                        " to 65535", o.or_word.empty() ? "" : absl::StrCat(", or ", o.or_word),
                         o.or_empty ? ", or nothing" : "");
   }
   std::string operator()(const SizeOption& o) const {
@@ -185,7 +185,9 @@ struct SetValue {
   }
   bool operator()(const AddressOption& o) const {
     const bool word = !o.or_word.empty() && text == o.or_word;
-    if (!word && !(o.or_empty && text.empty()) && !ParseHostPort(text).ok()) return false;
+    const bool none = o.or_empty && text.empty();
+    const absl::StatusOr<HostPort> address = ParseHostPort(text);
+    if (!word && !none && (!address.ok() || address->port < o.port_min)) return false;
     o.value(options) = std::string(text);
     return true;
   }

@@ -18,11 +18,13 @@ namespace naru::services {
 struct TextOption {
   std::string& (*value)(ServerOptions&);
 };
-// HOST:PORT; `or_word` is one word allowed instead ("off"), `or_empty` allows nothing at all.
+// HOST:PORT; `or_word` is one word allowed instead ("off"), `or_empty` allows nothing at all. The port is 0, for
+// any free one, only where something listens.
 struct AddressOption {
   std::string& (*value)(ServerOptions&);
   std::string_view or_word;
   bool or_empty = false;
+  int port_min = 0;
 };
 struct SizeOption {
   int64_t& (*value)(ServerOptions&);

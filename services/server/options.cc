@@ -60,8 +60,10 @@ ProduceOptions ServerOptions::ProduceConfiguration() const {
   complete.batch_records_max = max_batch_records;
   if (const absl::StatusOr<MemoryPlan> plan = PlanMemory(*this); plan.ok()) {
     // Streams wait with what they have read already, so that counts too.
-    complete.waiting_bytes_max = plan->produce_bytes / 4;
-    complete.memory_bytes = plan->produce_bytes - complete.waiting_bytes_max;
+    complete.reading_bytes_max = plan->produce_bytes / 4;
+    complete.memory_bytes = plan->produce_bytes - complete.reading_bytes_max;
+    // What nobody expected to come stood in the transport's buffers otherwise.
+    complete.waiting_bytes_max = complete.reading_bytes_max + plan->transport_bytes / 2;
   }
   complete.stream_inflight_bytes_max =
       std::min(complete.stream_inflight_bytes_max, complete.memory_bytes / 2);

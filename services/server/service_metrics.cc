@@ -36,6 +36,11 @@ void AddProduceMetrics(const ProduceSnapshot& p, MetricPage& page) {
              Value(p.memory_used_bytes));
   page.Gauge("naru_produce_memory_waiting_bytes", "Bytes of requests that wait for memory.",
              Value(p.memory_waiting_bytes));
+  page.Gauge("naru_produce_reading_bytes",
+             "Bytes that produce streams may be reading, or have read and wait with.",
+             Value(p.reading_bytes));
+  page.Counter("naru_produce_read_waits_total",
+               "Reads of produce streams that had to wait until others had read.", Value(p.read_waits));
   AddErrors("naru_produce_errors_total", "Failed produces, by reason.", p.errors, page);
   page.Histogram("naru_produce_ack_seconds", "From the request read to the append done.", p.ack);
 }

@@ -49,6 +49,7 @@ class Stream {
     results_.erase(results_.begin());
     return result;
   }
+  void HalfClose() { stream_->WritesDone(); }
   // Half-closes, drops what is still to be read, and says how the stream ended.
   CallEnd Close() {
     stream_->WritesDone();
@@ -214,6 +215,28 @@ TEST_F(ProduceStreamTest, AMalformedItemFailsItsPartitionToo) {
   EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
 }
 
+// What fails before it comes to the store does not wait for what is there.
+TEST_F(ProduceStreamTest, AFailureMayBeAnsweredBeforeAnEarlierAppendOfItsPartition) {
+  hub_.store.HoldDurability(true);
+  Stream stream(hub_);
+  ASSERT_TRUE(stream.Send(1, To(0, "a")));
+  ASSERT_TRUE(WaitFor([&] { return hub_.store.waiting_changes() == 1; }));
+  naru::v1::ProduceRequest malformed = To(0, "x");
+  malformed.mutable_batch()->mutable_records(0)->set_offset(3);
+  ASSERT_TRUE(stream.Send(2, malformed));
+  ASSERT_TRUE(stream.Send(3, To(0, "b")));
+  const naru::v1::ProduceStreamResult failed = stream.Next();
+  EXPECT_EQ(failed.id(), 2);
+  EXPECT_EQ(failed.error().reason(), "MALFORMED_BATCH");
+  EXPECT_EQ(stream.Next().error().reason(), "STREAM_ITEM_SKIPPED");
+  hub_.store.HoldDurability(false);
+  const naru::v1::ProduceStreamResult appended = stream.Next();
+  EXPECT_EQ(appended.id(), 1);
+  EXPECT_FALSE(appended.has_error());
+  EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
+  EXPECT_THAT(Stored(hub_, "t", 0), ElementsAre("a"));
+}
+
 TEST_F(ProduceStreamTest, AMalformedItemOfUnknownPartitionFailsTheTopic) {
   Stream stream(hub_);
   ASSERT_TRUE(stream.Send(1, RequestFor("t", {})));
@@ -355,6 +378,67 @@ TEST(ProduceStreamMemoryTest, AHungStoreStopsTheReadingAndNothingIsLostWhenItGoe
   for (auto& stream : streams) EXPECT_EQ(stream->Close().code, grpc::StatusCode::OK);
   EXPECT_EQ(hub.EndOffset("t", 0), kStreams * kItems);
   EXPECT_TRUE(WaitFor([&] { return hub.produce.Counters().memory_used_bytes == 0; }));
+}
+
+// More than the store takes, from many at once: they are slowed, and nobody is refused.
+TEST(ProduceStreamMemoryTest, ManyStreamsOfLargeItemsAreReadInTurnAndNoneIsRefused) {
+  ProduceOptions options;
+  options.batch_bytes_max = 64 << 10;
+  options.memory_bytes = 256 << 10;
+  options.reading_bytes_max = 1 << 20;
+  options.idle_read_ms = 3'600'000;
+  options.waiting_bytes_max = 1 << 20;
+  Hub hub(options);
+  hub.catalog.SetTopic("t", 1);
+  hub.store.HoldDurability(true);
+  constexpr int kStreams = 40;
+  constexpr int kItems = 6;
+  std::vector<std::unique_ptr<Stream>> streams;
+  std::vector<std::thread> writers;
+  for (int s = 0; s < kStreams; ++s) streams.push_back(std::make_unique<Stream>(hub));
+  for (int s = 0; s < kStreams; ++s) {
+    writers.emplace_back([&stream = *streams[s]] {
+      for (int i = 0; i < kItems; ++i) ASSERT_TRUE(stream.Send(i, To(0, std::string(60 << 10, 'x'))));
+      stream.HalfClose();
+    });
+  }
+  ASSERT_TRUE(WaitFor([&] { return hub.produce.Counters().memory_waiting_bytes > 900 << 10; }));
+  EXPECT_LE(hub.produce.Counters().memory_waiting_bytes, options.reading_bytes_max);
+  EXPECT_GT(hub.produce.Counters().read_waits, 0);
+  hub.store.HoldDurability(false);
+  for (int s = 0; s < kStreams; ++s) {
+    for (int i = 0; i < kItems; ++i) EXPECT_EQ(streams[s]->Next().error().message(), "");
+  }
+  for (std::thread& writer : writers) writer.join();
+  for (auto& stream : streams) EXPECT_EQ(stream->End().code, grpc::StatusCode::OK);
+  EXPECT_EQ(hub.EndOffset("t", 0), kStreams * kItems);
+  EXPECT_TRUE(WaitFor([&] { return hub.produce.Counters().reading_bytes == 0; }));
+}
+
+TEST(ProduceStreamMemoryTest, StreamsWhoseClientsSendNothingKeepNobodyFromSending) {
+  ProduceOptions options;
+  options.batch_bytes_max = 64 << 10;
+  options.reading_bytes_max = 64 << 10;
+  options.idle_read_ms = 1;
+  Hub hub(options);
+  hub.catalog.SetTopic("t", 1);
+  std::vector<std::unique_ptr<Stream>> idle;
+  for (int i = 0; i < 20; ++i) {
+    idle.push_back(std::make_unique<Stream>(hub));
+    ASSERT_TRUE(idle.back()->Send(i, To(0, std::string(50 << 10, 'x'))));
+    EXPECT_FALSE(idle.back()->Next().has_error());
+  }
+  Stream stream(hub);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(stream.Send(i, To(0, std::string(50 << 10, 'x'))));
+    EXPECT_FALSE(stream.Next().has_error());
+  }
+  for (auto& one : idle) {
+    ASSERT_TRUE(one->Send(99, To(0, std::string(50 << 10, 'x'))));
+    EXPECT_FALSE(one->Next().has_error()) << "also those that had lost their turn";
+    EXPECT_EQ(one->Close().code, grpc::StatusCode::OK);
+  }
+  EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
 }
 
 }  // namespace

@@ -123,6 +123,15 @@ TEST_F(OptionSources, ARefusedValueIsNamedWithItsOptionOriginAndWhatIsAllowed) {
   EXPECT_THAT(Error({}), AllOf(HasSubstr("NARU_LOG_FORMAT"), HasSubstr("text, logfmt, json")));
 }
 
+TEST_F(OptionSources, ClientsCannotBeToldToUsePortZero) {
+  EXPECT_THAT(
+      Error({"--advertise", "hub.example:0"}),
+      AllOf(HasSubstr("advertise"), HasSubstr("\"hub.example:0\""), HasSubstr("a port from 1 to 65535")));
+  EXPECT_TRUE(Parse({"--advertise", "hub.example:1"}).ok());
+  EXPECT_TRUE(Parse({"--advertise", ""}).ok());
+  EXPECT_TRUE(Parse({"--listen", "localhost:0"}).ok());
+}
+
 TEST_F(OptionSources, ABadValueIsRefusedAlsoWhereABetterSourceWins) {
   environment_["NARU_LISTEN"] = "nonsense";
   EXPECT_THAT(Error({"--listen", "localhost:1"}), HasSubstr("NARU_LISTEN"));
@@ -168,6 +177,13 @@ TEST_F(OptionSources, LimitsThatDoNotFitTogetherAreRefused) {
   EXPECT_THAT(Error({"--memory-limit", "128MiB", "--max-batch-bytes", "64MiB"}), HasSubstr("--memory-limit"));
   EXPECT_THAT(Error({"--produce-memory", "4MiB", "--max-batch-bytes", "3MiB"}),
               HasSubstr("--produce-memory"));
+}
+
+TEST_F(OptionSources, AStoreQueueSmallerThanProduceMemoryIsRefusedWithBothNames) {
+  EXPECT_THAT(Error({"--store-queue", "8MiB", "--produce-memory", "128MiB"}),
+              AllOf(HasSubstr("--store-queue: 8MiB"), HasSubstr("--produce-memory 128MiB"),
+                    HasSubstr("128MiB and more"), HasSubstr("at most 8MiB")));
+  EXPECT_TRUE(Parse({"--store-queue", "128MiB", "--produce-memory", "128MiB"}).ok());
 }
 
 TEST_F(OptionSources, PrintConfigIsAFileWithTheSameEffect) {
@@ -219,6 +235,22 @@ TEST(MemoryPlan, SharesStayBelowTheLimitAtEverySize) {
     EXPECT_GT(plan->SumBytes(), options.memory_limit_bytes * 99 / 100);
     EXPECT_LT(plan->GrpcQuotaBytes(), options.memory_limit_bytes);
   }
+}
+
+TEST(MemoryPlan, OfStoreQueueAndProduceMemoryTheOneThatIsNotGivenFollows) {
+  ServerOptions options;
+  options.memory_limit_bytes = int64_t{1} << 30;
+  options.store.queue_bytes_max = 16 << 20;
+  const auto small_queue = PlanMemory(options);
+  ASSERT_TRUE(small_queue.ok()) << small_queue.status();
+  EXPECT_EQ(small_queue->produce_bytes, 16 << 20);
+  EXPECT_LT(options.ProduceConfiguration().memory_bytes, 16 << 20);
+  options.store.queue_bytes_max = kAuto;
+  options.produce_memory_bytes = 300 << 20;
+  const auto large_memory = PlanMemory(options);
+  ASSERT_TRUE(large_memory.ok()) << large_memory.status();
+  EXPECT_EQ(large_memory->store_queue_bytes, 300 << 20);
+  EXPECT_LE(large_memory->SumBytes(), options.memory_limit_bytes);
 }
 
 TEST(MemoryPlan, AShareThatIsGivenStandsAndTheOthersTakeTheRest) {
