@@ -1,5 +1,6 @@
 #include "services/server/event_logger.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -100,15 +101,23 @@ std::string FormatJson(int64_t time_ms, Severity severity, std::string_view even
   return line;
 }
 
-std::atomic<EventLog*> grpc_events{nullptr};
+std::atomic<EventLog*> library_events{nullptr};
 
 void TakeGrpcLine(gpr_log_func_args* args) {
-  EventLog* events = grpc_events.load(std::memory_order_acquire);
+  EventLog* events = library_events.load(std::memory_order_acquire);
   if (events == nullptr) return;
   const Severity severity = args->severity == GPR_LOG_SEVERITY_ERROR  ? Severity::kWarning
                             : args->severity == GPR_LOG_SEVERITY_INFO ? Severity::kInfo
                                                                       : Severity::kDebug;
   events->Write(severity, "grpc_log", {{"message", std::string_view(args->message)}});
+}
+
+// What it has to say of bytes that a client sent, its client is told: nothing that may fill the log.
+void TakeProtobufLine(google::protobuf::LogLevel level, const char*, int, const std::string& message) {
+  EventLog* events = library_events.load(std::memory_order_acquire);
+  if (events == nullptr) return;
+  const bool fatal = level == google::protobuf::LOGLEVEL_FATAL;
+  events->Write(fatal ? Severity::kError : Severity::kDebug, "protobuf_log", {{"message", message}});
 }
 
 }  // namespace
@@ -145,12 +154,13 @@ void EventLogger::Write(Severity severity, std::string_view event, const std::ve
   logger_->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
 }
 
-void SendGrpcLogTo(EventLog* events) {
-  grpc_events.store(events, std::memory_order_release);
+void SendLibraryLogsTo(EventLog* events) {
+  library_events.store(events, std::memory_order_release);
   gpr_set_log_function(TakeGrpcLine);
+  google::protobuf::SetLogHandler(TakeProtobufLine);
 }
 
-GrpcLogPause::GrpcLogPause() : paused_(grpc_events.exchange(nullptr, std::memory_order_acq_rel)) {}
-GrpcLogPause::~GrpcLogPause() { grpc_events.store(paused_, std::memory_order_release); }
+LibraryLogPause::LibraryLogPause() : paused_(library_events.exchange(nullptr, std::memory_order_acq_rel)) {}
+LibraryLogPause::~LibraryLogPause() { library_events.store(paused_, std::memory_order_release); }
 
 }  // namespace naru::services

@@ -35,17 +35,17 @@ class EventLogger final : public EventLog {
   const std::shared_ptr<spdlog::logger> logger_;
 };
 
-// Sends what the gRPC library logs to `events` (as "grpc_log") from now on; nullptr: drops it. The log must
-// outlive all calls of the library. For the whole process.
-void SendGrpcLogTo(EventLog* events);
+// Sends what gRPC and protobuf log to `events` (as "grpc_log" and "protobuf_log") from now on; nullptr: drops
+// it. The log must outlive all calls of the libraries. For the whole process; not while others call them.
+void SendLibraryLogsTo(EventLog* events);
 
 // While it lives, that log is dropped: for failures that are reported otherwise.
-class GrpcLogPause {
+class LibraryLogPause {
  public:
-  GrpcLogPause();
-  ~GrpcLogPause();
-  GrpcLogPause(const GrpcLogPause&) = delete;
-  GrpcLogPause& operator=(const GrpcLogPause&) = delete;
+  LibraryLogPause();
+  ~LibraryLogPause();
+  LibraryLogPause(const LibraryLogPause&) = delete;
+  LibraryLogPause& operator=(const LibraryLogPause&) = delete;
 
  private:
   EventLog* const paused_;

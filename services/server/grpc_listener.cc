@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "grpc/health/v1/health.pb.h"
 #include "services/server/event_logger.h"
 #include "services/server/listen_error.h"
 
@@ -47,6 +48,8 @@ absl::StatusOr<GrpcListener> StartGrpcListener(const GrpcListenerOptions& option
   // Both are switches of the library for the whole process.
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  // The library describes the health service by this file only if somebody links it.
+  google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
 
   grpc::ServerBuilder builder;
   SetChannelArguments(builder, options);
@@ -62,7 +65,7 @@ absl::StatusOr<GrpcListener> StartGrpcListener(const GrpcListenerOptions& option
   interceptors.push_back(metrics.MakeInterceptors());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
 
-  const GrpcLogPause pause;  // ListenError says it better
+  const LibraryLogPause pause;  // ListenError says it better
   GrpcListener listener{builder.BuildAndStart(), {options.address.host, port}};
   if (listener.server == nullptr || port <= 0) return ListenError("listen", options.address);
   listener.server->GetHealthCheckService()->SetServingStatus("", false);

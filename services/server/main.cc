@@ -49,7 +49,7 @@ int Serve(const ServerOptions& options) {
   RaiseOpenFileLimit();
   SignalWatch signals;
   EventLogger events(options.log_format, options.log_level);
-  SendGrpcLogTo(&events);
+  SendLibraryLogsTo(&events);
   int exit_code = 0;
   {
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options, events);
@@ -63,7 +63,7 @@ int Serve(const ServerOptions& options) {
       events.Write(Severity::kInfo, "stopped", {});
     }
   }
-  SendGrpcLogTo(nullptr);
+  SendLibraryLogsTo(nullptr);
   return exit_code;
 }
 

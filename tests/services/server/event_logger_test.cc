@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
+#include <vector>
+
+#include "naru/v1/admin.pb.h"
 
 namespace naru::services {
 namespace {
@@ -52,6 +56,30 @@ TEST(EventLogger, EventsOfLessWeightAreLeftOut) {
   const std::string written = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(written.find("quiet"), std::string::npos);
   EXPECT_NE(written.find("loud n=1\n"), std::string::npos) << written;
+}
+
+class LastEvent final : public EventLog {
+ public:
+  void Write(Severity severity, std::string_view event, const std::vector<EventField>& fields) override {
+    severity_ = severity;
+    line_ = std::string(event) + ": " + fields.at(0).value;
+  }
+  Severity severity_ = Severity::kError;
+  std::string line_;
+};
+
+// Any client can send such bytes, so they must neither fill the log nor reach standard error.
+TEST(EventLogger, WhatProtobufHasToSayOfAClientsBytesIsAnEventForDebugging) {
+  LastEvent events;
+  SendLibraryLogsTo(&events);
+  ::testing::internal::CaptureStderr();
+  naru::v1::GetTopicRequest request;
+  EXPECT_FALSE(request.ParseFromString("\x0a\x01\xff"));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  SendLibraryLogsTo(nullptr);
+  EXPECT_EQ(events.severity_, Severity::kDebug);
+  EXPECT_EQ(events.line_.rfind("protobuf_log: ", 0), 0u) << events.line_;
+  EXPECT_NE(events.line_.find("UTF-8"), std::string::npos) << events.line_;
 }
 
 }  // namespace
