@@ -5,6 +5,12 @@
 #include "storage/base/status.h"
 
 namespace naru {
+namespace {
+
+// Of a segment's size, what is left to the index beside it.
+constexpr uint64_t kIndexShare = 16;
+
+}  // namespace
 
 std::string SegmentSet::PathOf(SegmentId id) const {
   return absl::StrCat(directory_, "/", SegmentFileName(id));
@@ -51,6 +57,14 @@ absl::StatusOr<std::shared_ptr<Segment>> SegmentSet::Open(SegmentId id) {
 
 absl::StatusOr<std::shared_ptr<Segment>> SegmentSet::Create(SegmentId id, uint64_t size_bytes) {
   const std::string path = PathOf(id);
+  // Asked first: an attempt would take all there is for a moment, and a flush of the index that then finds
+  // nothing is the end.
+  const uint64_t needed = size_bytes + size_bytes / kIndexShare;
+  if (const auto space = files_.Space(directory_); space.ok() && space->available_bytes < needed) {
+    return absl::ResourceExhaustedError(absl::StrCat(path, ": the disk has ", space->available_bytes,
+                                                     " bytes available; a segment takes ", size_bytes, " of ",
+                                                     needed));
+  }
   NARU_ASSIGN_OR_RETURN(auto file, files_.Open(path));
   absl::Status made = file->Truncate(0);
   if (made.ok()) made = file->Preallocate(size_bytes);

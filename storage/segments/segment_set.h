@@ -33,7 +33,8 @@ class SegmentSet {
   // Opens the file of a segment that exists; does not add it.
   absl::StatusOr<std::shared_ptr<Segment>> Open(SegmentId id);
   // Makes a file of `size_bytes` zeros with real blocks under it, durable together with its name; does not
-  // add it. RESOURCE_EXHAUSTED when the disk is full (nothing is left behind then).
+  // add it. RESOURCE_EXHAUSTED when the disk has not a little more than that available, which the index may
+  // need (nothing is left behind then).
   absl::StatusOr<std::shared_ptr<Segment>> Create(SegmentId id, uint64_t size_bytes);
   void Forget(SegmentId id);
   // Forgets the segment and removes its file. Whoever still holds it reads on.

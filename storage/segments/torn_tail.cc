@@ -28,6 +28,27 @@ absl::StatusOr<uint64_t> EndOfBytes(const Segment& segment, uint64_t position) {
   return end;
 }
 
+// Up to `size_bytes`, as far as the disk has room.
+absl::Status Extend(File& file, uint64_t size_bytes) {
+  const absl::Status extended = file.Preallocate(size_bytes);
+  return absl::IsResourceExhausted(extended) ? absl::OkStatus() : extended;
+}
+
+absl::Status CopyTo(FileSystem& files, const Segment& segment, uint64_t position, uint64_t end,
+                    const std::string& path) {
+  NARU_ASSIGN_OR_RETURN(auto copy, files.Open(path));
+  std::string chunk(kChunkBytes, '\0');
+  for (uint64_t at = position; at < end;) {
+    NARU_ASSIGN_OR_RETURN(const size_t read,
+                          segment.file().Read(at, chunk.data(), std::min<uint64_t>(chunk.size(), end - at)));
+    if (read == 0) return absl::DataLossError(absl::StrCat(segment.path(), ": shorter than a moment ago"));
+    const iovec piece{chunk.data(), read};
+    NARU_RETURN_IF_ERROR(copy->Write(at - position, {&piece, 1}));
+    at += read;
+  }
+  return copy->Sync();
+}
+
 absl::StatusOr<std::optional<DurabilityProof>> ProofInSegment(const Segment& segment, uint64_t position,
                                                               uint32_t salt, Sequence missing) {
   // Chunks overlap by a header, so that none is cut in two.
@@ -70,25 +91,18 @@ absl::StatusOr<uint64_t> CutTornTail(FileSystem& files, Segment& segment, uint64
   File& file = segment.file();
   if (end == position) {
     if (segment.size_bytes() >= size_bytes) return 0;
-    NARU_RETURN_IF_ERROR(file.Preallocate(size_bytes));
+    NARU_RETURN_IF_ERROR(Extend(file, size_bytes));
     NARU_RETURN_IF_ERROR(file.Sync());
     return 0;
   }
-  {
-    NARU_ASSIGN_OR_RETURN(auto aside, files.Open(aside_path));
-    std::string chunk(kChunkBytes, '\0');
-    for (uint64_t at = position; at < end;) {
-      NARU_ASSIGN_OR_RETURN(const size_t read,
-                            file.Read(at, chunk.data(), std::min<uint64_t>(chunk.size(), end - at)));
-      if (read == 0) return absl::DataLossError(absl::StrCat(segment.path(), ": shorter than a moment ago"));
-      const iovec piece{chunk.data(), read};
-      NARU_RETURN_IF_ERROR(aside->Write(at - position, {&piece, 1}));
-      at += read;
-    }
-    NARU_RETURN_IF_ERROR(aside->Sync());
+  if (const absl::Status copied = CopyTo(files, segment, position, end, aside_path); !copied.ok()) {
+    if (!absl::IsResourceExhausted(copied)) return copied;
+    // Nobody was told that it was there; a start matters more than a copy.
+    if (files.Exists(aside_path)) NARU_RETURN_IF_ERROR(files.Remove(aside_path));
   }
   NARU_RETURN_IF_ERROR(file.Truncate(position));
-  NARU_RETURN_IF_ERROR(file.Preallocate(std::max(size_bytes, segment.size_bytes())));
+  NARU_RETURN_IF_ERROR(Extend(file, segment.size_bytes()));
+  NARU_RETURN_IF_ERROR(Extend(file, size_bytes));
   NARU_RETURN_IF_ERROR(file.Sync());
   return end - position;
 }

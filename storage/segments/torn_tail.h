@@ -33,8 +33,9 @@ absl::StatusOr<std::optional<DurabilityProof>> FindDurabilityProof(
 absl::StatusOr<bool> IsZeroFrom(const Segment& segment, uint64_t position);
 
 // Makes [position, size) of the segment zeros again, durable, once what is there that is not zero has been
-// copied to `aside_path`. Returns the number of bytes set aside, 0 when all were zeros (then nothing is
-// changed but a size below `size_bytes`, which is extended).
+// copied to `aside_path`. Returns the number of bytes cut off, 0 when all were zeros (then nothing is changed
+// but a size below `size_bytes`, which is extended). A full disk is no error: there is no copy then, and the
+// size is what the disk has room for.
 absl::StatusOr<uint64_t> CutTornTail(FileSystem& files, Segment& segment, uint64_t position,
                                      uint64_t size_bytes, const std::string& aside_path);
 

@@ -160,9 +160,12 @@ absl::Status Recovery::CutTail(size_t i, uint64_t position) {
   NARU_ASSIGN_OR_RETURN(const uint64_t torn, CutTornTail(parts_.files, segment, position, wanted, aside));
   if (torn > 0) {
     NARU_RETURN_IF_ERROR(parts_.files.SyncDirectory(aside_directory));
-    parts_.events.Write(
-        Severity::kWarning, "torn_tail_cut",
-        {{"file", segment.path()}, {"position", position}, {"bytes", torn}, {"set_aside_as", aside}});
+    const bool kept = parts_.files.Exists(aside);
+    parts_.events.Write(Severity::kWarning, "torn_tail_cut",
+                        {{"file", segment.path()},
+                         {"position", position},
+                         {"bytes", torn},
+                         {"set_aside_as", kept ? aside : "nothing: the disk is full"}});
     parts_.counters.torn_tail_bytes += static_cast<int64_t>(torn);
   }
   // Opened again: its size may have changed.

@@ -37,7 +37,8 @@ class CrashRig {
   ManualClock& clock() { return clock_; }
   PartitionStore& store() { return *store_; }
   bool is_open() const { return store_ != nullptr; }
-  const StoreOptions& options() const { return options_; }
+  // Changed between Close and Open, at most.
+  StoreOptions& options() { return options_; }
   // The store has lost its disk, or was told so.
   bool dead() const { return dead_ || files_.power_is_off(); }
   std::string SegmentsDirectory() const { return options_.directory + "/segments"; }

@@ -55,7 +55,7 @@ TEST_F(IndexDamage, ASmallIndexIsCheckedWholeAndRebuilt) {
   for (const double share : {0.2, 0.75}) {
     Close();
     FlipABit(share);
-    Open();
+    ASSERT_NO_FATAL_FAILURE(Open());
     EXPECT_TRUE(IsRebuilt()) << share;
     EXPECT_EQ(Portrait(), before) << share;
   }
@@ -69,7 +69,7 @@ TEST_F(IndexDamage, RowsOfLogsThatAStartCannotReadAreRebuilt) {
   Close();
   options_.index_verify_bytes_max = 0;
   FlipABit(0.2);
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   EXPECT_TRUE(IsRebuilt());
   EXPECT_EQ(events_.Count("index_damaged"), 1);
   EXPECT_EQ(Portrait(), before);
@@ -79,7 +79,7 @@ TEST_F(IndexDamage, RowsOfRunsThatAReplayCannotReadAreRebuilt) {
   // An index of before the deletion, whose entries will be replayed over it.
   Close();
   std::filesystem::copy(IndexPath(), root_ + "/older", std::filesystem::copy_options::recursive);
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   logs_.pop_back();
   ASSERT_TRUE(Delete(logs_).ok());
   ASSERT_TRUE(store_->RunMaintenance().ok());
@@ -89,7 +89,7 @@ TEST_F(IndexDamage, RowsOfRunsThatAReplayCannotReadAreRebuilt) {
   std::filesystem::rename(root_ + "/older", IndexPath());
   options_.index_verify_bytes_max = 0;
   FlipABit(0.75);
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   EXPECT_TRUE(IsRebuilt());
   EXPECT_EQ(events_.Count("index_damaged"), 1);
   EXPECT_EQ(Portrait(), before);
@@ -100,7 +100,7 @@ TEST_F(IndexDamage, WhatAReaderMeetsIsToldAndRebuiltByTheNextStart) {
   Close();
   options_.index_verify_bytes_max = 0;
   FlipABit(0.75);
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   EXPECT_FALSE(IsRebuilt());
   EXPECT_FALSE(store_->Stats().index_damaged);
   int64_t failed = 0;

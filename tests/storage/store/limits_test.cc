@@ -33,7 +33,7 @@ class PoorFiles final : public FileSystem {
     return files_.Rename(from, to);
   }
   absl::Status SyncDirectory(const std::string& path) override { return files_.SyncDirectory(path); }
-  absl::StatusOr<DiskSpace> Space(const std::string&) override { return DiskSpace{1'000'000, available_}; }
+  absl::StatusOr<DiskSpace> Space(const std::string&) override { return DiskSpace{100'000'000, available_}; }
   absl::StatusOr<std::unique_ptr<DirectoryLock>> LockDirectory(const std::string& path) override {
     return files_.LockDirectory(path);
   }
@@ -63,7 +63,7 @@ class PoorFiles final : public FileSystem {
   };
 
   FileSystem& files_ = PosixFileSystem();
-  std::atomic<uint64_t> available_{1'000'000};
+  std::atomic<uint64_t> available_{100'000'000};
   std::atomic<bool> failing_{false};
 };
 

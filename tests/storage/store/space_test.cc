@@ -187,7 +187,7 @@ TEST_F(StoreSpace, ARebuildForgetsASegmentThatWasStruckOffThoughItsFileIsStillTh
   Open();
   EXPECT_EQ(Portrait(), before) << "rebuilt";
   EXPECT_FALSE(std::filesystem::exists(struck_off));
-  Reopen();
+  ASSERT_NO_FATAL_FAILURE(Reopen());
   EXPECT_EQ(Portrait(), before) << "once more";
 }
 
