@@ -30,11 +30,13 @@ struct Range {
   std::optional<int64_t> end;
 };
 
+// `topic_id` may be empty: whatever topic has the name.
 absl::StatusOr<ListOffsetsResponse> Find(const std::shared_ptr<client::Client>& client,
-                                         const std::string& topic, const std::vector<int32_t>& partitions,
-                                         const OffsetSpec& spec) {
+                                         const std::string& topic, const std::string& topic_id,
+                                         const std::vector<int32_t>& partitions, const OffsetSpec& spec) {
   ListOffsetsRequest request;
   request.set_topic(topic);
+  request.set_topic_id(topic_id);
   for (int32_t partition : partitions) request.add_partitions(partition);
   switch (spec.kind) {
     case OffsetSpec::Kind::kLatest:
@@ -70,13 +72,15 @@ absl::StatusOr<int64_t> Place(const OffsetSpec& spec, const PartitionOffset& fou
 
 // What is to be read of each partition.
 absl::StatusOr<std::map<int32_t, Range>> Ranges(const std::shared_ptr<client::Client>& client,
-                                                const ConsumeArguments& arguments) {
+                                                const ConsumeArguments& arguments,
+                                                const std::string& topic_id) {
   const bool chosen = !arguments.partitions.empty();
   // The end is asked for before the beginning: a record that is appended in between is in neither or both.
   std::map<int32_t, Range> ranges;
   if (!arguments.follow || arguments.until) {
     const OffsetSpec until = arguments.until.value_or(OffsetSpec{.kind = OffsetSpec::Kind::kLatest});
-    NARU_ASSIGN_OR_RETURN(const auto ends, Find(client, arguments.topic, arguments.partitions, until));
+    NARU_ASSIGN_OR_RETURN(const auto ends,
+                          Find(client, arguments.topic, topic_id, arguments.partitions, until));
     for (const PartitionOffset& found : ends.offsets()) {
       int64_t end = found.offset();
       if (until.kind == OffsetSpec::Kind::kOffset) {
@@ -86,7 +90,7 @@ absl::StatusOr<std::map<int32_t, Range>> Ranges(const std::shared_ptr<client::Cl
     }
   }
   NARU_ASSIGN_OR_RETURN(const auto starts,
-                        Find(client, arguments.topic, arguments.partitions, arguments.from));
+                        Find(client, arguments.topic, topic_id, arguments.partitions, arguments.from));
   for (const PartitionOffset& found : starts.offsets()) {
     NARU_ASSIGN_OR_RETURN(ranges[found.partition()].from, Place(arguments.from, found, chosen));
   }
@@ -98,11 +102,12 @@ bool ReadsWholeTopic(const ConsumeArguments& arguments) {
   return arguments.follow && !arguments.until && arguments.partitions.empty();
 }
 
-naru::v1::SubscribeStart MakeStart(const ConsumeArguments& arguments,
+naru::v1::SubscribeStart MakeStart(const ConsumeArguments& arguments, const std::string& topic_id,
                                    const std::map<int32_t, Range>& ranges) {
   naru::v1::SubscribeStart start;
   auto* topic = start.add_topics();
   topic->set_topic(arguments.topic);
+  topic->set_topic_id(topic_id);
   if (ReadsWholeTopic(arguments) && arguments.from.kind != OffsetSpec::Kind::kOffset) {
     if (arguments.from.kind == OffsetSpec::Kind::kTime) {
       topic->set_timestamp_ms(arguments.from.timestamp_ms);
@@ -193,10 +198,14 @@ int RunConsume(const GlobalArguments& global, const ConsumeArguments& arguments)
   if (!format.ok()) return Fail(format.status());
   auto client = MakeClient(global);
   if (!client.ok()) return Fail(client.status());
-  const auto ranges = Ranges(*client, arguments);
+  // Offsets found in a topic are not read in another that takes its name meanwhile.
+  const auto topic = (*client)->RefreshTopic(arguments.topic);
+  if (!topic.ok()) return Fail(topic.status());
+  const std::string& topic_id = (*topic)->topic_id;
+  const auto ranges = Ranges(*client, arguments, topic_id);
   if (!ranges.ok()) return Fail(ranges.status());
 
-  naru::v1::SubscribeStart start = MakeStart(arguments, *ranges);
+  naru::v1::SubscribeStart start = MakeStart(arguments, topic_id, *ranges);
   client::SubscriptionOptions options;
   options.reconnect_timeout =
       arguments.follow ? absl::Minutes(5) : std::max(global.timeout, absl::Seconds(10));
@@ -218,7 +227,7 @@ int RunConsume(const GlobalArguments& global, const ConsumeArguments& arguments)
 int RunOffsets(const GlobalArguments& global, const OffsetsArguments& arguments) {
   auto client = MakeClient(global);
   if (!client.ok()) return Fail(client.status());
-  const auto found = Find(*client, arguments.topic, arguments.partitions, arguments.at);
+  const auto found = Find(*client, arguments.topic, "", arguments.partitions, arguments.at);
   if (!found.ok()) return Fail(found.status());
   if (global.output == OutputFormat::kJson) return Print(ToJson(*found));
   using Align = Table::Align;
