@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "storage/base/check.h"
+#include "storage/base/crc32c.h"
 #include "storage/base/status.h"
 
 namespace naru {
@@ -198,6 +199,22 @@ absl::Status CheckFence(const AppendRequest& request) {
   if (request.fence == nullptr || !request.fence->Blocks(request.fence_order)) return absl::OkStatus();
   return MakeError(Reason::kStreamItemSkipped,
                    "not appended, since an earlier append of the same stream to the same partition failed");
+}
+
+absl::Status CheckReplicaBatches(const ReplicaAppendRequest& request) {
+  for (const StoredBatchView& batch : request.batches) {
+    if (const uint32_t crc = Crc32c(batch.bytes); crc != batch.crc32c) {
+      return InvalidField("crc32c", absl::StrCat(batch.crc32c),
+                          absl::StrCat("the batch's bytes come to ", crc, ", which alone is allowed"));
+    }
+    const auto records = static_cast<int64_t>(batch.record_count);
+    if (batch.next_offset != batch.base_offset + records) {
+      return InvalidField("next_offset", absl::StrCat(batch.next_offset.value()),
+                          absl::StrCat("base_offset ", batch.base_offset.value(), " and ", records,
+                                       " records allow ", (batch.base_offset + records).value()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LogNotFound(LogId log) {

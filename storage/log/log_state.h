@@ -122,6 +122,10 @@ class LogState {
 // append.
 absl::Status CheckFence(const AppendRequest& request);
 
+// INVALID_FIELD when a batch is not what its own fields say: other bytes than its crc32c stands for, or other
+// offsets than it has records. Reads all bytes; what a store looks at before it takes the batches in.
+absl::Status CheckReplicaBatches(const ReplicaAppendRequest& request);
+
 // The errors that every store gives in the same words.
 absl::Status LogNotFound(LogId log);
 absl::Status OffsetOutOfRange(std::string_view what, Offset offset, Offset log_start, Offset readable_end);

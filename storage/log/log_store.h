@@ -185,9 +185,9 @@ class LogStore {
   // AppendRequest says. A failed append took no offsets.
   virtual void Append(AppendRequest request, AppendDone done) = 0;
   // INVALID_FIELD unless the first base offset is the log's end, each batch follows the one before it without
-  // a gap and epochs do not fall. Producer state follows the stamps unchecked: the leader checked them.
-  // `done` gets the first base offset and the last next offset when durable (kFsync) or written
-  // (kBackground).
+  // a gap, has as many records as offsets and the bytes that its crc32c says, and epochs do not fall.
+  // Producer state follows the stamps unchecked: the leader checked them. `done` gets the first base offset
+  // and the last next offset when durable (kFsync) or written (kBackground).
   virtual void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) = 0;
 
   // OFFSET_OUT_OF_RANGE (metadata log_start_offset, high_watermark) unless log start ≤ from ≤ readable end
@@ -201,7 +201,8 @@ class LogStore {
   // deleted; perhaps inline. A watch that has not fired must be cancelled before what it captures goes away.
   virtual WatchId Watch(LogId log, Offset offset, absl::AnyInvocable<void()> fire) = 0;
   // True: it will not fire. False: it fired, or is just firing (then the call waits for it, unless it is made
-  // from inside `fire`).
+  // from inside `fire`). Either way what `fire` captured is destroyed when the call returns, except from
+  // inside.
   virtual bool CancelWatch(WatchId watch) = 0;
 
   // Moves the log start up to `start`, durable when done; never backwards (then nothing happens). Above the

@@ -210,12 +210,14 @@ void MemoryLogStore::Append(AppendRequest request, AppendDone done) {
 }
 
 void MemoryLogStore::AppendAsReplica(ReplicaAppendRequest request, AppendDone done) {
+  const absl::Status sound = CheckReplicaBatches(request);
   After after;
   {
     absl::MutexLock lock(&mutex_);
     int64_t bytes = 0;
     for (const StoredBatchView& batch : request.batches) bytes += static_cast<int64_t>(batch.bytes.size());
     absl::Status status = CheckRoom(request.log, bytes);
+    if (status.ok()) status = sound;
     if (status.ok()) status = contents_.logs[request.log].state().CheckReplicaAppend(request);
     if (!status.ok()) {
       after.completions.push_back(Completion(std::move(done), absl::StatusOr<Appended>(status)));

@@ -98,12 +98,16 @@ void SegmentStore::AppendAsReplica(ReplicaAppendRequest request, AppendDone done
     const absl::Status refusal = Refusal();
     return done(refusal.ok() ? LogNotFound(request.log) : refusal);
   }
+  absl::Status refused = Refusal();
+  // Stored as they are, such batches would pass for damage at the next start.
+  if (refused.ok()) refused = CheckReplicaBatches(request);
+  if (!refused.ok()) return done(std::move(refused));
   int64_t bytes = 0;
   for (StoredBatchView& batch : request.batches) {
     bytes += static_cast<int64_t>(batch.bytes.size()) + kQueueOverhead;
     batch.bytes = Compact(batch.bytes);
   }
-  if (absl::Status refused = Admit(bytes); !refused.ok()) return done(std::move(refused));
+  if (refused = Admit(bytes); !refused.ok()) return done(std::move(refused));
   Op wrapped = ReplicaAppendOp{std::move(log), std::move(request), std::move(done), bytes};
   if (appender_->Enqueue(wrapped)) return;
   queue_.Give(bytes);

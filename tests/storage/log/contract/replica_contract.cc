@@ -64,6 +64,27 @@ TEST_P(StoreContract, BatchesOfAnEpochBelowTheOneThatWasBegunAreTaken) {
   EXPECT_EQ(EpochEndOf(kLog, 9), "5:3");
 }
 
+TEST_P(StoreContract, AReplicaBatchWhoseBytesFailItsChecksumIsRefusedAndLeavesNoTrace) {
+  std::vector<StoredBatchView> batches = {View(0, 1, 1), View(1, 2, 1)};
+  batches[1].crc32c ^= 1;
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, batches)), FailsWith(Reason::kInvalidField));
+  EXPECT_EQ(Info(kLog).end, Offset(0));
+  AppendOk(kLog, 2);
+  AppendOk(kLog, 1);
+  under_test().Reopen();
+  EXPECT_EQ(Info(kLog).end, Offset(3));
+  EXPECT_EQ(Records(kLog).size(), 3u);
+}
+
+TEST_P(StoreContract, AReplicaBatchWithMoreOrFewerOffsetsThanRecordsIsRefused) {
+  for (const int64_t next : {int64_t{1}, int64_t{3}, int64_t{2} + (int64_t{1} << 32)}) {
+    StoredBatchView batch = View(0, 2, 1);
+    batch.next_offset = Offset(next);
+    EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {batch})), FailsWith(Reason::kInvalidField)) << next;
+  }
+  EXPECT_EQ(Info(kLog).end, Offset(0));
+}
+
 TEST_P(StoreContract, AnEmptyReplicaAppendIsRefused) {
   EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {})), FailsWith(Reason::kInvalidField));
 }
