@@ -43,6 +43,8 @@ uint64_t Watches::Add(std::shared_ptr<Log> log, Offset offset, absl::AnyInvocabl
 bool Watches::Cancel(uint64_t id) {
   Shard& shard = ShardOf(id);
   std::shared_ptr<Watcher> watcher;
+  // Someone who is about to fire it may hold on to the watcher; what it captured goes with this call.
+  absl::AnyInvocable<void()> dropped;
   {
     absl::MutexLock lock(&shard.mutex);
     const auto at = shard.watchers.find(id);
@@ -55,6 +57,7 @@ bool Watches::Cancel(uint64_t id) {
       shard.mutex.Await(absl::Condition(&fired));
       return false;
     }
+    dropped = std::move(watcher->fire);
     shard.watchers.erase(at);
   }
   absl::MutexLock lock(&watcher->log->mutex);
@@ -89,6 +92,7 @@ void Watches::Fire(Due& due) {
       watcher->firing_thread = std::this_thread::get_id();
     }
     watcher->fire();
+    watcher->fire = nullptr;  // what it captured goes before a cancel that waits returns
     absl::MutexLock lock(&shard.mutex);
     shard.watchers.erase(watcher->id);
   }

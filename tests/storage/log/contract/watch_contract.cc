@@ -1,4 +1,5 @@
 // Watches: who waits for a log, and how the waiting is called off.
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -135,6 +136,40 @@ TEST_P(StoreContract, CancellingWaitsForAWatchThatIsJustFiring) {
   while (!cancelling) std::this_thread::yield();
   go_on.Notify();
   canceller.join();
+  appender.join();
+}
+
+TEST_P(StoreContract, WhatAWatchCapturedIsGoneWhenItsCancelReturns) {
+  // Three that are due together; the second to fire holds the third up. Which is which is the store's affair.
+  std::atomic<int> fired = 0;
+  std::array<std::atomic<int>, 3> turn = {};
+  absl::Notification firing;
+  absl::Notification go_on;
+  std::array<LogStore::WatchId, 3> ids;
+  std::array<std::weak_ptr<int>, 3> captured;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    auto owned = std::make_shared<int>(1);
+    captured[i] = owned;
+    ids[i] = store().Watch(kLog, Offset(0), [&, i, owned = std::move(owned)] {
+      turn[i] = ++fired;
+      if (turn[i] != 2) return;
+      firing.Notify();
+      go_on.WaitForNotification();
+    });
+  }
+  std::thread appender([&] { AppendOk(kLog); });
+  EXPECT_TRUE(firing.WaitForNotificationWithTimeout(absl::Seconds(60)));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (turn[i] == 2) continue;
+    EXPECT_EQ(store().CancelWatch(ids[i]), turn[i] == 0);
+    EXPECT_TRUE(captured[i].expired()) << "the one whose turn was " << turn[i];
+  }
+  go_on.Notify();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (turn[i] != 2) continue;
+    EXPECT_FALSE(store().CancelWatch(ids[i]));
+    EXPECT_TRUE(captured[i].expired());
+  }
   appender.join();
 }
 
