@@ -89,17 +89,34 @@ void ColdReader::FindByTime(std::shared_ptr<Log> log, int64_t timestamp_ms, LogS
   if (!Enqueue(job)) (*shared)(MakeError(Reason::kTooManyInFlight, "too many reads wait for the disk"));
 }
 
-absl::StatusOr<std::vector<Run>> ColdReader::RunsFrom(const Log& log, const ReadRequest& request) const {
-  std::vector<Run> tail;
-  {
-    // First the tail: a run leaves it only once the index has it.
-    absl::ReaderMutexLock lock(&log.mutex);
-    for (const Run& run : log.tail_runs) {
-      if (run.next > request.from && run.base < request.end) tail.push_back(run);
-    }
+absl::StatusOr<ColdReader::View> ColdReader::Look(const Log& log, bool include_undurable) {
+  View view;
+  absl::ReaderMutexLock lock(&log.mutex);
+  if (log.deleted) return LogNotFound(log.id);
+  view.start = log.state.start();
+  view.end = include_undurable ? log.written_end : log.readable_end;
+  view.readable_end = log.readable_end;
+  view.truncations = log.truncations;
+  // What begins at the end or above may not even be written.
+  for (const Run& run : log.tail_runs) {
+    if (run.base < view.end) view.tail.push_back(run);
   }
-  if (!tail.empty() && tail.front().base <= request.from) return tail;
-  NARU_ASSIGN_OR_RETURN(auto runs, index_.RunsFrom(log.id, request.from, request.end, kRunsPerRead));
+  return view;
+}
+
+bool ColdReader::Outdated(const Log& log, const View& view) {
+  absl::ReaderMutexLock lock(&log.mutex);
+  return log.deleted || log.truncations != view.truncations;
+}
+
+absl::StatusOr<std::vector<Run>> ColdReader::RunsFrom(LogId log, const View& view, Offset from,
+                                                      Offset end) const {
+  std::vector<Run> tail;
+  for (const Run& run : view.tail) {
+    if (run.next > from && run.base < end) tail.push_back(run);
+  }
+  if (!tail.empty() && tail.front().base <= from) return tail;
+  NARU_ASSIGN_OR_RETURN(auto runs, index_.RunsFrom(log, from, end, kRunsPerRead));
   for (const Run& run : tail) {
     if (!runs.empty() && runs.back().next == run.base) runs.push_back(run);
   }
@@ -107,31 +124,30 @@ absl::StatusOr<std::vector<Run>> ColdReader::RunsFrom(const Log& log, const Read
 }
 
 absl::StatusOr<ReadResult> ColdReader::DoRead(const Log& log, const ReadRequest& request) const {
-  ReadResult result;
   absl::Status status = Contended(log.id);
   for (int i = 0; i < kTries; ++i) {
-    result.batches.clear();
-    NARU_ASSIGN_OR_RETURN(const auto runs, RunsFrom(log, request));
-    bool deleted = false;
-    Offset end;
-    {
-      absl::ReaderMutexLock lock(&log.mutex);
-      result.log_start = log.state.start();
-      result.readable_end = log.readable_end;
-      end = request.include_undurable ? log.written_end : log.readable_end;
-      deleted = log.deleted;
+    NARU_ASSIGN_OR_RETURN(const View view, Look(log, request.include_undurable));
+    if (request.from < view.start || request.from > view.end) {
+      return OffsetOutOfRange("offset", request.from, view.start, view.end);
     }
-    if (deleted) return LogNotFound(log.id);
-    if (request.from < result.log_start || request.from > end) {
-      return OffsetOutOfRange("offset", request.from, result.log_start, end);
-    }
+    ReadResult result;
+    result.log_start = view.start;
+    result.readable_end = view.readable_end;
+    // The end may have come down since the request was made.
+    const Offset end = std::min(request.end, view.end);
+    if (request.from >= end) return result;
+    NARU_ASSIGN_OR_RETURN(const auto runs, RunsFrom(log.id, view, request.from, end));
     if (runs.empty() || runs.front().base > request.from) {
-      // Moved from the tail to the index, or to another place in it, between the two looks.
+      // Given up since, or moved to another place while we looked.
       status = MakeError(Reason::kCorruptData, absl::StrCat("the index lacks offset ", request.from.value(),
                                                             " of log ", log.id.value()));
       continue;
     }
-    status = reader_.Read(log.id, runs, request.from, request.end, request.bytes_max, result.batches);
+    status = reader_.Read(log.id, runs, request.from, end, request.bytes_max, result.batches);
+    if (Outdated(log, view)) {
+      status = Contended(log.id);
+      continue;
+    }
     // A later run that went does not matter when there are earlier ones to answer with.
     if (status.ok() || (absl::IsNotFound(status) && !result.batches.empty())) return result;
     if (!absl::IsNotFound(status)) return status;
@@ -149,7 +165,7 @@ absl::StatusOr<std::optional<Run>> ColdReader::FirstRunReaching(LogId log, int64
     const Offset middle = low + (high - low) / 2;
     NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log, middle));
     if (!run || run->next <= middle) {
-      high = middle;  // not in the index yet, or not any more
+      low = middle + 1;  // given up since; runs go from the log's beginning
     } else if (run->max_timestamp_so_far_ms < timestamp_ms) {
       low = run->next;
     } else {
@@ -184,47 +200,42 @@ absl::StatusOr<std::optional<TimedOffset>> ColdReader::FindInRun(const Log& log,
   }
 }
 
+absl::StatusOr<std::optional<TimedOffset>> ColdReader::FindInView(const Log& log, const View& view,
+                                                                  int64_t timestamp_ms) const {
+  const Offset indexed_end = view.tail.empty() ? view.end : std::min(view.tail.front().base, view.end);
+  NARU_ASSIGN_OR_RETURN(const auto first, FirstRunReaching(log.id, timestamp_ms, view.start, indexed_end));
+  // From there on, run by run: the timestamp that made it a candidate may belong to records that are gone.
+  for (Offset at = first ? first->base : indexed_end; at < indexed_end;) {
+    NARU_ASSIGN_OR_RETURN(const auto runs, index_.RunsFrom(log.id, at, indexed_end, kRunsPerRead));
+    if (runs.empty()) break;
+    for (const Run& run : runs) {
+      at = run.next;
+      if (run.max_timestamp_ms < timestamp_ms) continue;
+      NARU_ASSIGN_OR_RETURN(const auto found, FindInRun(log, run, timestamp_ms, view.start, view.end));
+      if (found) return found;
+    }
+  }
+  for (const Run& run : view.tail) {
+    if (run.next <= view.start || run.max_timestamp_ms < timestamp_ms) continue;
+    NARU_ASSIGN_OR_RETURN(const auto found, FindInRun(log, run, timestamp_ms, view.start, view.end));
+    if (found) return found;
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<std::optional<TimedOffset>> ColdReader::DoFindByTime(const Log& log,
                                                                     int64_t timestamp_ms) const {
-  absl::Status status = Contended(log.id);
   for (int i = 0; i < kTries; ++i) {
-    Offset start;
-    Offset end;
-    std::vector<Run> tail;
-    {
-      absl::ReaderMutexLock lock(&log.mutex);
-      if (log.deleted) return LogNotFound(log.id);
-      start = log.state.start();
-      end = log.readable_end;
-      tail = log.tail_runs;
-    }
-    NARU_ASSIGN_OR_RETURN(auto run, FirstRunReaching(log.id, timestamp_ms, start, end));
-    Offset at = run ? run->base : end;
-    status = absl::OkStatus();
-    // From there on, run by run: the timestamp that made it a candidate may belong to records that are gone.
-    while (status.ok() && at < end) {
-      NARU_ASSIGN_OR_RETURN(const auto runs, index_.RunsFrom(log.id, at, end, kRunsPerRead));
-      if (runs.empty()) break;
-      for (const Run& next : runs) {
-        at = next.next;
-        if (next.max_timestamp_ms < timestamp_ms) continue;
-        auto found = FindInRun(log, next, timestamp_ms, start, end);
-        if (found.ok() && found->has_value()) return found;
-        status = found.status();
-        if (!status.ok()) break;
-      }
-    }
-    for (const Run& next : tail) {
-      if (!status.ok()) break;
-      if (next.next <= start || next.max_timestamp_ms < timestamp_ms) continue;
-      auto found = FindInRun(log, next, timestamp_ms, start, end);
-      if (found.ok() && found->has_value()) return found;
-      status = found.status();
-    }
-    if (status.ok()) return std::nullopt;
-    if (!absl::IsNotFound(status)) return status;
+    NARU_ASSIGN_OR_RETURN(const View view, Look(log, /*include_undurable=*/false));
+    auto found = FindInView(log, view, timestamp_ms);
+    if (absl::IsNotFound(found.status()) || Outdated(log, view)) continue;
+    if (!found.ok()) return found;
+    absl::ReaderMutexLock lock(&log.mutex);
+    // What was looked for, or what was found, may have been given up meanwhile, and later records be there.
+    if (log.state.start() == view.start) return found;
+    if (found->has_value() && (*found)->offset >= log.state.start()) return found;
   }
-  return absl::IsNotFound(status) ? Contended(log.id) : status;
+  return Contended(log.id);
 }
 
 }  // namespace naru

@@ -37,10 +37,26 @@ class ColdReader {
   void Loop();
   bool Enqueue(Job& job) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // A log at one moment. `tail` are the runs below `end` that are perhaps not in the index yet; all others
+  // below it are, but those that were given up since.
+  struct View {
+    Offset start;
+    Offset end;  // what may be read
+    Offset readable_end;
+    int64_t truncations = 0;
+    std::vector<Run> tail;
+  };
+  static absl::StatusOr<View> Look(const Log& log, bool include_undurable);
+  // What was found by the view may be of batches that were truncated, or missed for being deleted, meanwhile.
+  static bool Outdated(const Log& log, const View& view);
+
   absl::StatusOr<ReadResult> DoRead(const Log& log, const ReadRequest& request) const;
-  absl::StatusOr<std::vector<Run>> RunsFrom(const Log& log, const ReadRequest& request) const;
+  absl::StatusOr<std::vector<Run>> RunsFrom(LogId log, const View& view, Offset from, Offset end) const;
   absl::StatusOr<std::optional<TimedOffset>> DoFindByTime(const Log& log, int64_t timestamp_ms) const;
-  // The first run that may hold something that late, among those in the index below `end`, else nothing.
+  absl::StatusOr<std::optional<TimedOffset>> FindInView(const Log& log, const View& view,
+                                                        int64_t timestamp_ms) const;
+  // The first run that may hold something that late, among those below `end`, which the index has, else
+  // nothing.
   absl::StatusOr<std::optional<Run>> FirstRunReaching(LogId log, int64_t timestamp_ms, Offset start,
                                                       Offset end) const;
   absl::StatusOr<std::optional<TimedOffset>> FindInRun(const Log& log, const Run& run, int64_t timestamp_ms,

@@ -110,6 +110,7 @@ absl::Status Fold::Truncate(std::string_view body, IndexUpdate& update) {
   for (const auto& [id, entry] : log->state.producers().entries()) changed_producers_.emplace_back(log, id);
   for (const auto& [id, entry] : state.producers().entries()) changed_producers_.emplace_back(log, id);
   log->state = std::move(state);
+  ++log->truncations;
   log->bytes_start = truncation.bytes_start;
   log->bytes_end = truncation.bytes_end;
   log->written_end = std::min(log->written_end, log->state.end());

@@ -41,6 +41,9 @@ struct Log {
   // Runs that end at or below this have left the index.
   Offset reclaimed_to ABSL_GUARDED_BY(mutex);
   bool deleted ABSL_GUARDED_BY(mutex) = false;
+  // How often its end was cut off since the store was opened: what was found out without the lock holds only
+  // while this stays the same.
+  int64_t truncations ABSL_GUARDED_BY(mutex) = 0;
 
   // The end of what is in the segments; the state's end runs ahead while a group is being laid out.
   Offset written_end ABSL_GUARDED_BY(mutex);

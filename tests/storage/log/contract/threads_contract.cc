@@ -115,5 +115,37 @@ TEST_P(StoreContract, LogsComeAndGoWhileOthersAreWritten) {
   EXPECT_EQ(store().Logs().size(), 2u);
 }
 
+TEST_P(StoreContract, ATimeBeforeTheOldestRecordFindsTheStartHoweverItMoves) {
+  constexpr int kRounds = 400;
+  constexpr int kAppends = 30;
+  AppendOk(kLog, 1);
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> readers;
+  for (int r = 0; r < 4; ++r) {
+    readers.emplace_back([&] {
+      int64_t last = 0;
+      while (!stop) {
+        const std::string found = FindByTime(kLog, 1);
+        const size_t at = found.find('@');
+        ASSERT_NE(at, std::string::npos) << found;
+        const int64_t offset = std::stoll(found.substr(0, at));
+        ASSERT_GE(offset, last);
+        last = offset;
+      }
+    });
+  }
+  for (int round = 0; round < kRounds; ++round) {
+    // One after the other, so that each is a run of its own for a store that has such.
+    for (int i = 0; i < kAppends; ++i) {
+      clock().AdvanceMs(1);
+      AppendOk(kLog, 1);
+    }
+    EXPECT_THAT(MoveLogStart(kLog, Info(kLog).end.value() - 2), IsOk());
+    under_test().RunMaintenance();
+  }
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+}
+
 }  // namespace
 }  // namespace naru::testing
