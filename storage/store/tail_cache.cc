@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+
 namespace naru {
 namespace {
 
 // A batch's bookkeeping beside its bytes.
 constexpr int64_t kBatchOverhead = 192;
+// So many places without a batch are not worth a sweep.
+constexpr size_t kPlacesSpared = 4'096;
 
 }  // namespace
 
@@ -23,6 +27,7 @@ void TailCache::Insert(const std::shared_ptr<Log>& log, StoredBatchView batch) {
   }
   if (log->cache == nullptr) log->cache = std::make_unique<std::deque<StoredBatchView>>();
   used_bytes_.fetch_add(CostOf(batch), std::memory_order_relaxed);
+  ++batches_;
   order_.push_back({log, batch.base_offset});
   log->cache->push_back(std::move(batch));
 }
@@ -32,11 +37,36 @@ void TailCache::Truncate(Log& log, Offset end) {
   while (!log.cache->empty() && log.cache->back().next_offset > end) {
     used_bytes_.fetch_sub(CostOf(log.cache->back()), std::memory_order_relaxed);
     log.cache->pop_back();
+    --batches_;
   }
   if (log.cache->empty()) log.cache.reset();
 }
 
+bool TailCache::IsCached(const Log& log, Offset base) {
+  absl::ReaderMutexLock lock(&log.mutex);
+  const StoredBatchView* oldest = log.oldest_cached();
+  return oldest != nullptr && base >= oldest->base_offset && base <= log.cache->back().base_offset;
+}
+
+void TailCache::Sweep() {
+  std::deque<Place> kept;
+  // From the newest back, a log's batches begin lower and lower; a place that does not is of a batch that was
+  // truncated and had its offset taken by another.
+  absl::flat_hash_map<std::shared_ptr<Log>, Offset> lowest;
+  for (; !order_.empty(); order_.pop_back()) {
+    const auto log = order_.back().log.lock();
+    if (log == nullptr) continue;
+    const Offset base = order_.back().base;
+    const auto seen = lowest.find(log);
+    if ((seen != lowest.end() && base >= seen->second) || !IsCached(*log, base)) continue;
+    lowest.insert_or_assign(log, base);
+    kept.push_front(std::move(order_.back()));
+  }
+  order_ = std::move(kept);
+}
+
 void TailCache::Evict() {
+  if (order_.size() > 2 * batches_ + kPlacesSpared) Sweep();
   while (used_bytes() > bytes_max_ && !order_.empty()) {
     const Place place = std::move(order_.front());
     order_.pop_front();
@@ -47,6 +77,7 @@ void TailCache::Evict() {
     if (log->cache == nullptr || log->cache->front().base_offset != place.base) continue;
     evicted = std::move(log->cache->front());
     log->cache->pop_front();
+    --batches_;
     if (log->cache->empty()) log->cache.reset();
     used_bytes_.fetch_sub(CostOf(evicted), std::memory_order_relaxed);
   }

@@ -27,6 +27,9 @@ class TailCache {
   void Evict();
 
   int64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+  // Batches whose turn to be thrown out is kept, some of which may have gone before: at most about twice as
+  // many as are cached, and a few thousand. The appender's thread only.
+  size_t places() const { return order_.size(); }
 
  private:
   struct Place {
@@ -34,9 +37,13 @@ class TailCache {
     Offset base;
   };
   static int64_t CostOf(const StoredBatchView& batch);
+  static bool IsCached(const Log& log, Offset base) ABSL_LOCKS_EXCLUDED(log.mutex);
+  // Drops the places of batches that went otherwise than by Evict.
+  void Sweep();
 
   const int64_t bytes_max_;
   std::atomic<int64_t> used_bytes_{0};
+  size_t batches_ = 0;
   std::deque<Place> order_;
 };
 
