@@ -259,9 +259,12 @@ absl::StatusOr<std::optional<Run>> Index::FindRun(LogId log, Offset offset) cons
 absl::Status Index::VisitRunsBackwards(LogId log, Offset offset,
                                        const std::function<bool(const Run&)>& visit) const {
   const std::string low = codec::RunKey(log, Offset(INT64_MIN));
-  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(InOrder()));
-  for (it->SeekForPrev(codec::RunKey(log, offset - 1)); it->Valid() && it->key().compare(low) >= 0;
-       it->Prev()) {
+  const rocksdb::Slice lower(low);
+  // Without bounds it would go on through what other logs and tables had there and was deleted.
+  rocksdb::ReadOptions options = InOrder();
+  options.iterate_lower_bound = &lower;
+  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+  for (it->SeekForPrev(codec::RunKey(log, offset - 1)); it->Valid(); it->Prev()) {
     const auto run = codec::DecodeRunRow(ToView(it->key()), ToView(it->value()));
     if (!run) return Malformed("a run's row is malformed");
     if (!visit(*run)) break;
@@ -274,11 +277,16 @@ absl::StatusOr<std::vector<Run>> Index::RunsFrom(LogId log, Offset from, Offset 
   if (count == 0) return runs;
   const std::string low = codec::RunKey(log, Offset(INT64_MIN));
   const std::string high = codec::RunKey(log, end);
-  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(InOrder()));
+  const rocksdb::Slice lower(low);
+  const rocksdb::Slice upper(high);
+  rocksdb::ReadOptions options = InOrder();
+  options.iterate_lower_bound = &lower;
+  options.iterate_upper_bound = &upper;
+  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
   it->SeekForPrev(codec::RunKey(log, from));
   if (!it->status().ok()) return FromRead(it->status());
-  if (!it->Valid() || it->key().compare(low) < 0) it->Seek(codec::RunKey(log, from));
-  for (; it->Valid() && it->key().compare(high) < 0 && runs.size() < count; it->Next()) {
+  if (!it->Valid()) it->Seek(codec::RunKey(log, from));
+  for (; it->Valid() && runs.size() < count; it->Next()) {
     auto run = codec::DecodeRunRow(ToView(it->key()), ToView(it->value()));
     if (!run) return Malformed("a run's row is malformed");
     if (run->next > from) runs.push_back(*run);

@@ -12,8 +12,10 @@
 namespace naru {
 namespace {
 
-// Runs given up by one entry, about: the appender takes them out of the index while others wait.
+// Runs given up by one entry, about, and logs in it: the appender looks them up in the index, and takes them
+// out, while others wait.
 constexpr size_t kRunsAtOnce = 1'000;
+constexpr size_t kLogsAtOnce = 1'000;
 constexpr Offset kEverything(std::numeric_limits<int64_t>::max());
 
 }  // namespace
@@ -34,7 +36,8 @@ absl::Status Maintainer::ReclaimLog(LogId id, Offset from, Offset to) {
       reclaims_.push_back({id, all && doomed ? kEverything : runs.back().next});
       reclaim_runs_ += runs.size();
     }
-    if (reclaim_runs_ >= kRunsAtOnce) NARU_RETURN_IF_ERROR(FlushReclaims());
+    if (reclaim_runs_ >= kRunsAtOnce || reclaims_.size() >= kLogsAtOnce)
+      NARU_RETURN_IF_ERROR(FlushReclaims());
     if (all || runs.empty() || Stopping()) return absl::OkStatus();
     from = runs.back().next;
   }
