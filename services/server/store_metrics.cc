@@ -44,6 +44,9 @@ void AddSpace(const StoreStats& s, const StoreOptions& options, MetricPage& page
   page.Counter("naru_store_segments_removed_total", "Segment files deleted.", Value(s.segments_removed));
   page.Counter("naru_store_relocated_bytes_total", "Bytes copied to give space back.",
                Value(s.relocated_bytes));
+  page.Counter("naru_store_relocations_held_off_total",
+               "Rounds that copied no (more) to give space back, because two further segments did not fit.",
+               Value(s.relocations_held_off));
   page.Gauge("naru_disk_available_bytes", "Bytes free on the data directory's disk.",
              Value(s.disk_available_bytes));
   page.Gauge("naru_disk_size_bytes", "Size of the data directory's disk.", Value(s.disk_total_bytes));

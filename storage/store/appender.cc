@@ -23,6 +23,11 @@ bool Joins(const Op& first, const Op& next) {
           std::holds_alternative<EpochOp>(first) || std::holds_alternative<StartOp>(first));
 }
 
+bool IsPlannedStart(const Op& op) {
+  const auto* start = std::get_if<StartOp>(&op);
+  return start != nullptr && start->planned;
+}
+
 }  // namespace
 
 Appender::Appender(Parts parts)
@@ -100,7 +105,7 @@ void Appender::Do(Ops ops) {
   if (std::holds_alternative<DeleteOp>(ops.front())) return DoDeletes(ops);
   if (std::holds_alternative<EpochOp>(ops.front())) return DoEpochs(ops);
   // The others read the index, which must have what was written before.
-  parts_.syncer.Drain();
+  if (!std::all_of(ops.begin(), ops.end(), IsPlannedStart)) parts_.syncer.Drain();
   if (std::holds_alternative<StartOp>(ops.front())) return DoStarts(ops);
   if (auto* truncate = std::get_if<TruncateOp>(&ops.front())) return DoTruncate(std::move(*truncate));
   if (auto* reclaim = std::get_if<ReclaimOp>(&ops.front())) return DoReclaim(std::move(*reclaim));

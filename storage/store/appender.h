@@ -71,6 +71,7 @@ class Appender {
   void DoDeletes(Ops& ops);
   void DoEpochs(Ops& ops);
   void DoStarts(Ops& ops);
+  absl::StatusOr<std::optional<LogStartMove>> PlanStart(const StartOp& op) const;
   void DoTruncate(TruncateOp op);
   void DoReclaim(ReclaimOp op);
   void DoMove(MoveOp op);

@@ -111,22 +111,26 @@ void Appender::DoEpochs(Ops& ops) {
   WriteControl(EntryType::kBeginEpoch, InPieces(begun, EncodeEpochs), std::move(finished), {});
 }
 
+absl::StatusOr<std::optional<LogStartMove>> Appender::PlanStart(const StartOp& op) const {
+  {
+    absl::ReaderMutexLock lock(&op.log->mutex);
+    if (op.log->deleted) return LogNotFound(op.log->id);
+    if (op.planned) {
+      const bool holds = op.truncations == op.log->truncations && op.start > op.log->state.start();
+      if (!holds) return absl::AbortedError("the log changed since its start was planned");
+      return op.planned;
+    }
+  }
+  return parts_.cuts.PlanStart(*op.log, op.start);
+}
+
 void Appender::DoStarts(Ops& ops) {
   std::vector<LogStartMove> moves;
   std::vector<std::shared_ptr<Log>> touched;
   std::vector<Group::Finished> finished;
   for (Op& op : ops) {
     auto& start = std::get<StartOp>(op);
-    bool deleted = false;
-    {
-      absl::ReaderMutexLock lock(&start.log->mutex);
-      deleted = start.log->deleted;
-    }
-    if (deleted) {
-      start.done(LogNotFound(start.log->id));
-      continue;
-    }
-    auto planned = parts_.cuts.PlanStart(*start.log, start.start);
+    auto planned = PlanStart(start);
     if (!planned.ok()) {
       start.done(std::move(planned).status());
       continue;

@@ -16,7 +16,7 @@ struct StoreCounters {
   std::atomic<int64_t> checkpoints{0};
   // Entries' bytes in the index's applied position and in its last checkpoint; since the start.
   std::atomic<int64_t> applied_bytes{0}, checkpointed_bytes{0};
-  std::atomic<int64_t> retention_moves{0}, segments_removed{0}, relocated_bytes{0};
+  std::atomic<int64_t> retention_moves{0}, segments_removed{0}, relocated_bytes{0}, relocations_held_off{0};
   int64_t replayed_entries = 0, replayed_bytes = 0, torn_tail_bytes = 0;
 };
 

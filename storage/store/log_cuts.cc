@@ -49,10 +49,12 @@ absl::StatusOr<std::optional<LogStartMove>> LogCuts::PlanStart(const Log& log, O
       return move;
     }
   }
-  NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log.id, start));
-  if (!run || run->next <= start) return Missing(log.id, start);
-  move.bytes_before = run->bytes_before;
-  if (run->base < start) {
+  // From the run of what comes before the start, which is alive, too; what begins at the start may not be in
+  // the index yet.
+  NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log.id, start - 1));
+  if (!run || run->next < start) return Missing(log.id, start - 1);
+  move.bytes_before = run->next == start ? run->bytes_end() : run->bytes_before;
+  if (run->next > start) {
     NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log.id, *run, [&](const EntryHeader& header, uint64_t) {
       if (header.next_offset() > start) return false;
       move.bytes_before += header.body_length;

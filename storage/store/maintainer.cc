@@ -52,8 +52,7 @@ void Maintainer::Loop() {
       status = RunRound();
       next_round = absl::Now() + absl::Milliseconds(parts_.options.maintenance_interval_ms);
     } else {
-      status = PrepareSegment();
-      if (status.ok()) status = MaybeCheckpoint();
+      status = KeepUp();
     }
     if (!status.ok() && !Stopping()) {
       parts_.events.Write(Severity::kWarning, "maintenance_failed", {{"error", status.ToString()}});
@@ -116,6 +115,11 @@ absl::Status Maintainer::PrepareSegment() {
   if (absl::IsResourceExhausted(prepared)) return absl::OkStatus();
   if (!prepared.ok()) parts_.fatal.Raise(prepared.ToString());
   return prepared;
+}
+
+absl::Status Maintainer::KeepUp() {
+  NARU_RETURN_IF_ERROR(PrepareSegment());
+  return MaybeCheckpoint();
 }
 
 absl::Status Maintainer::MaybeCheckpoint() {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -42,6 +43,10 @@ struct StartOp {
   std::shared_ptr<Log> log;
   Offset start;
   LogStore::Done done;
+  // The maintainer's: worked out already, for a start below what was durable. ABORTED when it does not hold
+  // any more, because the log was truncated since, or moves nothing.
+  std::optional<LogStartMove> planned = std::nullopt;
+  int64_t truncations = 0;  // the log's when it was planned
 };
 struct TruncateOp {
   std::shared_ptr<Log> log;

@@ -17,6 +17,11 @@ constexpr uint64_t kMoveBytesMax = uint64_t{2} << 20;
 // Runs of one log that follow each other become one while it stays below this.
 constexpr uint32_t kMergedBytesMax = uint32_t{1} << 20;
 constexpr size_t kRunsPerMove = 4'096;
+// The table of an entry that moves a single run, at most.
+constexpr uint64_t kTableBytes = 256;
+// Copying takes space before it gives any back: so many further segments must fit on the disk, one for what
+// is copied, one for everybody else.
+constexpr uint64_t kFreeSegmentsMin = 2;
 
 void Merge(MovedRun& to, const Run& next) {
   to.run.next = next.next;
@@ -31,27 +36,40 @@ void Merge(MovedRun& to, const Run& next) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::pair<LogId, Run>>> Maintainer::LiveRuns(const Segment& segment) {
+void Maintainer::Relocation::Leave(const absl::Status& why) {
+  if (left++ == 0) problem = why;
+}
+
+std::vector<std::pair<LogId, Run>> Maintainer::LiveRuns(Relocation& relocation) {
+  const Segment& segment = relocation.segment;
   std::vector<std::pair<LogId, Run>> live;
-  const auto add = [&](LogId log, Offset base) -> absl::Status {
-    NARU_ASSIGN_OR_RETURN(const auto run, parts_.index.FindRun(log, base));
-    if (run && run->base == base && run->segment == segment.id()) live.emplace_back(log, *run);
-    return absl::OkStatus();
+  const auto add = [&](LogId log, Offset base) {
+    const auto run = parts_.index.FindRun(log, base);
+    if (!run.ok()) return relocation.Leave(run.status());
+    if (*run && (*run)->base == base && (*run)->segment == segment.id()) live.emplace_back(log, **run);
   };
   SegmentScanner scanner(segment, parts_.segment_writer.salt(), kSegmentHeaderBytes, /*check_bodies=*/false);
   for (;;) {
-    NARU_ASSIGN_OR_RETURN(const auto found, scanner.Next());
-    if (found == SegmentScanner::Found::kEnd) break;
-    if (found == SegmentScanner::Found::kBad) {
-      return MakeError(Reason::kCorruptData,
-                       absl::StrCat(segment.path(), " at ", scanner.position(), ": ", scanner.problem()));
+    const auto found = scanner.Next();
+    if (!found.ok()) relocation.Leave(found.status());
+    if (!found.ok() || *found == SegmentScanner::Found::kEnd) break;
+    if (*found == SegmentScanner::Found::kBad) {
+      // What lies behind it stays.
+      relocation.Leave(
+          MakeError(Reason::kCorruptData,
+                    absl::StrCat(segment.path(), " at ", scanner.position(), ": ", scanner.problem())));
+      break;
     }
     const EntryHeader& header = scanner.header();
     if (header.type == EntryType::kBatch && header.Has(kRunStart)) {
-      NARU_RETURN_IF_ERROR(add(header.log, header.base_offset));
+      add(header.log, header.base_offset);
     } else if (header.type == EntryType::kMove) {
-      NARU_ASSIGN_OR_RETURN(const auto moves, DecodeMoveTable(scanner.body()));
-      for (const MovedRun& move : moves) NARU_RETURN_IF_ERROR(add(move.log, move.run.base));
+      const auto moves = DecodeMoveTable(scanner.body());
+      if (!moves.ok()) {
+        relocation.Leave(moves.status());
+        continue;
+      }
+      for (const MovedRun& move : *moves) add(move.log, move.run.base);
     }
   }
   std::sort(live.begin(), live.end(), [](const auto& a, const auto& b) {
@@ -84,49 +102,105 @@ absl::Status Maintainer::CopyRun(const Segment& segment, LogId log, const Run& r
   return absl::OkStatus();
 }
 
-absl::Status Maintainer::RelocateSegment(SegmentId id) {
-  const auto segment = parts_.segments.Find(id);
-  if (segment == nullptr) return absl::OkStatus();
-  NARU_ASSIGN_OR_RETURN(const auto live, LiveRuns(*segment));
-  const uint64_t bytes_max = std::min(kMoveBytesMax, parts_.segment_writer.capacity() / 2);
-  MoveOp op;
-  const auto flush = [&]() -> absl::Status {
-    if (op.runs.empty()) return absl::OkStatus();
-    Count(parts_.counters.relocated_bytes, static_cast<int64_t>(op.entries.size()));
-    return WaitForOp(parts_.appender, std::exchange(op, MoveOp()));
-  };
-  for (const auto& [log, run] : live) {
-    if (Stopping()) return absl::OkStatus();
-    if (!op.runs.empty() && (op.entries.size() + run.length > bytes_max || op.runs.size() >= kRunsPerMove)) {
-      NARU_RETURN_IF_ERROR(flush());
-    }
-    const uint64_t position = op.entries.size();
-    NARU_RETURN_IF_ERROR(CopyRun(*segment, log, run, op.entries));
-    MovedRun* last = op.runs.empty() ? nullptr : &op.runs.back();
-    if (last != nullptr && last->log == log && last->run.next == run.base &&
-        last->run.length + run.length <= kMergedBytesMax) {
-      Merge(*last, run);
-    } else {
-      op.runs.push_back({log, run, {{run.base, run.segment, run.position}}});
-      op.runs.back().run.position = position;
-    }
-  }
-  return flush();
+absl::Status Maintainer::FlushMove(Relocation& relocation) {
+  if (relocation.op.runs.empty()) return absl::OkStatus();
+  const auto bytes = static_cast<int64_t>(relocation.op.entries.size());
+  NARU_RETURN_IF_ERROR(WaitForOp(parts_.appender, std::exchange(relocation.op, MoveOp())));
+  relocation.bytes += bytes;
+  Count(parts_.counters.relocated_bytes, bytes);
+  return PrepareSegment();
 }
 
-absl::Status Maintainer::RelocateSparse() {
-  if (parts_.options.compact_below_live_share <= 0) return absl::OkStatus();
+absl::Status Maintainer::AddToMove(LogId log, const Run& run, Relocation& relocation) {
+  const uint64_t capacity = parts_.segment_writer.capacity();
+  if (EntryBytesMax(run.length + kTableBytes) > capacity) {
+    relocation.Leave(MakeError(Reason::kBatchTooLarge,
+                               absl::StrCat("the run of log ", log.value(), " at offset ", run.base.value(),
+                                            " has ", run.length, " bytes; a segment holds ", capacity)));
+    return absl::OkStatus();
+  }
+  MoveOp& op = relocation.op;
+  if (op.entries.size() + run.length > std::min(kMoveBytesMax, capacity / 2) ||
+      op.runs.size() >= kRunsPerMove) {
+    NARU_RETURN_IF_ERROR(FlushMove(relocation));
+  }
+  const uint64_t position = op.entries.size();
+  if (const absl::Status copied = CopyRun(relocation.segment, log, run, op.entries); !copied.ok()) {
+    op.entries.resize(position);
+    relocation.Leave(copied);
+    return absl::OkStatus();
+  }
+  MovedRun* last = op.runs.empty() ? nullptr : &op.runs.back();
+  if (last != nullptr && last->log == log && last->run.next == run.base &&
+      last->run.length + run.length <= kMergedBytesMax) {
+    Merge(*last, run);
+  } else {
+    op.runs.push_back({log, run, {{run.base, run.segment, run.position}}});
+    op.runs.back().run.position = position;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Maintainer::RelocateSegment(Relocation& relocation) {
+  parts_.syncer.Drain();  // so that the index does not have what was given up
+  for (const auto& [log, run] : LiveRuns(relocation)) {
+    if (Stopping()) return ShuttingDown();
+    NARU_RETURN_IF_ERROR(AddToMove(log, run, relocation));
+  }
+  return FlushMove(relocation);
+}
+
+std::optional<SegmentRow> Maintainer::FindSparse() const {
   const SegmentId newest = parts_.segments.Ids().back();
+  const auto share = [](const SegmentRow& row) {
+    return static_cast<double>(row.live_bytes) / static_cast<double>(std::max<int64_t>(row.used_bytes, 1));
+  };
+  std::optional<SegmentRow> sparsest;
   for (const SegmentRow& row : parts_.segment_table.Rows()) {
-    if (row.id >= newest || row.live_bytes <= 0 || Stopping()) continue;
-    const auto used = static_cast<double>(row.used_bytes);
-    if (static_cast<double>(row.live_bytes) >= used * parts_.options.compact_below_live_share) continue;
-    const absl::Status moved = RelocateSegment(row.id);
-    if (absl::IsUnavailable(moved)) return moved;  // the disk is full, or the store stops
-    if (!moved.ok()) {
-      parts_.events.Write(Severity::kError, "relocation_failed",
-                          {{"segment", row.id.value()}, {"error", moved.ToString()}});
+    if (row.id >= newest || row.live_bytes <= 0) continue;
+    if (share(row) >= parts_.options.compact_below_live_share) continue;
+    const auto tried = tried_.find(row.id);
+    if (tried != tried_.end() && tried->second == row.live_bytes) continue;
+    if (!sparsest || share(row) < share(*sparsest)) sparsest = row;
+  }
+  return sparsest;
+}
+
+bool Maintainer::HasRoomToRelocate() const {
+  const auto space = parts_.files.Space(parts_.options.directory);
+  return space.ok() &&
+         space->available_bytes >= kFreeSegmentsMin * static_cast<uint64_t>(parts_.options.segment_bytes);
+}
+
+// About one segment's worth in a round: then what was emptied is removed, and other duties have their turn.
+absl::Status Maintainer::RelocateSparse() {
+  std::erase_if(tried_, [this](const auto& tried) { return !parts_.segment_table.Find(tried.first); });
+  for (int64_t bytes = 0; bytes < parts_.options.segment_bytes && !Stopping();) {
+    const auto sparse = FindSparse();
+    if (!sparse) break;
+    const auto segment = parts_.segments.Find(sparse->id);
+    if (segment == nullptr) break;
+    if (!HasRoomToRelocate()) {
+      Count(parts_.counters.relocations_held_off);
+      break;
     }
+    Relocation relocation{*segment};
+    const absl::Status moved = RelocateSegment(relocation);
+    if (absl::IsUnavailable(moved)) break;  // the disk is full, or the store stops
+    NARU_RETURN_IF_ERROR(moved);
+    if (relocation.left > 0) {
+      parts_.events.Write(Severity::kError, "relocation_failed",
+                          {{"segment", sparse->id.value()},
+                           {"left", relocation.left},
+                           {"error", relocation.problem.ToString()}});
+    }
+    // When all that was handed over took effect, the rest cannot be moved. When not, something else changed
+    // the runs meanwhile, and another round may do better; but not if nothing at all came of this one.
+    const auto row = parts_.segment_table.Find(sparse->id);
+    const bool as_planned = row && row->live_bytes == sparse->live_bytes - relocation.bytes;
+    if (row && row->live_bytes > 0) tried_[sparse->id] = as_planned ? row->live_bytes : sparse->live_bytes;
+    bytes += relocation.bytes;
+    NARU_RETURN_IF_ERROR(KeepUp());
   }
   return absl::OkStatus();
 }

@@ -254,6 +254,7 @@ StoreStats SegmentStore::Stats() const {
   stats.retention_moves = get(counters_.retention_moves);
   stats.segments_removed = get(counters_.segments_removed);
   stats.relocated_bytes = get(counters_.relocated_bytes);
+  stats.relocations_held_off = get(counters_.relocations_held_off);
   stats.index_damaged = index_->damaged();
   stats.replayed_entries = counters_.replayed_entries;
   stats.replayed_bytes = counters_.replayed_bytes;
