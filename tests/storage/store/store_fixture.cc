@@ -6,6 +6,20 @@
 #include "storage/base/check.h"
 
 namespace naru::testing {
+namespace {
+
+// With their sizes; but for what the database only tells.
+std::map<std::string, uintmax_t> FilesIn(const std::string& directory) {
+  std::map<std::string, uintmax_t> sizes;
+  std::error_code gone;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with("LOG")) sizes[name] = entry.file_size(gone);
+  }
+  return sizes;
+}
+
+}  // namespace
 
 StoreTest::StoreTest() {
   std::string name = (std::filesystem::temp_directory_path() / "naru-store-XXXXXX").string();
@@ -45,14 +59,19 @@ void StoreTest::KillAndTryOpen(absl::Status& opened) {
   const std::string copy = absl::StrCat(root_, "/", ++directories_);
   const auto options = std::filesystem::copy_options::recursive;
   std::filesystem::create_directory(copy);
-  // The index first: what it says of the segments must be in their copies. It may be removing files of its
-  // own meanwhile; then once more.
+  // The index first: what it says of the segments must be in their copies. It may be writing and removing
+  // files of its own meanwhile; then once more.
+  const absl::Time limit = absl::Now() + absl::Minutes(1);
+  const std::string index = options_.directory + "/index";
+  std::map<std::string, uintmax_t> before;
   std::error_code error;
   do {
+    NARU_CHECK(absl::Now() < limit);
+    before = FilesIn(index);
     std::filesystem::remove_all(copy + "/index");
     error.clear();
-    std::filesystem::copy(options_.directory + "/index", copy + "/index", options, error);
-  } while (error);
+    std::filesystem::copy(index, copy + "/index", options, error);
+  } while (error || FilesIn(index) != before);
   std::filesystem::copy(options_.directory + "/segments", copy + "/segments", options);
   store_.reset();
   options_.directory = copy;
