@@ -8,6 +8,12 @@
 #include "storage/segments/torn_tail.h"
 
 namespace naru {
+namespace {
+
+constexpr char kAsideIndex[] = "index";
+
+}  // namespace
+
 std::string SegmentsDirectory(const std::string& store) { return store + "/segments"; }
 std::string IndexDirectory(const std::string& store) { return store + "/index"; }
 std::string AsideDirectory(const std::string& store) { return store + "/aside"; }
@@ -198,10 +204,18 @@ absl::Status Recovery::SetIndexAside(const absl::Status& problem) {
   end_position_ = kSegmentHeaderBytes;
   rebuild_.reset();
   in_gap_ = rebuilding_ = ended_ = false;
-  const std::string aside = AsidePath("index");
+  const std::string directory = AsideDirectory(parts_.options.directory);
+  const std::string aside = AsidePath(kAsideIndex);
   parts_.events.Write(Severity::kWarning, "index_damaged",
                       {{"problem", Std(problem.message())}, {"set_aside_as", aside}});
-  NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(AsideDirectory(parts_.options.directory)));
+  NARU_RETURN_IF_ERROR(parts_.files.MakeDirectory(directory));
+  // One is enough to look into, and a rebuild that is killed time and again would fill the disk with them.
+  NARU_ASSIGN_OR_RETURN(const auto names, parts_.files.List(directory));
+  for (const std::string& name : names) {
+    if (name.starts_with(absl::StrCat(kAsideIndex, "."))) {
+      NARU_RETURN_IF_ERROR(parts_.files.RemoveTree(absl::StrCat(directory, "/", name)));
+    }
+  }
   NARU_RETURN_IF_ERROR(parts_.files.Rename(IndexDirectory(parts_.options.directory), aside));
   return parts_.files.SyncDirectory(parts_.options.directory);
 }

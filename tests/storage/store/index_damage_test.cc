@@ -60,6 +60,8 @@ TEST_F(IndexDamage, ASmallIndexIsCheckedWholeAndRebuilt) {
     EXPECT_EQ(Portrait(), before) << share;
   }
   EXPECT_EQ(events_.Count("index_damaged"), 2);
+  const std::filesystem::directory_iterator aside(options_.directory + "/aside");
+  EXPECT_EQ(std::distance(begin(aside), end(aside)), 1) << "the newest only";
   Reopen();
   EXPECT_EQ(store_->Stats().replayed_entries, 0) << "the new one is whole";
 }
