@@ -179,7 +179,11 @@ absl::Status Maintainer::RelocateSparse() {
     const auto sparse = FindSparse();
     if (!sparse) break;
     const auto segment = parts_.segments.Find(sparse->id);
-    if (segment == nullptr) break;
+    if (segment == nullptr) {
+      // Nothing to copy; and no reason to keep the others from it.
+      tried_[sparse->id] = sparse->live_bytes;
+      continue;
+    }
     if (!HasRoomToRelocate()) {
       Count(parts_.counters.relocations_held_off);
       break;
