@@ -1,6 +1,7 @@
 // The operating system's files, with calls that a test can look at and hold up, and as much room as it says.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>

@@ -2,6 +2,8 @@
 // moved.
 #include <gmock/gmock.h>
 
+#include <atomic>
+
 #include "tests/storage/store/hooked_files.h"
 #include "tests/storage/store/store_fixture.h"
 

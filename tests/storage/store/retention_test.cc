@@ -1,7 +1,6 @@
 // Retention beside appends and truncations, and what it costs them.
 #include <gmock/gmock.h>
 
-#include <mutex>
 #include <set>
 #include <thread>
 
@@ -56,11 +55,11 @@ class StoreRetention : public StoreTest {
 TEST_F(StoreRetention, LooksAtOldDataWithoutTheAppender) {
   AppendRuns({kA, kB}, 8, 1'000);
   const int64_t batch_bytes = SizeOf(kA) / 8;
-  std::mutex mutex;
+  absl::Mutex mutex;
   std::set<std::thread::id> readers;
   std::set<std::thread::id> writers;
   hooked_.SetHook([&](const FileCall& call) {
-    std::lock_guard lock(mutex);
+    absl::MutexLock lock(&mutex);
     if (call.kind == Kind::kRead) readers.insert(std::this_thread::get_id());
     if (call.kind == Kind::kWrite) writers.insert(std::this_thread::get_id());
   });
@@ -72,7 +71,7 @@ TEST_F(StoreRetention, LooksAtOldDataWithoutTheAppender) {
   EXPECT_EQ(SizeOf(kA), 3 * batch_bytes);
   EXPECT_EQ(SizeOf(kB), 5 * batch_bytes);
   EXPECT_EQ(store_->Stats().retention_moves, 2);
-  std::lock_guard lock(mutex);
+  absl::MutexLock lock(&mutex);
   EXPECT_EQ(writers.size(), 1u) << "the appender";
   EXPECT_EQ(readers, std::set<std::thread::id>{std::this_thread::get_id()}) << "who did the maintenance";
 }

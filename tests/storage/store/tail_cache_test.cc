@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 namespace naru::testing {
@@ -34,10 +35,8 @@ constexpr size_t kPlacesMax = 5'000;
 
 TEST(TailCache, DoesNotRememberLogsThatWent) {
   TailCache cache(1 << 20);
-  std::weak_ptr<Log> first;
   for (uint64_t i = 1; i <= 20'000; ++i) {
     const auto log = std::make_shared<Log>(LogId(i));
-    if (i == 1) first = log;
     Insert(cache, log, 0, 10);
     Truncate(cache, *log, 0);
     cache.Evict();
