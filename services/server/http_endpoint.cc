@@ -69,10 +69,11 @@ int PortOf(int fd) {
 // Owns the listening socket, the connections and the thread.
 class HttpEndpoint::Loop {
  public:
-  Loop(HostPort address, int listener, std::map<std::string, Page> pages,
+  Loop(HostPort address, int listener, std::map<std::string, Page> pages, HttpCounters& counters,
        std::chrono::milliseconds exchange_max)
       : address_(std::move(address)),
         pages_(std::move(pages)),
+        counters_(counters),
         exchange_max_(exchange_max),
         listener_(listener),
         stop_(eventfd(0, EFD_CLOEXEC)),
@@ -92,7 +93,8 @@ class HttpEndpoint::Loop {
     std::vector<pollfd> polled;
     while (true) {
       Time now = std::chrono::steady_clock::now();
-      connections_.remove_if([&](const HttpConnection& c) { return now - c.since() >= exchange_max_; });
+      CutOff(
+          connections_.remove_if([&](const HttpConnection& c) { return now - c.since() >= exchange_max_; }));
       FillPolled(now, polled);
       if (poll(polled.data(), polled.size(), TimeoutMs(now)) < 0) {
         NARU_CHECK(errno == EINTR);
@@ -146,12 +148,18 @@ class HttpEndpoint::Loop {
         connections_.erase(std::min_element(
             connections_.begin(), connections_.end(),
             [](const HttpConnection& a, const HttpConnection& b) { return a.since() < b.since(); }));
+        CutOff(1);
       }
       connections_.emplace_back(fd, now);
     }
   }
 
+  void CutOff(size_t connections) {
+    counters_.cut_off.fetch_add(static_cast<int64_t>(connections), std::memory_order_relaxed);
+  }
+
   std::string Answer(const HttpRequest& request) const {
+    counters_.requests.fetch_add(1, std::memory_order_relaxed);
     HttpAnswer answer{request.refusal, "text/plain; charset=utf-8", "refused\n"};
     if (request.state == HttpRequest::State::kComplete) answer = AnswerOf(request);
     return FormatHttpAnswer(answer.status, answer.content_type, answer.body, request.keep_alive,
@@ -166,6 +174,7 @@ class HttpEndpoint::Loop {
 
   const HostPort address_;
   const std::map<std::string, Page> pages_;
+  HttpCounters& counters_;
   const std::chrono::milliseconds exchange_max_;
   const int listener_;
   const int stop_;  // readable: the thread ends
@@ -179,11 +188,12 @@ HttpEndpoint::~HttpEndpoint() = default;
 
 absl::StatusOr<std::unique_ptr<HttpEndpoint>> HttpEndpoint::Start(const HostPort& address,
                                                                   std::map<std::string, Page> pages,
+                                                                  HttpCounters& counters,
                                                                   std::chrono::milliseconds exchange_max) {
   const int listener = ListenOn(address);
   if (listener < 0) return ListenError("http", address);
   auto loop = std::make_unique<Loop>(HostPort{address.host, PortOf(listener)}, listener, std::move(pages),
-                                     exchange_max);
+                                     counters, exchange_max);
   return std::unique_ptr<HttpEndpoint>(new HttpEndpoint(std::move(loop)));
 }
 

@@ -6,7 +6,9 @@
 // connection.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,15 +25,22 @@ struct HttpAnswer {
   std::string body;
 };
 
+// Written by the endpoint's thread, read by any.
+struct HttpCounters {
+  std::atomic<int64_t> requests{0};
+  // Connections closed because they took too long, or because others wanted their places.
+  std::atomic<int64_t> cut_off{0};
+};
+
 class HttpEndpoint {
  public:
   // Called on the endpoint's thread; all others wait meanwhile, so it must not block.
   using Page = std::function<HttpAnswer()>;
 
   // Listens when it returns. A connection that has no answer `exchange_max` after it came, or after its last
-  // answer, is closed. UNAVAILABLE when the address cannot be had.
+  // answer, is closed. `counters` outlive the endpoint. UNAVAILABLE when the address cannot be had.
   static absl::StatusOr<std::unique_ptr<HttpEndpoint>> Start(
-      const HostPort& address, std::map<std::string, Page> pages,
+      const HostPort& address, std::map<std::string, Page> pages, HttpCounters& counters,
       std::chrono::milliseconds exchange_max = std::chrono::seconds(5));
   // Stops: waits for the page in progress.
   ~HttpEndpoint();

@@ -72,9 +72,11 @@ absl::Status Server::StartHttp() {
           address,
           {{"/healthz", AlivePage},
            {"/readyz", [this] { return health_.ReadyPage(); }},
-           {"/metrics", [this] {
+           {"/metrics",
+            [this] {
               return HttpAnswer{200, "text/plain; version=0.0.4; charset=utf-8", RenderMetrics(metrics_)};
-            }}}));
+            }}},
+          metrics_.http()));
   return absl::OkStatus();
 }
 

@@ -73,6 +73,11 @@ std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
   page.Counter("naru_memory_returns_total",
                "Times that free memory was given back because the limit was near.",
                Value(memory_returns_.load(std::memory_order_relaxed)));
+  page.Counter("naru_http_requests_total", "Requests for the monitoring pages.",
+               Value(http_.requests.load(std::memory_order_relaxed)));
+  page.Counter("naru_http_connections_cut_off_total",
+               "Monitoring connections closed because they were slow, or others wanted their places.",
+               Value(http_.cut_off.load(std::memory_order_relaxed)));
   AddLimits(page);
   AddCallMetrics(calls_, page);
   absl::MutexLock lock(&mutex_);

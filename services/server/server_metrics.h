@@ -13,6 +13,7 @@
 #include "services/consume/consume_service.h"
 #include "services/produce/produce_service.h"
 #include "services/server/call_metrics.h"
+#include "services/server/http_endpoint.h"
 #include "services/server/memory_plan.h"
 #include "services/server/metric_page.h"
 #include "services/server/options.h"
@@ -43,6 +44,9 @@ class ServerMetrics final : public prometheus::Collectable {
   // Free memory was given back, since the limit was near.
   void CountMemoryReturn() { memory_returns_.fetch_add(1, std::memory_order_relaxed); }
 
+  // For the HTTP endpoint to count in.
+  HttpCounters& http() { return http_; }
+
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
@@ -53,6 +57,7 @@ class ServerMetrics final : public prometheus::Collectable {
   const CallMetrics& calls_;
   const int64_t start_time_ms_;
   std::atomic<int64_t> memory_returns_{0};
+  HttpCounters http_;
   mutable absl::Mutex mutex_;
   MetricSources sources_ ABSL_GUARDED_BY(mutex_);
 };

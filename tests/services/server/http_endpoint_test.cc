@@ -61,9 +61,11 @@ std::string Exchange(int port, const std::string& bytes) {
   return answers;
 }
 
+HttpCounters counters;
+
 std::unique_ptr<HttpEndpoint> Start(HttpEndpoint::Page page,
                                     std::chrono::milliseconds exchange_max = std::chrono::seconds(60)) {
-  auto endpoint = HttpEndpoint::Start({"127.0.0.1", 0}, {{"/page", std::move(page)}}, exchange_max);
+  auto endpoint = HttpEndpoint::Start({"127.0.0.1", 0}, {{"/page", std::move(page)}}, counters, exchange_max);
   EXPECT_TRUE(endpoint.ok()) << endpoint.status();
   return *std::move(endpoint);
 }
@@ -79,7 +81,7 @@ TEST(HttpEndpoint, PortZeroTakesAFreePortAndAnswersThere) {
 
 TEST(HttpEndpoint, APortInUseIsRefusedWithTheReason) {
   const auto endpoint = Start([] { return HttpAnswer{}; });
-  const auto second = HttpEndpoint::Start({"127.0.0.1", endpoint->address().port}, {});
+  const auto second = HttpEndpoint::Start({"127.0.0.1", endpoint->address().port}, {}, counters);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(second.status().message(), HasSubstr("Address already in use"));
@@ -109,11 +111,13 @@ TEST(HttpEndpoint, ConnectionsThatSendAByteNowAndThenKeepNobodyOut) {
 }
 
 TEST(HttpEndpoint, MoreConnectionsThanThereArePlacesTakeThePlaceOfTheOldest) {
+  const int64_t cut_off_before = counters.cut_off;
   const auto endpoint = Start([] { return HttpAnswer{200, "text/plain", "here"}; });
   std::vector<int> silent;
   for (int i = 0; i < 80; ++i) silent.push_back(Connect(endpoint->address().port));
   EXPECT_THAT(Get(endpoint->address().port, "/page"), HasSubstr("here"));
   EXPECT_EQ(ReadAll(silent.front()), "") << "closed in favour of the others";
+  EXPECT_GE(counters.cut_off - cut_off_before, 17);
   for (const int fd : silent) close(fd);
 }
 
