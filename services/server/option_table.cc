@@ -106,6 +106,10 @@ std::vector<OptionSpec> StoreOptionsTable() {
        SizeOption{NARU_OPTION(store.segment_bytes), kMiB, 4 * kGiB}},
       {"checkpoint-bytes", "Store", "A start after a crash replays at most about this much.",
        SizeOption{NARU_OPTION(store.checkpoint_bytes), kMiB, kTiB}},
+      {"index-verify-bytes", "Store",
+       "An index up to this size is read whole at each start, and rebuilt when a checksum is wrong. 0: "
+       "never.",
+       SizeOption{NARU_OPTION(store.index_verify_bytes_max), 0, 16 * kTiB}},
       {"disk-reserve", "Store",
        "Produces are refused with STORAGE_FULL while the disk has less than this available. 0: never.",
        SizeOption{NARU_OPTION(store.disk_reserve_bytes), 0, 16 * kTiB}},
