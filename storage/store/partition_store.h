@@ -97,6 +97,7 @@ class PartitionStore : public LogStore {
   //   DATA_LOSS            a hole: something that was durable cannot be read. Nothing was changed; the
   //   message
   //                        says where, and that `narud salvage` copies out what still checks
+  //   UNAVAILABLE          STORAGE_FULL: the disk has no room to open the index
   //   INVALID_ARGUMENT     options, or a format version that this program does not read
   // `files`, `clock` and `events` outlive the store.
   static absl::StatusOr<std::unique_ptr<PartitionStore>> Open(const StoreOptions& options, FileSystem& files,

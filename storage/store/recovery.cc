@@ -11,6 +11,9 @@ namespace naru {
 namespace {
 
 constexpr char kAsideIndex[] = "index";
+// The index writes files of its own before it can be read. Where they find no room, RocksDB ends the process
+// without a word about why.
+constexpr uint64_t kIndexOpenBytes = uint64_t{1} << 20;
 
 }  // namespace
 
@@ -176,7 +179,17 @@ std::string Recovery::AsidePath(const std::string& name) const {
                       absl::Hex(std::random_device()()));
 }
 
+absl::Status Recovery::CheckRoomForIndex() const {
+  auto space = parts_.files.Space(IndexDirectory(parts_.options.directory));
+  if (!space.ok()) space = parts_.files.Space(parts_.options.directory);
+  if (!space.ok() || space->available_bytes >= kIndexOpenBytes) return absl::OkStatus();
+  return MakeError(Reason::kStorageFull,
+                   absl::StrCat(parts_.options.directory, ": the disk has ", space->available_bytes,
+                                " bytes available; a start takes ", kIndexOpenBytes, " to open the index"));
+}
+
 absl::Status Recovery::OpenIndex() {
+  NARU_RETURN_IF_ERROR(CheckRoomForIndex());
   Index::Options options;
   options.directory = IndexDirectory(parts_.options.directory);
   options.memory_bytes = parts_.options.index_memory_bytes;

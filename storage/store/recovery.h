@@ -71,6 +71,7 @@ class Recovery {
   // say it as well.
   absl::Status RecoverState();
   absl::Status OpenIndex();
+  absl::Status CheckRoomForIndex() const;
   absl::Status SetIndexAside(const absl::Status& problem);
   // Where to put something called `name` in `aside/`: a path at which nothing is.
   std::string AsidePath(const std::string& name) const;

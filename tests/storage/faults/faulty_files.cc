@@ -332,6 +332,7 @@ absl::Status FaultyFiles::SyncDirectory(const std::string& path) {
 }
 
 absl::StatusOr<DiskSpace> FaultyFiles::Space(const std::string& path) {
+  if (IsReal(path)) return PosixFileSystem().Space(DirectoryOf(path));
   absl::MutexLock lock(&mutex_);
   NARU_RETURN_IF_ERROR(CheckPower(path));
   const uint64_t used = std::min(capacity_, disk_.used_bytes());

@@ -95,6 +95,21 @@ TEST_F(StoreLimits, ANearlyFullDiskRefusesProducesOnlyAndRecoversByItself) {
   Close();
 }
 
+TEST_F(StoreLimits, AStartOnADiskWithoutRoomForTheIndexSaysSo) {
+  PoorFiles files;
+  files_ = &files;
+  Open();
+  ASSERT_TRUE(Create({kA}).ok());
+  Close();
+  files.SetAvailable(100'000);
+  const absl::Status opened = TryOpen();
+  EXPECT_EQ(ReasonOf(opened), Reason::kStorageFull) << opened;
+  files.SetAvailable(2'000'000);
+  Open();
+  EXPECT_EQ(store_->Logs(), std::vector<LogId>{kA});
+  Close();
+}
+
 TEST_F(StoreLimits, AFullQueueRefusesAndIsEmptyWhenAllIsDurable) {
   GatedFiles files(PosixFileSystem());
   files_ = &files;
