@@ -19,7 +19,8 @@ struct ProduceOptions {
   // Bytes that all streams together may be reading, and have read and wait with: above it streams wait with
   // reading. At least 1.
   int64_t reading_bytes_max = int64_t{16} << 20;
-  // While streams wait with reading, how long another may keep its turn though nothing comes. At least 1.
+  // While streams wait with reading, how long another may keep its turn though nothing comes; less where that
+  // is so of most. At least 1.
   int64_t idle_read_ms = 20;
   // Bytes of items that streams have read and wait with, of all streams together; above it items are refused
   // with TOO_MANY_IN_FLIGHT. More than reading_bytes_max is needed only when streams that had lost their turn

@@ -1,8 +1,17 @@
 #include "services/produce/read_credits.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace naru::services {
+namespace {
+
+constexpr std::chrono::milliseconds kIntervalMin{1};
+// Looks that found mostly idle streams before it goes faster: messages that are slow to come are no idle
+// streams.
+constexpr int kPatience = 8;
+
+}  // namespace
 
 bool ReadCredits::Ask(int64_t bytes, Ticket& ticket, absl::AnyInvocable<void()> granted) {
   absl::MutexLock lock(&mutex_);
@@ -46,6 +55,7 @@ MemoryGate::Hold ReadCredits::Use(Ticket ticket, int64_t bytes) {
   MemoryGate::Hold hold;
   {
     absl::MutexLock lock(&mutex_);
+    ++used_since_;
     if (const auto it = lent_.find(ticket); it != lent_.end()) {
       hold = std::move(it->second.hold);
       lent_bytes_ -= hold.bytes();
@@ -71,7 +81,7 @@ void ReadCredits::GiveUp(Ticket ticket) {
 
 void ReadCredits::ArmTimer() {
   if (std::exchange(timer_armed_, true)) return;
-  executor_.RunAfter(idle_, [weak = weak_from_this()] {
+  executor_.RunAfter(interval_, [weak = weak_from_this()] {
     if (const auto self = weak.lock(); self != nullptr) self->Recall();
   });
 }
@@ -79,15 +89,24 @@ void ReadCredits::ArmTimer() {
 void ReadCredits::Recall() {
   absl::MutexLock lock(&mutex_);
   timer_armed_ = false;
-  if (waiting_.empty()) return;
-  ArmTimer();
-  if (gate_.used_bytes() > lent_bytes_) return;  // messages wait for memory
-  const Time lent_before = std::chrono::steady_clock::now() - idle_;
+  const int64_t used = std::exchange(used_since_, 0);
+  if (waiting_.empty()) {
+    idle_looks_ = 0;
+    interval_ = idle_;
+    return;
+  }
+  if (gate_.used_bytes() > lent_bytes_) return ArmTimer();  // messages wait for memory
+  const Time lent_before = std::chrono::steady_clock::now() - interval_;
+  int64_t recalled = 0;
   absl::erase_if(lent_, [&](auto& entry) {
     if (entry.second.since > lent_before) return false;
     lent_bytes_ -= entry.second.hold.bytes();
+    ++recalled;
     return true;
   });
+  idle_looks_ = recalled > 0 && recalled >= used ? idle_looks_ + 1 : 0;
+  interval_ = idle_looks_ > kPatience ? std::max(kIntervalMin, interval_ / 2) : idle_;
+  ArmTimer();
 }
 
 }  // namespace naru::services

@@ -69,6 +69,18 @@ TEST_F(ReadCreditsTest, ACreditForWhichNothingCameIsRecalledWhileOthersWait) {
   EXPECT_GE(credits->used_bytes(), 50) << "it is counted when it comes";
 }
 
+TEST_F(ReadCreditsTest, ManyIdleStreamsAreGoneThroughFasterAndFaster) {
+  const auto credits = Make(milliseconds(40));
+  constexpr int kStreams = 1'000;  // one at a time: 40 s, were each given all of its time
+  Ticket first = 0;
+  ASSERT_TRUE(Ask(*credits, 100, first));
+  for (int i = 0; i < kStreams; ++i) {
+    Ticket ticket = 0;
+    ASSERT_FALSE(Ask(*credits, 100, ticket));
+  }
+  EXPECT_TRUE(WaitFor([&] { return granted_ == kStreams; })) << granted_;
+}
+
 TEST_F(ReadCreditsTest, ACreditIsKeptWhileNobodyWaits) {
   const auto credits = Make(milliseconds(1));
   Ticket idle = 0, other = 0;
