@@ -67,4 +67,20 @@ absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, 
                    {{"partitions", absl::StrCat(topic.partition_count())}});
 }
 
+absl::Status TopicDeleted(std::string_view name) {
+  return MakeError(Reason::kTopicNotFound, absl::StrCat("topic \"", name, "\" was deleted"),
+                   {{"topic", std::string(name)}});
+}
+
+absl::Status LogStatusForClient(const TopicCatalog& now, const TopicInfo& topic, int32_t partition,
+                                const absl::Status& status) {
+  if (ReasonOf(status) != Reason::kPartitionNotFound) return status;
+  const auto it = now.topics.find(topic.name);
+  if (it == now.topics.end() || it->second->topic_id != topic.topic_id) return TopicDeleted(topic.name);
+  return MakeError(Reason::kPartitionNotFound,
+                   absl::StrCat("partition: ", partition, " of topic \"", topic.name,
+                                "\" has no log on this broker; describe the topic and try again"),
+                   {{"partitions", absl::StrCat(topic.partition_count())}});
+}
+
 }  // namespace naru::cluster

@@ -75,6 +75,15 @@ struct TopicCatalog {
 // PARTITION_NOT_FOUND (metadata partitions) unless 0 ≤ partition < partition_count.
 absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, int32_t partition);
 
+// TOPIC_NOT_FOUND (metadata topic).
+absl::Status TopicDeleted(std::string_view name);
+
+// What a client is told when the store answered `status` for the log of a partition of `topic`, which was
+// looked up before: a log that is gone means that the topic was deleted meanwhile, so TOPIC_NOT_FOUND; or, if
+// `now` still has the topic, PARTITION_NOT_FOUND of that partition. Any other status as it is.
+absl::Status LogStatusForClient(const TopicCatalog& now, const TopicInfo& topic, int32_t partition,
+                                const absl::Status& status);
+
 // 1–249 of [A-Za-z0-9._-], not "." or "..": as in Kafka. INVALID_FIELD otherwise.
 absl::Status ValidateTopicName(std::string_view field, std::string_view name);
 

@@ -148,7 +148,7 @@ grpc::ServerUnaryReactor* AdminService::DeleteRecords(grpc::CallbackServerContex
         if (const absl::Status valid = ValidateDeletion(asked); !valid.ok()) return call->Finish(valid);
         auto topic = coordinator_.Current()->Find(asked.topic(), asked.topic_id());
         if (!topic.ok()) return call->Finish(topic.status());
-        services::DeleteRecords(*std::move(topic), asked, logs_, call->response(),
+        services::DeleteRecords(*std::move(topic), asked, logs_, coordinator_, call->response(),
                                 [call] { call->Finish(absl::OkStatus()); });
       });
 }

@@ -19,16 +19,20 @@ struct Deletion {
   ~Deletion() { done(); }
   std::shared_ptr<const cluster::TopicInfo> topic;
   LogStore& logs;
+  const cluster::CatalogSource& catalog;
   absl::AnyInvocable<void()> done;
 };
 
-void SetOutcome(const absl::Status& moved, LogId log, const LogStore& logs,
+void SetError(const Deletion& deletion, const absl::Status& status,
+              naru::v1::PartitionTruncationResult& result) {
+  *result.mutable_error() = ToError(
+      cluster::LogStatusForClient(*deletion.catalog.Current(), *deletion.topic, result.partition(), status));
+}
+
+void SetOutcome(const Deletion& deletion, const absl::Status& moved, LogId log,
                 naru::v1::PartitionTruncationResult& result) {
-  absl::StatusOr<LogInfo> info = moved.ok() ? logs.Info(log) : moved;
-  if (!info.ok()) {
-    *result.mutable_error() = ToError(info.status());
-    return;
-  }
+  absl::StatusOr<LogInfo> info = moved.ok() ? deletion.logs.Info(log) : moved;
+  if (!info.ok()) return SetError(deletion, info.status(), result);
   result.set_log_start_offset(info->log_start.value());
 }
 
@@ -57,12 +61,9 @@ void DeleteFromPartition(const std::shared_ptr<Deletion>& deletion,
   const LogId log = (*placement)->log;
   absl::StatusOr<LogInfo> info = deletion->logs.Info(log);
   absl::StatusOr<Offset> start = info.ok() ? NewStart(truncation.before_offset(), *info) : info.status();
-  if (!start.ok()) {
-    *result.mutable_error() = ToError(start.status());
-    return;
-  }
+  if (!start.ok()) return SetError(*deletion, start.status(), result);
   deletion->logs.MoveLogStart(log, *start, [deletion, log, &result](absl::Status moved) {
-    SetOutcome(moved, log, deletion->logs, result);
+    SetOutcome(*deletion, moved, log, result);
   });
 }
 
@@ -94,8 +95,9 @@ absl::Status ValidateDeletion(const naru::v1::DeleteRecordsRequest& request) {
 
 void DeleteRecords(std::shared_ptr<const cluster::TopicInfo> topic,
                    const naru::v1::DeleteRecordsRequest& request, LogStore& logs,
-                   naru::v1::DeleteRecordsResponse& response, absl::AnyInvocable<void()> done) {
-  const std::shared_ptr<Deletion> deletion(new Deletion{std::move(topic), logs, std::move(done)});
+                   const cluster::CatalogSource& catalog, naru::v1::DeleteRecordsResponse& response,
+                   absl::AnyInvocable<void()> done) {
+  const std::shared_ptr<Deletion> deletion(new Deletion{std::move(topic), logs, catalog, std::move(done)});
   // All slots first: they are written from several threads, and must not move.
   for (int i = 0; i < request.partitions_size(); ++i) response.add_results();
   for (int i = 0; i < request.partitions_size(); ++i) {

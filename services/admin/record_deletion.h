@@ -16,11 +16,12 @@ namespace naru::services {
 //   partitions[i].before_offset
 absl::Status ValidateDeletion(const naru::v1::DeleteRecordsRequest& request);
 
-// Starts the deletion in a store that outlives it. `response` gets a result or an error for each partition,
-// in the order asked; then `done` is called once, on a thread of the store or inline. Request and response
-// live until then.
+// Starts the deletion in a store that outlives it, as `catalog` does. `response` gets a result or an error
+// for each partition, in the order asked; then `done` is called once, on a thread of the store or inline.
+// Request and response live until then.
 void DeleteRecords(std::shared_ptr<const cluster::TopicInfo> topic,
                    const naru::v1::DeleteRecordsRequest& request, LogStore& logs,
-                   naru::v1::DeleteRecordsResponse& response, absl::AnyInvocable<void()> done);
+                   const cluster::CatalogSource& catalog, naru::v1::DeleteRecordsResponse& response,
+                   absl::AnyInvocable<void()> done);
 
 }  // namespace naru::services

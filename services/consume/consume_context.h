@@ -2,12 +2,13 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 
 #include "cluster/metadata/topic_catalog.h"
 #include "services/consume/consume_counters.h"
+#include "services/consume/consume_memory.h"
 #include "services/consume/consume_options.h"
 #include "services/rpc/executor.h"
-#include "services/rpc/memory_gate.h"
 #include "storage/base/clock.h"
 #include "storage/base/memory_budget.h"
 #include "storage/base/status.h"
@@ -23,7 +24,7 @@ struct ConsumeContext {
         executor(executor),
         clock(clock),
         options(options),
-        memory(options.memory_bytes),
+        memory(ConsumeMemory::Make(options, executor, clock)),
         subscriptions(options.memory_bytes / 4) {}
 
   // SHUTTING_DOWN once the service was told to stop.
@@ -38,7 +39,7 @@ struct ConsumeContext {
   const Clock& clock;
   const ConsumeOptions options;
   // For messages under way.
-  MemoryGate memory;
+  const std::shared_ptr<ConsumeMemory> memory;
   // For what subscriptions remember about their partitions.
   MemoryBudget subscriptions;
   ConsumeCounters counters;

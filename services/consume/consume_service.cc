@@ -81,9 +81,9 @@ ConsumeSnapshot ConsumeService::Counters() const {
   snapshot.records = counters.records.load(std::memory_order_relaxed);
   snapshot.bytes = counters.bytes.load(std::memory_order_relaxed);
   snapshot.stalled = counters.stalled.load(std::memory_order_relaxed);
-  snapshot.memory_used_bytes = context_->memory.used_bytes();
-  snapshot.memory_waiting_bytes = context_->memory.waiting_bytes();
-  snapshot.memory_refusals = context_->memory.refusals();
+  snapshot.memory_used_bytes = context_->memory->gate().used_bytes();
+  snapshot.memory_waiting_bytes = context_->memory->gate().waiting_bytes();
+  snapshot.memory_refusals = context_->memory->gate().refusals();
   snapshot.errors = counters.errors.Read();
   snapshot.fetch = counters.fetch.Read();
   return snapshot;

@@ -6,10 +6,12 @@
 // service, then the executor's and the store's Stop().
 //
 // Memory. All messages that were read and that gRPC has not let go of are counted against one bound
-// (ConsumeOptions::memory_bytes); above it calls and streams wait in order of arrival. A client that does not
-// read pins what lies in front of it. Two things keep such clients from stopping the others: a stream's
-// messages start small and grow only while the client takes them, and while anybody waits, whoever has not
-// taken its message for stalled_after_ms is cancelled. So everybody's turn comes.
+// (ConsumeOptions::memory_bytes); above it calls and streams wait. A client that does not read pins what lies
+// in front of it. Four things keep such clients from stopping the others. A stream's messages start small and
+// grow only as the client takes many of them. From a quarter of the memory on, nobody gets more than a
+// share of it, and no message is made ready ahead. Of those that wait, fetches and streams whose client takes
+// its messages at once go before the others. And while anybody waits, whoever has not taken a message for
+// stalled_after_ms is cut off, the longest first. So everybody's turn comes.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

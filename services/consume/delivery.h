@@ -51,6 +51,12 @@ class Delivery {
   // The encoded fields: of the two, the form's own. Empty afterwards.
   std::string TakeRecords() { return std::move(records_); }
   absl::Cord TakeBatches() { return std::move(batches_); }
+  // Lets go of what was added; goes on from where it was.
+  void Drop() {
+    records_ = std::string();
+    batches_.Clear();
+    record_count_ = 0;
+  }
   bool stored_batches() const { return form_ == naru::v1::DELIVERY_STORED_BATCHES; }
 
  private:

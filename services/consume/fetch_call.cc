@@ -12,9 +12,6 @@
 namespace naru::services {
 namespace {
 
-// Answers up to this size do not matter to the memory bound when they lie unread.
-constexpr int64_t kStallBytesMin = 4096;
-
 // The fields of a FetchResponse beside its records.
 std::string EncodeFrame(const FetchPlan& plan, const Delivery& delivery) {
   naru::v1::FetchResponse frame;
@@ -93,82 +90,140 @@ void FetchCall::Locate() {
 void FetchCall::OnLocated(absl::StatusOr<Offset> from) {
   if (answered_) return;
   if (!from.ok()) return Fail(from.status());
-  delivery_.emplace(plan_.form, *from, plan_.bounds);
-  if (!delivery_->range_ended()) return ReadMore();
+  from_ = *from;
+  if (from_ < plan_.bounds.end) return Gather();
   // Nothing lies between the start and end_offset. The store is not asked, so the start is checked here.
   const absl::StatusOr<LogInfo> info = context_->store.Info(plan_.log);
   if (!info.ok()) return Fail(info.status());
-  if (*from < info->log_start || *from > info->readable_end) {
-    return Fail(OffsetOutOfRange("offset", *from, info->log_start, info->readable_end));
+  if (plan_.start.kind == StartPoint::Kind::kOffset &&
+      (from_ < info->log_start || from_ > info->readable_end)) {
+    return Fail(OffsetOutOfRange("offset", from_, info->log_start, info->readable_end));
   }
+  delivery_.emplace(plan_.form, from_, plan_.bounds);
   (void)delivery_->Add({.log_start = info->log_start, .readable_end = info->readable_end});
   Answer();
 }
 
-void FetchCall::ReadMore() {
-  // The batches that are read, at least one, and the records that are made of them.
-  const int64_t read_bytes = std::max(delivery_->bytes_left(), context_->options.batch_bytes_max);
-  const int64_t made_bytes = delivery_->stored_batches() ? 0 : delivery_->bytes_left();
-  MemoryGate::Hold hold;
-  context_->memory.TakeOrWait(read_bytes + made_bytes, hold, memory_wait_,
-                              [self = shared_from_this()](MemoryGate::Hold granted) {
-                                self->strand_.Post([self, granted = std::move(granted)]() mutable {
-                                  self->memory_wait_ = 0;
-                                  self->Read(std::move(granted));
-                                });
-                              });
-  if (memory_wait_ == 0) Read(std::move(hold));
+void FetchCall::Gather() {
+  counted_ = {};
+  bytes_max_ = plan_.bounds.bytes_max;
+  // Who asks for a size gets it; a bound anywhere near it might cut below it.
+  if (plan_.min_bytes <= 1) {
+    ConsumeMemory& memory = *context_->memory;
+    bytes_max_ = std::min(bytes_max_, memory.MessageBytesMax(memory.unread_messages() + 1));
+  }
+  DeliveryBounds bounds = plan_.bounds;
+  bounds.bytes_max = bytes_max_;
+  delivery_.emplace(plan_.form, from_, bounds);
+  ReadMore();
 }
 
-void FetchCall::Read(MemoryGate::Hold hold) {
-  if (answered_) return;
+void FetchCall::Count() {
+  DeliveryBounds bounds = plan_.bounds;
+  bounds.bytes_max = bytes_max_ - counted_.bytes;
+  if (bounds.records_max > 0) bounds.records_max -= counted_.records;
+  delivery_.emplace(plan_.form, counted_.next, bounds);
+  ReadMore();
+}
+
+void FetchCall::ReadMore() {
+  // The batches that are read, one at least, and the records that are made of them: enough for every read
+  // until the answer.
+  const int64_t read_bytes = std::max(bytes_max_, batch_bytes_);
+  const int64_t made_bytes = delivery_->stored_batches() ? 0 : bytes_max_;
+  if (hold_.bytes() >= std::min(read_bytes + made_bytes, context_->memory->gate().limit_bytes()))
+    return Read();
+  const auto granted = [self = shared_from_this()](MemoryGate::Hold bytes) {
+    self->strand_.Post([self, bytes = std::move(bytes)]() mutable {
+      self->memory_wait_ = 0;
+      self->hold_ = std::move(bytes);
+      self->Read();
+    });
+  };
+  context_->memory->gate().TakeOrWait(read_bytes + made_bytes, hold_, memory_wait_, granted);
+  if (memory_wait_ == 0) Read();
+}
+
+void FetchCall::Read() {
+  if (answered_) return hold_.Release();
+  reading_ = true;
   const ReadRequest request{.log = plan_.log,
                             .from = delivery_->next_offset(),
                             .end = plan_.bounds.end,
-                            .bytes_max = delivery_->bytes_left()};
-  context_->store.Read(request, [self = shared_from_this(),
-                                 hold = std::move(hold)](absl::StatusOr<ReadResult> result) mutable {
+                            .bytes_max = delivery_->bytes_left(),
+                            .first_bytes_max = std::max(bytes_max_, batch_bytes_)};
+  context_->store.Read(request, [self = shared_from_this()](absl::StatusOr<ReadResult> result) {
     Strand& strand = self->strand_;
-    strand.Post([self = std::move(self), hold = std::move(hold), result = std::move(result)]() mutable {
-      self->OnRead(std::move(result), std::move(hold));
-    });
+    strand.Post(
+        [self = std::move(self), result = std::move(result)]() mutable { self->OnRead(std::move(result)); });
   });
 }
 
-void FetchCall::OnRead(absl::StatusOr<ReadResult> result, MemoryGate::Hold hold) {
-  if (answered_) return;
-  // Retention may pass the earliest record between finding it and reading it.
-  if (!result.ok() && !read_once_ && plan_.start.kind == StartPoint::Kind::kEarliest &&
-      ReasonOf(result.status()) == Reason::kOffsetOutOfRange) {
-    hold.Release();
+void FetchCall::OnRead(absl::StatusOr<ReadResult> result) {
+  reading_ = false;
+  if (answered_) return hold_.Release();
+  // Retention may pass the first record between finding it and reading it. The latest is found once: looked
+  // for again it would skip what came while the call waited.
+  const StartPoint::Kind start = plan_.start.kind;
+  const bool find_again =
+      start != StartPoint::Kind::kOffset && (start != StartPoint::Kind::kLatest || !read_once_);
+  if (find_again && delivery_->empty() && ReasonOf(result.status()) == Reason::kOffsetOutOfRange) {
+    hold_.Release();
     return Locate();
+  }
+  if (result.ok() && result->first_batch_bytes > 0) {
+    // It takes more memory than was asked for: once more, with that.
+    batch_bytes_ = result->first_batch_bytes;
+    return counted_.bytes == 0 ? Gather() : Count();
   }
   read_once_ = true;
   const absl::Status status = result.ok() ? delivery_->Add(*result) : result.status();
+  const bool more =
+      result.ok() && !result->batches.empty() && delivery_->next_offset() < result->readable_end;
   result = absl::UnknownError("used up");  // lets go of the batches
-  if (kept_.bytes() == 0) kept_ = std::move(hold);
-  kept_.Resize(delivery_->size_bytes());
-  hold.Release();
+  something_there_ = something_there_ || !delivery_->empty();
   // What came before an error is delivered, the error next time.
-  if (!status.ok()) return delivery_->empty() ? Fail(status) : Answer();
-  if (expired_ || delivery_->full() || delivery_->size_bytes() >= plan_.min_bytes) return Answer();
-  WaitForMore();
+  if (!status.ok()) return counted_.bytes == 0 && delivery_->empty() ? Fail(status) : OnEnough();
+  if (expired_ || delivery_->full() || counted_.bytes + delivery_->size_bytes() >= plan_.min_bytes) {
+    return OnEnough();
+  }
+  return more ? Read() : WaitForMore();
+}
+
+void FetchCall::OnEnough() {
+  if (counted_.bytes == 0) return Answer();
+  Gather();
 }
 
 void FetchCall::WaitForMore() {
+  if (!delivery_->empty()) {
+    counted_.next = delivery_->next_offset();
+    counted_.bytes += delivery_->size_bytes();
+    counted_.records += delivery_->record_count();
+    delivery_->Drop();
+  }
+  hold_.Release();
   watch_ = context_->store.Watch(plan_.log, delivery_->next_offset(), [self = shared_from_this()] {
     self->strand_.Post([self] {
       self->watch_.reset();
-      if (!self->answered_) self->ReadMore();
+      if (self->answered_) return;
+      self->counted_.bytes == 0 ? self->ReadMore() : self->Count();
     });
   });
 }
 
 void FetchCall::OnExpired() {
   expired_ = true;
-  // A first read is waited for: it ends by itself, and then answers.
-  const bool reading = !watch_ && (memory_wait_ == 0 || !read_once_);
-  if (!answered_ && !reading) Answer();
+  if (answered_) return;
+  if (watch_ && something_there_) {
+    // One that has fired reads by itself.
+    if (!context_->store.CancelWatch(*watch_)) return;
+    watch_.reset();
+    return Gather();
+  }
+  // A read, or the wait for its memory, is waited for when it brings something, or may: it ends by itself,
+  // and then answers.
+  if (watch_ || (memory_wait_ != 0 && read_once_ && !something_there_)) Answer();
 }
 
 void FetchCall::Stop() {
@@ -182,45 +237,39 @@ void FetchCall::Answer() {
   counters.bytes.fetch_add(delivery_->size_bytes(), std::memory_order_relaxed);
   counters.fetch.Add(context_->clock.MonotonicNs() - begun_ns_);
 
-  const int64_t size = delivery_->size_bytes();
-  auto kept = std::make_shared<MemoryGate::Hold>(std::move(kept_));
+  hold_.Resize(delivery_->size_bytes());
+  auto unread = context_->memory->HandOver(std::move(hold_), weak_from_this());
   std::string frame = EncodeFrame(plan_, *delivery_);
   response_ = delivery_->stored_batches()
-                  ? ToByteBuffer(std::move(frame), delivery_->TakeBatches(), std::move(kept))
-                  : ToByteBuffer(std::move(frame), delivery_->TakeRecords(), std::move(kept));
-  if (size >= kStallBytesMin) {
-    absl::MutexLock lock(&mutex_);
-    ArmStallTimer();
-  }
+                  ? ToByteBuffer(std::move(frame), delivery_->TakeBatches(), std::move(unread))
+                  : ToByteBuffer(std::move(frame), delivery_->TakeRecords(), std::move(unread));
   Finish(grpc::Status::OK);
 }
 
 void FetchCall::Fail(const absl::Status& status) {
   if (!ClaimAnswer()) return;
-  context_->counters.errors.Count(status);
-  Finish(ToGrpcStatus(status, grpc_));
+  hold_.Release();
+  // Before there is a plan, errors are about the request.
+  const absl::Status told =
+      plan_.topic == nullptr
+          ? status
+          : cluster::LogStatusForClient(*context_->catalog.Current(), *plan_.topic, plan_.partition, status);
+  context_->counters.errors.Count(told);
+  Finish(ToGrpcStatus(told, grpc_));
 }
 
 bool FetchCall::ClaimAnswer() {
   if (std::exchange(answered_, true)) return false;
   context_->executor.Cancel(wait_timer_);
-  if (memory_wait_ != 0) context_->memory.CancelWait(memory_wait_);
+  if (memory_wait_ != 0) context_->memory->gate().CancelWait(memory_wait_);
   if (watch_) context_->store.CancelWatch(*watch_);
   watch_.reset();
   return true;
 }
 
-void FetchCall::ArmStallTimer() {
-  const auto delay = std::chrono::milliseconds(context_->options.stalled_after_ms);
-  stall_timer_ = context_->executor.RunAfter(delay, [weak = weak_from_this()] {
-    if (auto self = weak.lock()) self->CheckStalled();
-  });
-}
-
-void FetchCall::CheckStalled() {
+void FetchCall::CutOff() {
   absl::MutexLock lock(&mutex_);
   if (is_done_) return;
-  if (!context_->memory.contended()) return ArmStallTimer();
   context_->counters.stalled.fetch_add(1, std::memory_order_relaxed);
   grpc_.TryCancel();
 }
@@ -228,7 +277,7 @@ void FetchCall::CheckStalled() {
 void FetchCall::OnCancel() {
   strand_.Run([self = shared_from_this()] {
     if (!self->ClaimAnswer()) return;
-    self->kept_.Release();
+    if (!self->reading_) self->hold_.Release();
     self->Finish(grpc::Status::CANCELLED);
   });
 }
@@ -237,7 +286,6 @@ void FetchCall::OnDone() {
   {
     absl::MutexLock lock(&mutex_);
     is_done_ = true;
-    context_->executor.Cancel(stall_timer_);
   }
   context_->counters.fetches_open.fetch_sub(1, std::memory_order_relaxed);
   if (done_) done_();

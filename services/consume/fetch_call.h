@@ -1,6 +1,9 @@
 // One Fetch: reads, waits for more where asked to, answers. Made by the service for each call; owns itself
 // until gRPC is done with it.
 //
+// It holds no memory while it waits for records: what is there and less than min_bytes is counted and let go
+// of, and read again once there is enough.
+//
 // Threads: everything happens in the call's strand, begun by gRPC's thread and gone on with by the
 // executor's; the store and timers only post to it.
 #pragma once
@@ -20,7 +23,9 @@
 
 namespace naru::services {
 
-class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<FetchCall> {
+class FetchCall final : public grpc::ServerUnaryReactor,
+                        public std::enable_shared_from_this<FetchCall>,
+                        public ConsumeMemory::Reader {
  public:
   // `grpc` and `response` are gRPC's and live until OnDone.
   static std::shared_ptr<FetchCall> Make(std::shared_ptr<ConsumeContext> context,
@@ -31,6 +36,7 @@ class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shar
   // The service is stopping: answers with what there is. Any thread.
   void Stop();
 
+  void CutOff() override;
   void OnCancel() override;
   void OnDone() override;
 
@@ -42,19 +48,21 @@ class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shar
   void Begin(const grpc::ByteBuffer& request);
   void Locate();
   void OnLocated(absl::StatusOr<Offset> from);
-  // Takes memory, then reads.
+  // Reads what is to be answered, from the start.
+  void Gather();
+  // Reads from where it was counted to, to count what has come.
+  void Count();
+  // Takes memory, unless there is some, then reads.
   void ReadMore();
-  void Read(MemoryGate::Hold hold);
-  void OnRead(absl::StatusOr<ReadResult> result, MemoryGate::Hold hold);
+  void Read();
+  void OnRead(absl::StatusOr<ReadResult> result);
+  void OnEnough();
   void WaitForMore();
   void OnExpired();
   void Answer();
   void Fail(const absl::Status& status);
   // Ends every wait; true the first time.
   bool ClaimAnswer();
-
-  void ArmStallTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CheckStalled();
 
   const std::shared_ptr<ConsumeContext> context_;
   grpc::CallbackServerContext& grpc_;
@@ -63,10 +71,24 @@ class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shar
   absl::AnyInvocable<void()> done_;
   Strand strand_;
 
+  // Read, too little to be answered, and let go of.
+  struct Counted {
+    Offset next;
+    int64_t bytes = 0;
+    int64_t records = 0;
+  };
+
   FetchPlan plan_;
+  Offset from_;
   std::optional<Delivery> delivery_;
-  MemoryGate::Hold kept_;  // for what is in delivery_
+  Counted counted_;
+  // For what is read and what is in delivery_.
+  MemoryGate::Hold hold_;
+  int64_t bytes_max_ = 0;    // of the answer
+  int64_t batch_bytes_ = 0;  // of a batch that is there, as far as known
+  bool reading_ = false;
   bool read_once_ = false;
+  bool something_there_ = false;
   bool expired_ = false;
   bool answered_ = false;
   Executor::TimerId wait_timer_;
@@ -76,7 +98,6 @@ class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shar
   // Guards the time between the answer and OnDone, when gRPC's context may go away.
   absl::Mutex mutex_;
   bool is_done_ ABSL_GUARDED_BY(mutex_) = false;
-  Executor::TimerId stall_timer_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<FetchCall> self_;
 };
 

@@ -71,7 +71,10 @@ void ListOffsetsCall::Pump() {
 void ListOffsetsCall::LookUp(int index) {
   const absl::StatusOr<const cluster::PartitionPlacement*> placement =
       FindPartition(*topic_, answer_.offsets(index).partition());
-  if (!placement.ok()) return OnFound(index, placement.status());
+  if (!placement.ok()) {
+    --under_way_;
+    return SetError(index, placement.status());
+  }
   if (target_.kind != StartPoint::Kind::kTime) return OnFound(index, std::optional<TimedOffset>());
   context_->store.FindByTime((*placement)->log, target_.timestamp_ms,
                              [self = shared_from_this(), index](auto found) {
@@ -89,9 +92,8 @@ void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<Time
       found.ok() ? context_->store.Info(topic_->partitions[static_cast<size_t>(offset.partition())].log)
                  : absl::StatusOr<LogInfo>(found.status());
   if (!info.ok()) {
-    context_->counters.errors.Count(info.status());
-    *offset.mutable_error() = ToError(info.status());
-    return;
+    return SetError(index, cluster::LogStatusForClient(*context_->catalog.Current(), *topic_,
+                                                       offset.partition(), info.status()));
   }
   offset.set_log_start_offset(info->log_start.value());
   offset.set_high_watermark(info->readable_end.value());
@@ -103,6 +105,11 @@ void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<Time
   } else {
     offset.set_offset(info->readable_end.value());
   }
+}
+
+void ListOffsetsCall::SetError(int index, const absl::Status& status) {
+  context_->counters.errors.Count(status);
+  *answer_.mutable_offsets(index)->mutable_error() = ToError(status);
 }
 
 void ListOffsetsCall::Fail(const absl::Status& status) {

@@ -37,6 +37,7 @@ class ListOffsetsCall final : public grpc::ServerUnaryReactor,
   void Pump();
   void LookUp(int index);
   void OnFound(int index, const absl::StatusOr<std::optional<TimedOffset>>& found);
+  void SetError(int index, const absl::Status& status);
   void Fail(const absl::Status& status);
 
   const std::shared_ptr<ConsumeContext> context_;

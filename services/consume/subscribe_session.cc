@@ -8,14 +8,19 @@
 #include "services/rpc/status.h"
 #include "storage/base/status.h"
 #include "storage/batch/wire.h"
+#include "storage/log/log_state.h"
 
 namespace naru::services {
 namespace {
 
 // About what a partition costs here and in the store's watches.
 constexpr int64_t kPartitionBytes = 256;
-// A client that takes a message within this time gets larger ones.
+// A client that takes messages within this time gets larger ones, after so many of one size: more than the
+// windows of its connection hold, so that one that does not read hardly gets beyond the first.
 constexpr int64_t kPromptNs = 1'000'000'000;
+constexpr int kFullBeforeLarger = 8;
+// Who has taken so much has read some of it: no connection holds as much.
+constexpr int64_t kProofBytes = int64_t{8} << 20;
 constexpr std::chrono::nanoseconds kTickMax = std::chrono::seconds(5);
 constexpr uint32_t kDeliveryField = 15;  // of SubscribeResponse
 
@@ -119,9 +124,7 @@ void SubscribeSession::FollowTopic(size_t topic, const cluster::TopicCatalog& ca
   if (it != catalog.topics.end() && it->second == followed.info) return;
   if (it == catalog.topics.end() || it->second->topic_id != followed.info->topic_id) {
     followed.whole = false;
-    const absl::Status gone =
-        MakeError(Reason::kTopicNotFound, absl::StrCat("topic \"", followed.info->name, "\" was deleted"),
-                  {{"topic", followed.info->name}});
+    const absl::Status gone = cluster::TopicDeleted(followed.info->name);
     for (Lane lane = 0; lane < partitions_.size(); ++lane) {
       if (partitions_[lane].plan.topic == topic) Retire(lane, gone);
     }
@@ -143,7 +146,8 @@ void SubscribeSession::Retire(Lane lane, const absl::Status& outcome) {
   if (partition.state == State::kGone) return;
   if (partition.state == State::kWatching) effects_.Unwatch(lane);
   partition.state = State::kGone;
-  partition.outcome = outcome;
+  partition.outcome =
+      cluster::LogStatusForClient(*effects_.Catalog(), TopicOf(partition), partition.plan.partition, outcome);
   ++gone_;
   // What was read before is sent before.
   if (!ready_ || ready_->lane != lane) notices_.push_back(lane);
@@ -191,17 +195,29 @@ void SubscribeSession::OnRead(Lane lane, absl::StatusOr<ReadResult> result, Memo
     }
   }
   if (reason == Reason::kShuttingDown) return End(result.status());
+  if (result.ok() && result->first_batch_bytes > 0) {
+    // It takes more memory than was asked for.
+    hold.Release();
+    partition.batch_bytes = result->first_batch_bytes;
+    partition.state = State::kQueued;
+    queue_.push_front(lane);
+    return Go();
+  }
   const DeliveryBounds bounds{.end = partition.plan.end.value_or(Offset(INT64_MAX)),
-                              .bytes_max = std::max<int64_t>(message_bytes_ - Delivery::kFrameBytesMax, 1)};
+                              .bytes_max = std::max<int64_t>(reading_bytes_ - Delivery::kFrameBytesMax, 1)};
   Delivery delivery(plan_.form, partition.next, bounds);
   const absl::Status status = result.ok() ? delivery.Add(*result) : result.status();
+  if (result.ok() && !result->batches.empty()) {
+    partition.batch_bytes = static_cast<int64_t>(result->batches.back().bytes.size());
+  }
   result = absl::UnknownError("used up");  // lets go of the batches
   partition.next = delivery.next_offset();
   const bool delivered = !delivery.empty();
   if (delivered) {
     partition.begun = true;
     hold.Resize(delivery.size_bytes());
-    ready_ = Ready{lane, DeliveryMessage(lane, delivery, std::move(hold))};
+    const bool full = delivery.size_bytes() >= message_bytes_ / 2;
+    ready_ = Ready{lane, DeliveryMessage(lane, delivery, std::move(hold)), full};
   }
   // An error behind records that came is found again by the next read.
   if (!delivered && !status.ok()) {
@@ -228,9 +244,13 @@ void SubscribeSession::OnWritten(bool ok) {
   prompt_ = NowNs() - write_begun_ns_ <= kPromptNs;
   if (!prompt_) {
     message_bytes_ = std::min(plan_.message_bytes_max, options_.stream_first_message_bytes);
-  } else if (wrote_full_) {
+    full_taken_ = 0;
+    taken_bytes_ = 0;
+  } else if (wrote_full_ && ++full_taken_ >= kFullBeforeLarger) {
     message_bytes_ = std::min(plan_.message_bytes_max, 2 * message_bytes_);
+    full_taken_ = 0;
   }
+  if (prompt_) taken_bytes_ += wrote_bytes_;
   wrote_full_ = false;
   Go();
 }
@@ -246,10 +266,6 @@ std::chrono::nanoseconds SubscribeSession::NextTick() const {
   std::chrono::nanoseconds left = plan_.idle_interval;
   if (!writing_) left -= std::chrono::nanoseconds(NowNs() - last_sent_ns_);
   return std::clamp<std::chrono::nanoseconds>(left, std::chrono::milliseconds(1), kTickMax);
-}
-
-std::chrono::nanoseconds SubscribeSession::WritingFor() const {
-  return std::chrono::nanoseconds(writing_ ? NowNs() - write_begun_ns_ : 0);
 }
 
 void SubscribeSession::Go() {
@@ -277,29 +293,50 @@ void SubscribeSession::GoWrite() {
 }
 
 void SubscribeSession::GoRead() {
-  while (started_ && !reading_ && !ready_ && HasCredit() && (!writing_ || prompt_) && !queue_.empty()) {
+  while (started_ && !reading_ && !ready_ && HasCredit() && !queue_.empty()) {
+    const int64_t share_bytes = effects_.MessageBytesMax();
+    const bool scarce = share_bytes < INT64_MAX;
+    if (writing_ && (!prompt_ || scarce)) return;
     const Lane lane = queue_.front();
     queue_.pop_front();
     Partition& partition = partitions_[lane];
     if (partition.state != State::kQueued) continue;
     if (partition.located && partition.plan.end && partition.next >= *partition.plan.end) {
-      Retire(lane, absl::OkStatus());
+      Retire(lane, CheckStart(partition));
       if (!writing_) return Go();
       continue;
     }
-    reading_ = true;
-    partition.state = State::kReading;
-    if (!partition.located)
-      return effects_.FindByTime(lane, partition.plan.log, partition.plan.start.timestamp_ms);
-    // The batches that are read, at least one, and the records that are made of them.
-    const int64_t read_bytes = std::max(message_bytes_, options_.batch_bytes_max);
-    const int64_t made_bytes = plan_.form == naru::v1::DELIVERY_STORED_BATCHES ? 0 : message_bytes_;
-    const ReadRequest request{.log = partition.plan.log,
-                              .from = partition.next,
-                              .end = partition.plan.end.value_or(Offset(INT64_MAX)),
-                              .bytes_max = message_bytes_};
-    effects_.Read(lane, request, read_bytes + made_bytes);
+    Read(lane, share_bytes);
   }
+}
+
+void SubscribeSession::Read(Lane lane, int64_t share_bytes) {
+  Partition& partition = partitions_[lane];
+  reading_ = true;
+  partition.state = State::kReading;
+  if (!partition.located) {
+    return effects_.FindByTime(lane, partition.plan.log, partition.plan.start.timestamp_ms);
+  }
+  // Else a batch that is larger than the share would be read again for each part of it.
+  if (taken_bytes_ >= kProofBytes) share_bytes = std::max(share_bytes, partition.batch_bytes);
+  reading_bytes_ = std::min(message_bytes_, share_bytes);
+  // The batches that are read, one at least, and the records that are made of them.
+  const int64_t read_bytes = std::max(reading_bytes_, partition.batch_bytes);
+  const int64_t made_bytes = plan_.form == naru::v1::DELIVERY_STORED_BATCHES ? 0 : reading_bytes_;
+  const ReadRequest request{.log = partition.plan.log,
+                            .from = partition.next,
+                            .end = partition.plan.end.value_or(Offset(INT64_MAX)),
+                            .bytes_max = reading_bytes_,
+                            .first_bytes_max = read_bytes};
+  effects_.Read(lane, request, read_bytes + made_bytes,
+                prompt_ ? MemoryGate::Line::kPrompt : MemoryGate::Line::kLate);
+}
+
+absl::Status SubscribeSession::CheckStart(const Partition& partition) const {
+  if (partition.begun || partition.plan.start.kind != StartPoint::Kind::kOffset) return absl::OkStatus();
+  NARU_ASSIGN_OR_RETURN(const LogInfo info, effects_.Info(partition.plan.log));
+  if (partition.next >= info.log_start && partition.next <= info.readable_end) return absl::OkStatus();
+  return OffsetOutOfRange("offset", partition.next, info.log_start, info.readable_end);
 }
 
 bool SubscribeSession::Exhausted() const {
@@ -310,6 +347,7 @@ bool SubscribeSession::Exhausted() const {
 
 void SubscribeSession::Send(Message message) {
   writing_ = true;
+  wrote_bytes_ = message.size_bytes();
   write_begun_ns_ = last_sent_ns_ = NowNs();
   effects_.Write(std::move(message));
 }
@@ -317,7 +355,7 @@ void SubscribeSession::Send(Message message) {
 void SubscribeSession::SendReady() {
   Ready ready = *std::exchange(ready_, std::nullopt);
   if (credit_) *credit_ -= ready.message.credit_bytes;
-  wrote_full_ = ready.message.size_bytes() >= message_bytes_ / 2;
+  wrote_full_ = ready.full;
   if (partitions_[ready.lane].state == State::kGone) notices_.push_back(ready.lane);
   Send(std::move(ready.message));
 }

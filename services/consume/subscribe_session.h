@@ -7,9 +7,10 @@
 // holds of the consume service's memory. Partitions with records take turns, a message each. The others wait
 // in the store's watches.
 //
-// Messages begin small and double while the client takes them fast, and only for such a client is the next
-// one made ready while one is being written; so a client that does not read pins little
-// (ConsumeOptions::stream_first_message_bytes).
+// Messages begin small and double while the client takes many of them fast, and only for such a client is the
+// next one made ready while one is being written; so a client that does not read pins little
+// (ConsumeOptions::stream_first_message_bytes). While memory is scarce nothing is made ready ahead, and
+// messages stay within a share of it, or for a client that has proved to read, one batch.
 #pragma once
 
 #include <chrono>
@@ -54,12 +55,16 @@ class SubscribeSession {
    public:
     virtual ~Effects() = default;
     virtual absl::StatusOr<LogInfo> Info(LogId log) = 0;
+    // The topics as they are now.
+    virtual std::shared_ptr<const cluster::TopicCatalog> Catalog() = 0;
+    // What one message may take, bytes; less than INT64_MAX while memory is scarce.
+    virtual int64_t MessageBytesMax() = 0;
     // Sets memory aside for as long as the stream lives; false: there is none.
     virtual bool SetAside(int64_t bytes) = 0;
     // Then OnFound.
     virtual void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) = 0;
-    // Takes `memory_bytes` first, however long that takes; then OnRead.
-    virtual void Read(Lane lane, const ReadRequest& request, int64_t memory_bytes) = 0;
+    // Takes `memory_bytes` first, in that line, however long that takes; then OnRead.
+    virtual void Read(Lane lane, const ReadRequest& request, int64_t memory_bytes, MemoryGate::Line line) = 0;
     // Then OnReadable, once, unless it is unwatched before.
     virtual void Watch(Lane lane, LogId log, Offset offset) = 0;
     virtual void Unwatch(Lane lane) = 0;
@@ -85,8 +90,6 @@ class SubscribeSession {
 
   // When OnTick is due next; at most a few seconds from now.
   std::chrono::nanoseconds NextTick() const;
-  // How long a write has been out; 0 when none is.
-  std::chrono::nanoseconds WritingFor() const;
   bool finished() const { return finished_; }
 
  private:
@@ -94,6 +97,7 @@ class SubscribeSession {
   struct Partition {
     SubscribedPartition plan;
     Offset next;
+    int64_t batch_bytes = 0;  // of a batch there, as far as known: what the next read may bring
     State state = State::kQueued;
     bool located = false;
     // Something was read from it, so that its position is the client's affair.
@@ -103,6 +107,7 @@ class SubscribeSession {
   struct Ready {
     Lane lane;
     Message message;
+    bool full = false;  // about as large as it may be
   };
 
   void Start(const naru::v1::SubscribeStart& start, const cluster::TopicCatalog& catalog);
@@ -117,6 +122,9 @@ class SubscribeSession {
   void Go();
   void GoWrite();
   void GoRead();
+  void Read(Lane lane, int64_t share_bytes);
+  // Whether a subscription may begin where it says, when there is nothing to read between that and its end.
+  absl::Status CheckStart(const Partition& partition) const;
   bool HasCredit() const { return !credit_ || *credit_ > 0; }
   // Nothing will ever be delivered any more.
   bool Exhausted() const;
@@ -145,9 +153,13 @@ class SubscribeSession {
   bool reading_ = false;
   std::optional<Ready> ready_;
   std::deque<Lane> notices_;   // to be told that they are gone
-  int64_t message_bytes_ = 0;  // bound of the next message
+  int64_t message_bytes_ = 0;  // bound of messages as the client takes them now
+  int64_t reading_bytes_ = 0;  // bound of the one that is read
+  int full_taken_ = 0;         // messages of about that bound, taken at once
+  int64_t taken_bytes_ = 0;    // at once, without a pause
   bool writing_ = false;
   bool wrote_full_ = false;
+  int64_t wrote_bytes_ = 0;
   bool prompt_ = false;  // the client took the last message at once
   int64_t write_begun_ns_ = 0;
   int64_t last_sent_ns_ = 0;

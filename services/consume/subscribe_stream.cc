@@ -87,18 +87,24 @@ void SubscribeStream::ArmTick() {
 void SubscribeStream::Tick() {
   if (session_.finished()) return;
   session_.OnTick();
-  if (session_.finished()) return;
-  const auto stalled_after = std::chrono::milliseconds(context_->options.stalled_after_ms);
-  if (session_.WritingFor() > stalled_after && context_->memory.contended()) {
-    context_->counters.stalled.fetch_add(1, std::memory_order_relaxed);
+  if (!session_.finished()) ArmTick();
+}
+
+void SubscribeStream::CutOff() {
+  strand_.Post([self = shared_from_this()] {
+    if (self->session_.finished()) return;
+    self->context_->counters.stalled.fetch_add(1, std::memory_order_relaxed);
     // Not finished, so gRPC's context is there. The write fails, and with it the stream ends.
-    grpc_.TryCancel();
-    return;
-  }
-  ArmTick();
+    self->grpc_.TryCancel();
+  });
 }
 
 absl::StatusOr<LogInfo> SubscribeStream::Info(LogId log) { return context_->store.Info(log); }
+
+int64_t SubscribeStream::MessageBytesMax() {
+  // Any of the streams that are open may turn out not to read.
+  return context_->memory->MessageBytesMax(context_->counters.streams_open.load(std::memory_order_relaxed));
+}
 
 bool SubscribeStream::SetAside(int64_t bytes) {
   if (!context_->subscriptions.TryTake(bytes)) return false;
@@ -112,15 +118,16 @@ void SubscribeStream::FindByTime(SubscribeSession::Lane lane, LogId log, int64_t
   });
 }
 
-void SubscribeStream::Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes) {
+void SubscribeStream::Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes,
+                           MemoryGate::Line line) {
   MemoryGate::Hold hold;
-  context_->memory.TakeOrWait(
-      memory_bytes, hold, memory_wait_, [self = shared_from_this(), lane, request](MemoryGate::Hold granted) {
-        self->strand_.Post([self, lane, request, granted = std::move(granted)]() mutable {
-          self->memory_wait_ = 0;
-          self->ReadWith(lane, request, std::move(granted));
-        });
-      });
+  const auto granted = [self = shared_from_this(), lane, request](MemoryGate::Hold bytes) {
+    self->strand_.Post([self, lane, request, bytes = std::move(bytes)]() mutable {
+      self->memory_wait_ = 0;
+      self->ReadWith(lane, request, std::move(bytes));
+    });
+  };
+  context_->memory->gate().TakeOrWait(memory_bytes, hold, memory_wait_, granted, line);
   if (memory_wait_ == 0) ReadWith(lane, request, std::move(hold));
 }
 
@@ -159,16 +166,16 @@ void SubscribeStream::Write(SubscribeSession::Message message) {
     counters.records.fetch_add(message.record_count, std::memory_order_relaxed);
     counters.bytes.fetch_add(message.size_bytes(), std::memory_order_relaxed);
   }
-  auto hold = std::make_shared<MemoryGate::Hold>(std::move(message.hold));
+  auto unread = context_->memory->HandOver(std::move(message.hold), weak_from_this());
   response_ = message.batches.empty()
-                  ? ToByteBuffer(std::move(message.head), std::move(message.records), std::move(hold))
-                  : ToByteBuffer(std::move(message.head), message.batches, std::move(hold));
+                  ? ToByteBuffer(std::move(message.head), std::move(message.records), std::move(unread))
+                  : ToByteBuffer(std::move(message.head), message.batches, std::move(unread));
   StartWrite(&response_);
 }
 
 void SubscribeStream::Finish(const absl::Status& status) {
   context_->executor.Cancel(tick_);
-  if (memory_wait_ != 0) context_->memory.CancelWait(memory_wait_);
+  if (memory_wait_ != 0) context_->memory->gate().CancelWait(memory_wait_);
   for (const auto& [lane, watch] : watches_) context_->store.CancelWatch(watch);
   watches_.clear();
   response_.Clear();

@@ -20,6 +20,7 @@ namespace naru::services {
 
 class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                               public std::enable_shared_from_this<SubscribeStream>,
+                              public ConsumeMemory::Reader,
                               private SubscribeSession::Effects {
  public:
   // `grpc` is gRPC's and lives until OnDone.
@@ -34,6 +35,7 @@ class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   // The service is stopping. Any thread.
   void Stop();
 
+  void CutOff() override;
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -47,9 +49,12 @@ class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   void Tick();
   void ArmTick();
   absl::StatusOr<LogInfo> Info(LogId log) override;
+  std::shared_ptr<const cluster::TopicCatalog> Catalog() override { return context_->catalog.Current(); }
+  int64_t MessageBytesMax() override;
   bool SetAside(int64_t bytes) override;
   void FindByTime(SubscribeSession::Lane lane, LogId log, int64_t timestamp_ms) override;
-  void Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes) override;
+  void Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes,
+            MemoryGate::Line line) override;
   void Watch(SubscribeSession::Lane lane, LogId log, Offset offset) override;
   void Unwatch(SubscribeSession::Lane lane) override;
   void Write(SubscribeSession::Message message) override;

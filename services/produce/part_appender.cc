@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "storage/base/status.h"
 
 namespace naru::services {
 namespace {
@@ -12,13 +13,23 @@ namespace {
 constexpr int64_t kPartBytes = 512;
 
 struct Gathering {
+  Gathering(const cluster::CatalogSource& catalog, std::shared_ptr<const cluster::TopicInfo> topic)
+      : catalog(catalog), topic(std::move(topic)) {}
+
+  const cluster::CatalogSource& catalog;
+  const std::shared_ptr<const cluster::TopicInfo> topic;
   std::atomic<size_t> left{0};
   std::vector<PartOutcome> outcomes;
   MemoryGate::Hold hold;
   absl::AnyInvocable<void(std::vector<PartOutcome>)> done;
 
   void Finish(size_t index, absl::StatusOr<Appended> appended) {
-    outcomes[index].appended = std::move(appended);
+    PartOutcome& outcome = outcomes[index];
+    outcome.appended = std::move(appended);
+    if (ReasonOf(outcome.appended.status()) == Reason::kPartitionNotFound) {
+      outcome.appended = cluster::LogStatusForClient(*catalog.Current(), *topic, outcome.partition.value(),
+                                                     outcome.appended.status());
+    }
     if (left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     hold.Release();
     done(std::move(outcomes));
@@ -39,10 +50,10 @@ int64_t BookkeepingBytes(const std::vector<ProducePart>& parts) {
   return bytes;
 }
 
-void AppendParts(LogStore& store, std::vector<ProducePart> parts, std::optional<Offset> expected_offset,
-                 std::vector<PartPlace> places, MemoryGate::Hold hold,
+void AppendParts(LogStore& store, const cluster::CatalogSource& catalog, const ProduceTarget& target,
+                 std::vector<ProducePart> parts, std::vector<PartPlace> places, MemoryGate::Hold hold,
                  absl::AnyInvocable<void(std::vector<PartOutcome>)> done) {
-  const auto gathering = std::make_shared<Gathering>();
+  const auto gathering = std::make_shared<Gathering>(catalog, target.topic);
   gathering->left.store(parts.size(), std::memory_order_relaxed);
   gathering->outcomes.reserve(parts.size());
   for (ProducePart& part : parts) {
@@ -55,7 +66,7 @@ void AppendParts(LogStore& store, std::vector<ProducePart> parts, std::optional<
     AppendRequest request{.log = parts[i].log,
                           .batch = std::move(parts[i].batch),
                           .info = parts[i].info,
-                          .expected_offset = expected_offset};
+                          .expected_offset = target.expected_offset};
     if (!places.empty()) {
       if (!places[i].refusal.ok()) {
         gathering->Finish(i, std::move(places[i].refusal));

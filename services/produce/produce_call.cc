@@ -48,7 +48,7 @@ absl::Status ProduceCall::TryStart(const grpc::ByteBuffer& buffer) {
   NARU_ASSIGN_OR_RETURN(std::vector<ProducePart> parts,
                         PlanParts(target, request.batch, *catalog, context_->options, context_->turns));
   hold->Resize(hold->bytes() + BookkeepingBytes(parts));
-  AppendParts(context_->store, std::move(parts), target.expected_offset, {}, std::move(*hold),
+  AppendParts(context_->store, context_->catalog, target, std::move(parts), {}, std::move(*hold),
               [self = shared_from_this()](std::vector<PartOutcome> outcomes) {
                 self->OnAppended(std::move(outcomes));
               });

@@ -180,7 +180,7 @@ absl::Status ProduceStream::TryAppend(Item& item, MemoryGate::Hold hold) {
   context_->counters.inflight.fetch_add(1, std::memory_order_relaxed);
   std::vector<PartPlace> handed_over = places;
   AppendParts(
-      context_->store, std::move(parts), target.expected_offset, std::move(handed_over), std::move(hold),
+      context_->store, context_->catalog, target, std::move(parts), std::move(handed_over), std::move(hold),
       [self = shared_from_this(), item, places = std::move(places), answer = target.wants_ack](
           const std::vector<PartOutcome>& outcomes) { self->OnAppended(item, places, answer, outcomes); });
   return absl::OkStatus();

@@ -16,6 +16,7 @@ struct MemoryGate::State : std::enable_shared_from_this<MemoryGate::State> {
     int64_t bytes = 0;
     Granted granted;
   };
+  using Waiters = std::map<WaitId, Waiter>;
   struct Grant {
     Granted granted;
     Hold hold;
@@ -23,19 +24,32 @@ struct MemoryGate::State : std::enable_shared_from_this<MemoryGate::State> {
 
   State(int64_t limit, int64_t waiting_max) : limit_bytes(limit), waiting_bytes_max(waiting_max) {}
 
-  bool Fits(int64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return waiters.empty() && used_bytes + bytes <= limit_bytes;
+  bool contended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return !prompt.empty() || !late.empty(); }
+
+  // Whoever comes now may take at once.
+  bool Fits(int64_t bytes, Line line) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (!prompt.empty() || used_bytes + bytes > limit_bytes) return false;
+    return late.empty() || (line == Line::kPrompt && prompt_turns < kPromptTurnsMax);
   }
 
-  // Takes for those in front of the queue that fit now. The caller calls them after unlocking.
+  Hold Take(int64_t bytes, Line line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    used_bytes += bytes;
+    prompt_turns = line == Line::kLate || late.empty() ? 0 : prompt_turns + 1;
+    return Hold(shared_from_this(), bytes);
+  }
+
+  // Takes for those whose turn it is, while they fit. The caller calls them after unlocking.
   std::vector<Grant> TakeGrants() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::vector<Grant> grants;
-    while (!waiters.empty() && used_bytes + waiters.begin()->second.bytes <= limit_bytes) {
+    while (contended()) {
+      const bool late_turn = prompt.empty() || (!late.empty() && prompt_turns >= kPromptTurnsMax);
+      Waiters& waiters = late_turn ? late : prompt;
+      if (used_bytes + waiters.begin()->second.bytes > limit_bytes) break;
       Waiter waiter = std::move(waiters.begin()->second);
       waiters.erase(waiters.begin());
       waiting_bytes -= waiter.bytes;
-      used_bytes += waiter.bytes;
-      grants.push_back({std::move(waiter.granted), Hold(shared_from_this(), waiter.bytes)});
+      grants.push_back(
+          {std::move(waiter.granted), Take(waiter.bytes, late_turn ? Line::kLate : Line::kPrompt)});
     }
     return grants;
   }
@@ -49,7 +63,7 @@ struct MemoryGate::State : std::enable_shared_from_this<MemoryGate::State> {
     {
       absl::MutexLock lock(&mutex);
       used_bytes -= bytes;
-      if (!waiters.empty()) grants = TakeGrants();
+      grants = TakeGrants();
     }
     Call(std::move(grants));
   }
@@ -61,7 +75,10 @@ struct MemoryGate::State : std::enable_shared_from_this<MemoryGate::State> {
   int64_t waiting_bytes ABSL_GUARDED_BY(mutex) = 0;
   int64_t refusals ABSL_GUARDED_BY(mutex) = 0;
   WaitId next_wait ABSL_GUARDED_BY(mutex) = 1;
-  std::map<WaitId, Waiter> waiters ABSL_GUARDED_BY(mutex);
+  Waiters prompt ABSL_GUARDED_BY(mutex);
+  Waiters late ABSL_GUARDED_BY(mutex);
+  // Of the prompt line, since the late one had its last.
+  int prompt_turns ABSL_GUARDED_BY(mutex) = 0;
 };
 
 MemoryGate::Hold::Hold(Hold&& other) noexcept
@@ -89,35 +106,37 @@ void MemoryGate::Hold::Resize(int64_t bytes) {
   state_->Give(give);
 }
 
-MemoryGate::MemoryGate(int64_t limit_bytes, int64_t waiting_bytes_max)
-    : state_(std::make_shared<State>(limit_bytes, waiting_bytes_max)) {}
+MemoryGate::MemoryGate(int64_t limit_bytes, int64_t waiting_bytes_max, std::function<void()> contended)
+    : state_(std::make_shared<State>(limit_bytes, waiting_bytes_max)), contended_(std::move(contended)) {}
 
 std::optional<MemoryGate::Hold> MemoryGate::TryTake(int64_t bytes) {
   bytes = std::min(bytes, state_->limit_bytes);
   absl::MutexLock lock(&state_->mutex);
-  if (!state_->Fits(bytes)) {
-    ++state_->refusals;
-    return std::nullopt;
-  }
-  state_->used_bytes += bytes;
-  return Hold(state_, bytes);
+  if (state_->Fits(bytes, Line::kPrompt)) return state_->Take(bytes, Line::kPrompt);
+  ++state_->refusals;
+  return std::nullopt;
 }
 
-bool MemoryGate::TakeOrWait(int64_t bytes, Hold& hold, WaitId& wait, Granted granted) {
+bool MemoryGate::TakeOrWait(int64_t bytes, Hold& hold, WaitId& wait, Granted granted, Line line) {
   bytes = std::min(bytes, state_->limit_bytes);
   wait = 0;
   hold.Release();
-  absl::MutexLock lock(&state_->mutex);
-  if (state_->Fits(bytes)) {
-    state_->used_bytes += bytes;
-    hold = Hold(state_, bytes);  // released above, so that nothing is given back under the lock
-    return true;
+  bool first = false;
+  {
+    absl::MutexLock lock(&state_->mutex);
+    if (state_->Fits(bytes, line)) {
+      hold = state_->Take(bytes, line);  // released above, so that nothing is given back under the lock
+      return true;
+    }
+    ++state_->refusals;
+    if (bytes > state_->waiting_bytes_max - state_->waiting_bytes) return false;
+    first = !state_->contended();
+    state_->waiting_bytes += bytes;
+    wait = state_->next_wait++;
+    auto& waiters = line == Line::kPrompt ? state_->prompt : state_->late;
+    waiters.emplace(wait, State::Waiter{bytes, std::move(granted)});
   }
-  ++state_->refusals;
-  if (bytes > state_->waiting_bytes_max - state_->waiting_bytes) return false;
-  state_->waiting_bytes += bytes;
-  wait = state_->next_wait++;
-  state_->waiters.emplace(wait, State::Waiter{bytes, std::move(granted)});
+  if (first && contended_) contended_();
   return true;
 }
 
@@ -132,10 +151,11 @@ bool MemoryGate::CancelWait(WaitId wait) {
   std::vector<State::Grant> grants;
   {
     absl::MutexLock lock(&state_->mutex);
-    const auto it = state_->waiters.find(wait);
-    if (it == state_->waiters.end()) return false;
+    auto* waiters = state_->prompt.contains(wait) ? &state_->prompt : &state_->late;
+    const auto it = waiters->find(wait);
+    if (it == waiters->end()) return false;
     cancelled = std::move(it->second);
-    state_->waiters.erase(it);
+    waiters->erase(it);
     state_->waiting_bytes -= cancelled.bytes;
     grants = state_->TakeGrants();
   }
@@ -154,7 +174,11 @@ int64_t MemoryGate::waiting_bytes() const {
 }
 bool MemoryGate::contended() const {
   absl::MutexLock lock(&state_->mutex);
-  return !state_->waiters.empty();
+  return state_->contended();
+}
+bool MemoryGate::scarce() const {
+  absl::MutexLock lock(&state_->mutex);
+  return state_->contended() || state_->used_bytes > state_->limit_bytes / 4;
 }
 int64_t MemoryGate::refusals() const {
   absl::MutexLock lock(&state_->mutex);

@@ -115,17 +115,22 @@ struct ReadRequest {
   Offset from;
   // Batches that begin below this only.
   Offset end = Offset(INT64_MAX);
-  // Of batch bytes; the first batch comes whatever its size.
+  // Of batch bytes; the first batch comes whatever its size, up to first_bytes_max.
   int64_t bytes_max = 1 << 20;
+  // A first batch with more bytes does not come: the answer says how many they are (first_batch_bytes).
+  int64_t first_bytes_max = INT64_MAX;
   // Also what is written and not yet durable: for replication.
   bool include_undurable = false;
 };
 
 struct ReadResult {
-  // Contiguous, in order; the first holds `from` (and may begin before it). Empty: `from` is the end.
+  // Contiguous, in order; the first holds `from` (and may begin before it). Empty: `from` is the end, or
+  // first_batch_bytes is set.
   std::vector<StoredBatchView> batches;
   Offset log_start;
   Offset readable_end;
+  // Above 0: nothing was read, since the first batch has so many bytes, more than the request allows.
+  int64_t first_batch_bytes = 0;
 };
 
 struct LogInfo {

@@ -249,6 +249,12 @@ void MemoryLogStore::Read(ReadRequest request, ReadDone done) {
     result.log_start = log.state().start();
     result.readable_end = readable;
     NARU_ASSIGN_OR_RETURN(result.batches, log.Read(request.from, request.end, limit, request.bytes_max));
+    if (result.batches.empty()) return result;
+    const auto first_bytes = static_cast<int64_t>(result.batches.front().bytes.size());
+    if (first_bytes > request.first_bytes_max) {
+      result.first_batch_bytes = first_bytes;
+      result.batches.clear();
+    }
     return result;
   };
   done(read());

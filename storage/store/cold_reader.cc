@@ -134,16 +134,17 @@ absl::StatusOr<ReadResult> ColdReader::DoRead(const Log& log, const ReadRequest&
     result.log_start = view.start;
     result.readable_end = view.readable_end;
     // The end may have come down since the request was made.
-    const Offset end = std::min(request.end, view.end);
-    if (request.from >= end) return result;
-    NARU_ASSIGN_OR_RETURN(const auto runs, RunsFrom(log.id, view, request.from, end));
+    ReadRequest bounded = request;
+    bounded.end = std::min(request.end, view.end);
+    if (request.from >= bounded.end) return result;
+    NARU_ASSIGN_OR_RETURN(const auto runs, RunsFrom(log.id, view, request.from, bounded.end));
     if (runs.empty() || runs.front().base > request.from) {
       // Given up since, or moved to another place while we looked.
       status = MakeError(Reason::kCorruptData, absl::StrCat("the index lacks offset ", request.from.value(),
                                                             " of log ", log.id.value()));
       continue;
     }
-    status = reader_.Read(log.id, runs, request.from, end, request.bytes_max, result.batches);
+    status = reader_.Read(runs, bounded, result);
     if (Outdated(log, view)) {
       status = Contended(log.id);
       continue;
@@ -190,12 +191,13 @@ absl::StatusOr<std::optional<TimedOffset>> ColdReader::FindInRun(const Log& log,
       return false;
     }));
     if (!candidate || *candidate >= end) return std::nullopt;
-    std::vector<StoredBatchView> batches;
-    NARU_RETURN_IF_ERROR(reader_.Read(log.id, {run}, std::max(*candidate, from), end, 0, batches));
-    if (batches.empty()) return std::nullopt;
-    NARU_ASSIGN_OR_RETURN(const auto found, FindTimestamp(batches.front(), timestamp_ms, start));
+    ReadResult read;
+    const ReadRequest request{.log = log.id, .from = std::max(*candidate, from), .end = end, .bytes_max = 0};
+    NARU_RETURN_IF_ERROR(reader_.Read({run}, request, read));
+    if (read.batches.empty()) return std::nullopt;
+    NARU_ASSIGN_OR_RETURN(const auto found, FindTimestamp(read.batches.front(), timestamp_ms, start));
     if (found) return found;
-    from = batches.front().next_offset;
+    from = read.batches.front().next_offset;
     if (from >= run.next) return std::nullopt;
   }
 }

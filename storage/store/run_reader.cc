@@ -99,8 +99,10 @@ absl::StatusOr<uint64_t> RunReader::PositionOf(LogId log, const Run& run, Offset
   return *found;
 }
 
-absl::Status RunReader::ReadStretch(LogId log, const Stretch& stretch, Offset expected, Offset end,
-                                    int64_t& bytes_left, std::vector<StoredBatchView>& out) const {
+absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& stretch, Offset expected,
+                                    int64_t& bytes_left, ReadResult& result) const {
+  const LogId log = request.log;
+  std::vector<StoredBatchView>& out = result.batches;
   const Segment& segment = *stretch.segment;
   uint64_t at = stretch.position;
   const uint64_t stop = stretch.position + stretch.length;
@@ -123,7 +125,11 @@ absl::Status RunReader::ReadStretch(LogId log, const Stretch& stretch, Offset ex
         return Corrupt(segment, at + used,
                        absl::StrCat("offset ", expected.value(), " of log ", log.value(), " is not here"));
       }
-      if (header.base_offset >= end) return absl::OkStatus();
+      if (header.base_offset >= request.end) return absl::OkStatus();
+      if (out.empty() && header.body_length > request.first_bytes_max) {
+        result.first_batch_bytes = header.body_length;
+        return absl::OkStatus();
+      }
       if (!out.empty() && header.body_length > bytes_left) {
         bytes_left = 0;
         return absl::OkStatus();
@@ -146,14 +152,14 @@ absl::Status RunReader::ReadStretch(LogId log, const Stretch& stretch, Offset ex
   return absl::OkStatus();
 }
 
-absl::Status RunReader::Read(LogId log, const std::vector<Run>& runs, Offset from, Offset end,
-                             int64_t bytes_max, std::vector<StoredBatchView>& out) const {
-  int64_t bytes_left = std::min(bytes_max, kReadBytesMax);
-  Offset expected = from;
+absl::Status RunReader::Read(const std::vector<Run>& runs, const ReadRequest& request,
+                             ReadResult& result) const {
+  int64_t bytes_left = std::min(request.bytes_max, kReadBytesMax);
+  Offset expected = request.from;
   for (size_t i = 0; i < runs.size();) {
     Stretch stretch;
     NARU_ASSIGN_OR_RETURN(stretch.segment, SegmentOf(runs[i]));
-    NARU_ASSIGN_OR_RETURN(stretch.position, PositionOf(log, runs[i], expected));
+    NARU_ASSIGN_OR_RETURN(stretch.position, PositionOf(request.log, runs[i], expected));
     uint64_t stop = runs[i].position + runs[i].length;
     // Runs that lie side by side are read as one.
     size_t next = i + 1;
@@ -162,8 +168,8 @@ absl::Status RunReader::Read(LogId log, const std::vector<Run>& runs, Offset fro
       stop += runs[next].length;
     }
     stretch.length = stop - stretch.position;
-    NARU_RETURN_IF_ERROR(ReadStretch(log, stretch, expected, end, bytes_left, out));
-    if (bytes_left <= 0) break;
+    NARU_RETURN_IF_ERROR(ReadStretch(request, stretch, expected, bytes_left, result));
+    if (bytes_left <= 0 || result.first_batch_bytes > 0) break;
     i = next;
     if (i < runs.size()) expected = runs[i].base;
   }

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "storage/batch/splice.h"
+#include "storage/log/log_store.h"
 #include "storage/segments/run.h"
 #include "storage/segments/segment_set.h"
 
@@ -32,11 +33,9 @@ class RunReader {
   // The run without the batches that reach above `end`; nothing when none is left.
   absl::StatusOr<std::optional<Run>> Cut(LogId log, const Run& run, Offset end) const;
 
-  // Appends batches to `out`: the one that holds `from`, which is in the first of `runs`, and those behind it
-  // that begin below `end`, while their bytes together stay within `bytes_max`; the first comes whatever its
-  // size. `runs` follow each other; fewer than all may be read.
-  absl::Status Read(LogId log, const std::vector<Run>& runs, Offset from, Offset end, int64_t bytes_max,
-                    std::vector<StoredBatchView>& out) const;
+  // Adds batches to `result`, which has none yet, as LogStore::Read does. The one that holds `request.from`
+  // is in the first of `runs`, which follow each other; fewer than all may be read.
+  absl::Status Read(const std::vector<Run>& runs, const ReadRequest& request, ReadResult& result) const;
 
  private:
   struct Stretch {
@@ -46,8 +45,8 @@ class RunReader {
   };
   absl::StatusOr<std::shared_ptr<Segment>> SegmentOf(const Run& run) const;
   absl::StatusOr<uint64_t> PositionOf(LogId log, const Run& run, Offset offset) const;
-  absl::Status ReadStretch(LogId log, const Stretch& stretch, Offset expected, Offset end,
-                           int64_t& bytes_left, std::vector<StoredBatchView>& out) const;
+  absl::Status ReadStretch(const ReadRequest& request, const Stretch& stretch, Offset expected,
+                           int64_t& bytes_left, ReadResult& result) const;
 
   const SegmentSet& segments_;
   const uint32_t salt_;

@@ -128,8 +128,7 @@ void SegmentStore::Read(ReadRequest request, ReadDone done) {
     result.readable_end = log->readable_end;
     request.end = std::min(request.end, limit);
     if (request.from >= result.log_start && request.from <= limit) {
-      served = request.from >= request.end ||
-               ReadCached(*log, request.from, request.end, request.bytes_max, result.batches);
+      served = request.from >= request.end || ReadCached(*log, request, result);
     }
   }
   if (request.from < result.log_start || request.from > limit) {

@@ -83,18 +83,21 @@ void TailCache::Evict() {
   }
 }
 
-bool ReadCached(const Log& log, Offset from, Offset end, int64_t bytes_max,
-                std::vector<StoredBatchView>& out) {
+bool ReadCached(const Log& log, const ReadRequest& request, ReadResult& result) {
   const StoredBatchView* oldest = log.oldest_cached();
-  if (oldest == nullptr || from < oldest->base_offset) return false;
+  if (oldest == nullptr || request.from < oldest->base_offset) return false;
   auto at = std::upper_bound(
-      log.cache->begin(), log.cache->end(), from,
+      log.cache->begin(), log.cache->end(), request.from,
       [](Offset offset, const StoredBatchView& batch) { return offset < batch.next_offset; });
   int64_t bytes = 0;
-  for (; at != log.cache->end() && at->base_offset < end; ++at) {
+  for (; at != log.cache->end() && at->base_offset < request.end; ++at) {
     bytes += static_cast<int64_t>(at->bytes.size());
-    if (!out.empty() && bytes > bytes_max) break;
-    out.push_back(*at);
+    if (result.batches.empty() && bytes > request.first_bytes_max) {
+      result.first_batch_bytes = bytes;
+      break;
+    }
+    if (!result.batches.empty() && bytes > request.bytes_max) break;
+    result.batches.push_back(*at);
   }
   return true;
 }

@@ -47,9 +47,8 @@ class TailCache {
   std::deque<Place> order_;
 };
 
-// Copies cached batches that begin below `end`, from the one that holds `from` on, into `out`, within
-// `bytes_max` but one at least. False: `from` is older than the cache.
-bool ReadCached(const Log& log, Offset from, Offset end, int64_t bytes_max, std::vector<StoredBatchView>& out)
+// Copies cached batches into `result`, as LogStore::Read does. False: `request.from` is older than the cache.
+bool ReadCached(const Log& log, const ReadRequest& request, ReadResult& result)
     ABSL_SHARED_LOCKS_REQUIRED(log.mutex);
 
 }  // namespace naru

@@ -1,5 +1,6 @@
 // Fetch over a real connection.
 #include <future>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "services/consume/consume_service.h"
@@ -196,6 +197,45 @@ TEST_F(FetchTest, WhatIsThereIsAnsweredWhenMinBytesIsNotReachedInTime) {
   EXPECT_THAT(Values(MustFetch(request).records()), ElementsAre("a"));
 }
 
+TEST_F(FetchTest, WhatWasThereBeforeIsAnsweredTogetherWithWhatWasWaitedFor) {
+  hub_.Append("t", 0, {"a", "b"});
+  naru::v1::FetchRequest request = From(1);
+  request.set_max_wait_ms(60'000);
+  request.set_max_records(4);
+  request.set_min_bytes(1'000'000);
+  auto answer = FetchInBackground(request);
+  for (const char* value : {"c", "d", "e"}) hub_.Append("t", 0, {value});
+  EXPECT_THAT(Values(answer.get().records()), ElementsAre("b", "c", "d", "e")) << "as many as it may be";
+}
+
+TEST_F(FetchTest, FetchesHoldNoMemoryWhileTheyWaitForMore) {
+  constexpr int kFetches = 20;
+  ConsumeOptions options;
+  options.memory_bytes = 8 << 20;
+  Hub hub({}, options);
+  hub.catalog.SetTopic("t", 2);
+  hub.Append("t", 1, {"small"});
+  for (int i = 0; i < 3; ++i) hub.Append("t", 0, {std::string(500'000, 'x')});
+  naru::v1::FetchRequest request = From(0);
+  request.set_max_wait_ms(60'000);
+  request.set_min_bytes(1'800'000);
+  const int64_t reads = hub.appends.reads();
+  std::vector<std::future<naru::v1::FetchResponse>> answers;
+  for (int i = 0; i < kFetches; ++i) {
+    answers.push_back(std::async(std::launch::async, [&] {
+      naru::v1::FetchResponse response;
+      EXPECT_EQ(hub.Fetch(request, &response).code, grpc::StatusCode::OK);
+      return response;
+    }));
+  }
+  ASSERT_TRUE(WaitFor([&] { return hub.appends.reads() >= reads + kFetches; }));
+  EXPECT_TRUE(WaitFor([&] { return hub.consume.Counters().memory_used_bytes == 0; }));
+  EXPECT_THAT(Stored(hub, "t", 1), ElementsAre("small"));
+  EXPECT_GE(hub.consume.Counters().fetches_open, kFetches);
+  hub.Append("t", 0, {std::string(500'000, 'y')});
+  for (auto& answer : answers) EXPECT_THAT(answer.get().records(), SizeIs(4));
+}
+
 TEST_F(FetchTest, MaxRecordsAndMaxBytesCutAtARecord) {
   hub_.Append("t", 0, {"a", "b", "c"});
   for (int i = 0; i < 20; ++i) hub_.Append("t", 1, {std::string(1000, 'x'), std::string(1000, 'y')});
@@ -279,7 +319,26 @@ TEST_F(FetchTest, AWaitingFetchOfADeletedTopicEnds) {
   auto end = std::async(std::launch::async, [&] { return hub_.Fetch(request); });
   ASSERT_TRUE(WaitFor([&] { return hub_.consume.Counters().fetches_open == 1; }));
   hub_.catalog.Delete("t");
-  EXPECT_EQ(end.get().code, grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(end.get().reason, "TOPIC_NOT_FOUND");
+}
+
+TEST_F(FetchTest, ATopicDeletedWhileItIsReadIsNamedInTheError) {
+  hub_.appends.BeforeRead([&] { hub_.catalog.Delete("t"); });
+  const CallEnd end = hub_.Fetch(From(0));
+  EXPECT_EQ(end.code, grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(end.reason, "TOPIC_NOT_FOUND");
+  EXPECT_EQ(end.message, "topic \"t\" was deleted");
+  EXPECT_EQ(end.metadata.at("topic"), "t");
+}
+
+TEST_F(FetchTest, RetentionThatPassesTheRecordFoundByTimeMovesTheStart) {
+  hub_.Append("t", 0, {"a"}, 1000);
+  hub_.Append("t", 0, {"b"}, 2000);
+  hub_.appends.BeforeRead(
+      [&] { hub_.store.MoveLogStart(hub_.catalog.Log("t", 0), Offset(1), [](absl::Status) {}); });
+  naru::v1::FetchRequest request = From(0);
+  request.set_timestamp_ms(1000);
+  EXPECT_THAT(Values(MustFetch(request).records()), ElementsAre("b"));
 }
 
 TEST_F(FetchTest, ACancelledFetchLeavesNothingBehind) {

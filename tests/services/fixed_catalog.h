@@ -58,7 +58,13 @@ class FixedCatalog final : public cluster::CatalogSource {
 
   std::shared_ptr<const cluster::TopicCatalog> Current() const override {
     absl::MutexLock lock(&mutex_);
+    ++looks_;
     return current_;
+  }
+  // Calls of Current().
+  int64_t looks() const {
+    absl::MutexLock lock(&mutex_);
+    return looks_;
   }
   WatchId Watch(std::function<void()> changed) override {
     absl::MutexLock lock(&mutex_);
@@ -91,6 +97,7 @@ class FixedCatalog final : public cluster::CatalogSource {
   int next_topic_ = 0;
   mutable absl::Mutex mutex_;
   std::shared_ptr<const cluster::TopicCatalog> current_ ABSL_GUARDED_BY(mutex_);
+  mutable int64_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
   WatchId last_watch_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<WatchId, std::function<void()>> watches_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,5 +1,5 @@
 // A store in front of another whose appends wait until they are let through: a long queue before the
-// appender.
+// appender. Also lets something happen between two of a reader's steps.
 #pragma once
 
 #include <deque>
@@ -41,6 +41,20 @@ class HeldAppends final : public LogStore {
     }
   }
 
+  // `happen` is called once, before the next read, or search by time, is begun.
+  void BeforeRead(absl::AnyInvocable<void()> happen) {
+    absl::MutexLock lock(&mutex_);
+    before_read_ = std::move(happen);
+  }
+  void BeforeFind(absl::AnyInvocable<void()> happen) {
+    absl::MutexLock lock(&mutex_);
+    before_find_ = std::move(happen);
+  }
+  int64_t reads() const {
+    absl::MutexLock lock(&mutex_);
+    return reads_;
+  }
+
   void Append(AppendRequest request, AppendDone done) override {
     {
       absl::MutexLock lock(&mutex_);
@@ -65,8 +79,14 @@ class HeldAppends final : public LogStore {
   void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) override {
     store_.AppendAsReplica(std::move(request), std::move(done));
   }
-  void Read(ReadRequest request, ReadDone done) override { store_.Read(request, std::move(done)); }
+  void Read(ReadRequest request, ReadDone done) override {
+    Happen(before_read_);
+    store_.Read(request, std::move(done));
+    absl::MutexLock lock(&mutex_);
+    ++reads_;
+  }
   void FindByTime(LogId log, int64_t timestamp_ms, TimeDone done) override {
+    Happen(before_find_);
     store_.FindByTime(log, timestamp_ms, std::move(done));
   }
   WatchId Watch(LogId log, Offset offset, absl::AnyInvocable<void()> fire) override {
@@ -90,10 +110,22 @@ class HeldAppends final : public LogStore {
   void Stop() override { store_.Stop(); }
 
  private:
+  void Happen(absl::AnyInvocable<void()>& once) {
+    absl::AnyInvocable<void()> happen;
+    {
+      absl::MutexLock lock(&mutex_);
+      happen = std::exchange(once, nullptr);
+    }
+    if (happen) happen();
+  }
+
   LogStore& store_;
   mutable absl::Mutex mutex_;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<std::pair<AppendRequest, AppendDone>> waiting_ ABSL_GUARDED_BY(mutex_);
+  absl::AnyInvocable<void()> before_read_;
+  absl::AnyInvocable<void()> before_find_;
+  int64_t reads_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace naru::services

@@ -51,9 +51,11 @@ inline bool WaitFor(const std::function<bool()>& condition) {
 
 class Hub {
  public:
+  static constexpr int kExecutorThreads = 2;
+
   explicit Hub(const ProduceOptions& produce_options = {}, const ConsumeOptions& consume_options = {})
       : produce(appends, catalog, executor, clock, produce_options),
-        consume(store, catalog, executor, clock, consume_options) {
+        consume(appends, catalog, executor, clock, consume_options) {
     EXPECT_TRUE(produce_options.Validate().ok());
     EXPECT_TRUE(consume_options.Validate().ok());
     grpc::ServerBuilder builder;
@@ -141,7 +143,7 @@ class Hub {
   MemoryLogStore store{clock};
   HeldAppends appends{store};
   FixedCatalog catalog{store};
-  Executor executor{2};
+  Executor executor{kExecutorThreads};
   ProduceService produce;
   ConsumeService consume;
   std::unique_ptr<grpc::Server> server;

@@ -89,7 +89,18 @@ TEST_F(ListOffsetsTest, ADeletedLogIsAnErrorOfItsPartition) {
   hub_.store.DeleteLogs({hub_.catalog.Log("t", 1)}, [](absl::Status) {});
   const naru::v1::ListOffsetsResponse response = MustList();
   EXPECT_EQ(response.offsets(1).error().reason(), "PARTITION_NOT_FOUND");
+  EXPECT_EQ(response.offsets(1).error().message().find("log:"), std::string::npos) << "an internal number";
   EXPECT_FALSE(response.offsets(2).has_error());
+}
+
+TEST_F(ListOffsetsTest, ATopicDeletedMeanwhileIsNamedInTheErrors) {
+  hub_.appends.BeforeFind([&] { hub_.catalog.Delete("t"); });
+  request_.set_timestamp_ms(1000);
+  const naru::v1::ListOffsetsResponse response = MustList();
+  for (const naru::v1::PartitionOffset& offset : response.offsets()) {
+    EXPECT_EQ(offset.error().reason(), "TOPIC_NOT_FOUND");
+    EXPECT_EQ(offset.error().metadata().at("topic"), "t");
+  }
 }
 
 }  // namespace

@@ -17,13 +17,14 @@ using ::testing::IsEmpty;
 class MemoryGateTest : public ::testing::Test {
  protected:
   // Takes or waits; what is granted later is kept in granted_.
-  MemoryGate::WaitId Take(int64_t bytes, int name) {
+  MemoryGate::WaitId Take(int64_t bytes, int name, MemoryGate::Line line = MemoryGate::Line::kPrompt) {
     MemoryGate::Hold hold;
     MemoryGate::WaitId wait = 0;
-    taken_ = gate_.TakeOrWait(bytes, hold, wait, [this, name](MemoryGate::Hold later) {
+    const auto granted = [this, name](MemoryGate::Hold later) {
       granted_.push_back(name);
       holds_.push_back(std::move(later));
-    });
+    };
+    taken_ = gate_.TakeOrWait(bytes, hold, wait, granted, line);
     if (wait == 0 && taken_) holds_.push_back(std::move(hold));
     waits_.push_back(wait);
     return wait;
@@ -32,7 +33,8 @@ class MemoryGateTest : public ::testing::Test {
     for (const MemoryGate::WaitId wait : waits_) gate_.CancelWait(wait);
   }
 
-  MemoryGate gate_{100, 150};
+  MemoryGate gate_{100, 150, [this] { ++contended_; }};
+  int contended_ = 0;
   bool taken_ = false;
   std::vector<MemoryGate::WaitId> waits_;
   std::vector<int> granted_;
@@ -62,6 +64,64 @@ TEST_F(MemoryGateTest, WaitersAreServedInOrderOfArrivalAndNobodyOvertakes) {
   holds_.front().Release();
   EXPECT_THAT(granted_, ElementsAre(1, 2));
   EXPECT_EQ(gate_.used_bytes(), 90);
+}
+
+TEST_F(MemoryGateTest, ThePromptLineGoesBeforeTheLateOne) {
+  Take(100, 0);
+  Take(20, 1, MemoryGate::Line::kLate);
+  Take(20, 2);
+  Take(20, 3, MemoryGate::Line::kLate);
+  Take(20, 4);
+  holds_.front().Release();
+  EXPECT_THAT(granted_, ElementsAre(2, 4, 1, 3));
+}
+
+TEST_F(MemoryGateTest, WhoComesPromptlyTakesWhatIsTooLittleForTheLate) {
+  Take(80, 0);
+  Take(30, 1, MemoryGate::Line::kLate);
+  EXPECT_EQ(Take(20, 2), 0u);
+  EXPECT_NE(Take(1, 3, MemoryGate::Line::kLate), 0u) << "others wait in its line";
+}
+
+TEST_F(MemoryGateTest, TheLateLineGetsATurnAfterEightOfThePromptOne) {
+  Take(100, 0);
+  Take(7, 100, MemoryGate::Line::kLate);
+  Take(7, 200, MemoryGate::Line::kLate);
+  for (int i = 1; i <= 10; ++i) Take(7, i);
+  holds_.front().Release();
+  EXPECT_THAT(granted_, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 100, 9, 10, 200));
+}
+
+TEST_F(MemoryGateTest, TurnsTakenWithoutWaitingCountToo) {
+  Take(90, 0);
+  Take(50, 100, MemoryGate::Line::kLate);
+  for (int i = 1; i <= MemoryGate::kPromptTurnsMax; ++i) EXPECT_EQ(Take(1, i), 0u);
+  EXPECT_NE(Take(1, 9), 0u) << "it is the turn of the one that waits";
+  holds_.front().Release();
+  EXPECT_THAT(granted_, ElementsAre(100, 9));
+}
+
+TEST_F(MemoryGateTest, TheFirstThatWaitsIsTold) {
+  Take(100, 0);
+  EXPECT_EQ(contended_, 0);
+  Take(10, 1);
+  Take(10, 2, MemoryGate::Line::kLate);
+  EXPECT_EQ(contended_, 1);
+  holds_.front().Release();
+  EXPECT_FALSE(gate_.contended());
+  Take(90, 3, MemoryGate::Line::kLate);
+  EXPECT_EQ(contended_, 2);
+}
+
+TEST_F(MemoryGateTest, MemoryIsScarceFromAQuarterOnAndWhileAnybodyWaits) {
+  Take(25, 0);
+  EXPECT_FALSE(gate_.scarce());
+  Take(76, 1);
+  EXPECT_TRUE(gate_.scarce()) << "somebody waits";
+  gate_.CancelWait(waits_.back());
+  EXPECT_FALSE(gate_.scarce());
+  Take(1, 2);
+  EXPECT_TRUE(gate_.scarce());
 }
 
 TEST_F(MemoryGateTest, ACancelledWaitLetsThoseBehindItThrough) {

@@ -1,6 +1,7 @@
 // Unary Produce over a real connection.
 #include "services/produce/produce_service.h"
 
+#include <future>
 #include <set>
 
 #include "gmock/gmock.h"
@@ -299,6 +300,18 @@ TEST(ProduceOptionsTest, OptionsOutOfRangeAreNamed) {
   EXPECT_TRUE(options.Validate().ok());
   options.memory_bytes = options.batch_bytes_max - 1;
   EXPECT_THAT(std::string(options.Validate().message()), HasSubstr("produce.memory_bytes"));
+}
+
+TEST_F(ProduceServiceTest, ATopicDeletedBeforeTheAppendIsNamedInTheError) {
+  hub_.appends.Hold();
+  auto end = std::async(std::launch::async, [&] { return hub_.Produce(RequestFor("orders", {"a"})); });
+  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 1; }));
+  hub_.catalog.Delete("orders");
+  hub_.appends.LetThrough();
+  const CallEnd seen = end.get();
+  EXPECT_EQ(seen.reason, "TOPIC_NOT_FOUND");
+  EXPECT_EQ(seen.message, "topic \"orders\" was deleted");
+  EXPECT_EQ(seen.metadata.at("topic"), "orders");
 }
 
 }  // namespace

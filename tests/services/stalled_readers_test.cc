@@ -71,6 +71,38 @@ TEST(StalledReadersTest, WhenTheMemoryIsUsedUpStalledStreamsAreCancelledAndTheRe
   }));
 }
 
+// They hold what they hold until the test ends.
+TEST(StalledReadersTest, BesideManyThatNeverReadAReaderAndAFetchAreServedLongBeforeAnybodyIsCutOff) {
+  constexpr int kStalled = 100;
+  constexpr int kBatches = 150;
+  constexpr int kRecords = 60;
+  ConsumeOptions options;
+  options.memory_bytes = 8 * kMiB;
+  options.stream_first_message_bytes = 16 << 10;
+  options.stalled_after_ms = 3'600'000;
+  Hub hub({}, options);
+  hub.catalog.SetTopic("t", 1);
+  for (int i = 0; i < kBatches; ++i) {
+    hub.Append("t", 0, std::vector<std::string>(kRecords, std::string(1000, 'x')));
+  }
+  const auto stub = naru::v1::ConsumeService::NewStub(hub.NewChannel(true));
+  std::vector<std::unique_ptr<Subscription>> stalled;
+  for (int i = 0; i < kStalled; ++i) {
+    stalled.push_back(std::make_unique<Subscription>(*stub));
+    stalled.back()->Start(StartAll("t"));
+  }
+  ASSERT_TRUE(WaitFor([&] { return hub.consume.Counters().deliveries >= kStalled; }));
+  ReadAll(hub, kBatches * kRecords);
+  naru::v1::FetchRequest request;
+  request.set_topic("t");
+  request.set_max_bytes(1000);
+  naru::v1::FetchResponse response;
+  EXPECT_EQ(hub.Fetch(request, &response).code, grpc::StatusCode::OK);
+  EXPECT_EQ(response.records_size(), 1);
+  EXPECT_EQ(hub.consume.Counters().stalled, 0);
+  EXPECT_LE(hub.consume.Counters().memory_used_bytes, options.memory_bytes);
+}
+
 // Fetches through raw calls whose answers are never asked for.
 TEST(StalledReadersTest, FetchesThatAreNeverReadAreCancelledWhileOthersWait) {
   ConsumeOptions options;
@@ -86,7 +118,7 @@ TEST(StalledReadersTest, FetchesThatAreNeverReadAreCancelledWhileOthersWait) {
   grpc::GenericStub stub(hub.NewChannel(true));
   const grpc::Slice slice(request.SerializeAsString());
   const grpc::ByteBuffer bytes(&slice, 1);
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 20; ++i) {
     contexts.push_back(std::make_unique<grpc::ClientContext>());
     Hub::SetDeadline(*contexts.back());
     calls.push_back(stub.PrepareCall(contexts.back().get(), "/naru.v1.ConsumeService/Fetch", &queue));

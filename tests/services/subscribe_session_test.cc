@@ -12,6 +12,7 @@
 namespace naru::services {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -22,6 +23,8 @@ class Recorder final : public SubscribeSession::Effects {
   struct ReadAsked {
     SubscribeSession::Lane lane;
     ReadRequest request;
+    int64_t memory_bytes;
+    MemoryGate::Line line;
   };
   absl::StatusOr<LogInfo> Info(LogId log) override {
     LogInfo info;
@@ -29,12 +32,15 @@ class Recorder final : public SubscribeSession::Effects {
     info.readable_end = info.end = info.durable_end = Offset(10);
     return info;
   }
+  std::shared_ptr<const cluster::TopicCatalog> Catalog() override { return catalog; }
+  int64_t MessageBytesMax() override { return message_bytes_max; }
   bool SetAside(int64_t bytes) override { return memory_ok; }
   void FindByTime(SubscribeSession::Lane lane, LogId log, int64_t timestamp_ms) override {
     finds.push_back(timestamp_ms);
   }
-  void Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes) override {
-    reads.push_back({lane, request});
+  void Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes,
+            MemoryGate::Line line) override {
+    reads.push_back({lane, request, memory_bytes, line});
   }
   void Watch(SubscribeSession::Lane lane, LogId log, Offset offset) override { watches[lane] = offset; }
   void Unwatch(SubscribeSession::Lane lane) override { watches.erase(lane); }
@@ -51,6 +57,8 @@ class Recorder final : public SubscribeSession::Effects {
   }
 
   bool memory_ok = true;
+  int64_t message_bytes_max = INT64_MAX;
+  std::shared_ptr<const cluster::TopicCatalog> catalog = std::make_shared<cluster::TopicCatalog>();
   std::vector<ReadAsked> reads;
   std::vector<int64_t> finds;
   std::map<SubscribeSession::Lane, Offset> watches;
@@ -237,6 +245,41 @@ TEST_F(SubscribeSessionTest, AnEmptyRangeReachesItsEndWithoutBeingRead) {
   EXPECT_TRUE(effects_.written[0].has_end_reached());
 }
 
+TEST_F(SubscribeSessionTest, AStartOutsideTheLogIsAnErrorAlsoWhenTheEndIsReachedThere) {
+  naru::v1::SubscribeRequest start = StartRequest();
+  for (int i = 0; i < 2; ++i) {
+    naru::v1::PartitionSubscription& partition = *start.mutable_start()->mutable_topics(0)->add_partitions();
+    partition.set_partition(i);
+    partition.set_offset(i == 0 ? 200 : 2);
+    partition.set_end_offset(i == 0 ? 4 : 1);
+  }
+  Start(start);
+  session_.OnWritten(true);
+  ASSERT_THAT(effects_.written, SizeIs(2));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(effects_.written[i].failure().error().reason(), "OFFSET_OUT_OF_RANGE") << i;
+    EXPECT_EQ(effects_.written[i].failure().error().metadata().at("log_start_offset"), "3");
+  }
+}
+
+TEST_F(SubscribeSessionTest, AStartWithoutAnOffsetThatLiesBehindTheEndIsNoError) {
+  naru::v1::SubscribeRequest start = StartRequest();
+  start.mutable_start()->mutable_topics(0)->add_partitions()->set_end_offset(2);
+  Start(start);
+  ASSERT_THAT(effects_.written, SizeIs(1));
+  EXPECT_TRUE(effects_.written[0].has_end_reached()) << "everything below 2 is gone";
+}
+
+TEST_F(SubscribeSessionTest, ALogThatIsGoneBeforeTheCatalogSaysSoIsATopicDeleted) {
+  Start(StartRequest());
+  session_.OnRead(0, MakeError(Reason::kPartitionNotFound, "log: 62 is not in this store"), {});
+  ASSERT_THAT(effects_.written, SizeIs(1));
+  const naru::v1::Error& error = effects_.written[0].failure().error();
+  EXPECT_EQ(error.reason(), "TOPIC_NOT_FOUND");
+  EXPECT_EQ(error.metadata().at("topic"), "t");
+  EXPECT_EQ(error.message(), "topic \"t\" was deleted");
+}
+
 TEST_F(SubscribeSessionTest, APartitionThatCannotBeReadLeavesAndTheOthersGoOn) {
   Start(StartRequest());
   session_.OnRead(0, MakeError(Reason::kCorruptData, "bad"), {});
@@ -350,14 +393,96 @@ TEST_F(SubscribeSessionTest, MessagesGrowWhileTheClientTakesThemAndStartSmallAga
     session_.OnWritten(true);
   };
   for (int i = 0; i < 8; ++i) round(10);
-  // One read is ahead of the write, so the size follows by one.
-  EXPECT_EQ(sizes.front(), 64 << 10);
-  EXPECT_GE(sizes.back(), 2 << 20);
-  EXPECT_LE(sizes.back(), options_.message_bytes_max);
+  EXPECT_THAT(sizes, Each(64 << 10)) << "as much may lie in the connection's buffers";
+  for (int i = 0; i < 56; ++i) round(10);
+  EXPECT_EQ(sizes.back(), options_.message_bytes_max);
   round(2000);
   round(10);
   round(10);
-  EXPECT_LE(sizes.back(), 256 << 10);
+  EXPECT_EQ(sizes.back(), 64 << 10);
+}
+
+TEST_F(SubscribeSessionTest, MessagesThatAreNotFullDoNotMakeLargerOnes) {
+  Start(StartRequest());
+  for (int i = 0; i < 50; ++i) {
+    AnswerRead(1, 1000);
+    session_.OnWritten(true);
+  }
+  EXPECT_EQ(effects_.reads.back().request.bytes_max, 64 << 10);
+}
+
+TEST_F(SubscribeSessionTest, MemoryIsAskedForAsMuchAsTheNextMessageNeeds) {
+  SetPartitions(1);
+  Start(StartRequest());
+  ASSERT_THAT(effects_.reads, SizeIs(1));
+  EXPECT_EQ(effects_.reads[0].memory_bytes, 128 << 10) << "for what is read and for what is made of it";
+  EXPECT_EQ(effects_.reads[0].request.first_bytes_max, 64 << 10);
+  ReadResult too_large{.log_start = Offset(3), .readable_end = Offset(10), .first_batch_bytes = 1'000'000};
+  session_.OnRead(0, too_large, {});
+  ASSERT_THAT(effects_.reads, SizeIs(2));
+  EXPECT_EQ(effects_.reads[1].request.from, Offset(3));
+  EXPECT_EQ(effects_.reads[1].request.first_bytes_max, 1'000'000);
+  EXPECT_EQ(effects_.reads[1].memory_bytes, 1'000'000 + (64 << 10));
+  AnswerRead(1, 1'000'000);
+  session_.OnWritten(true);
+  ASSERT_THAT(effects_.reads, SizeIs(3));
+  EXPECT_GT(effects_.reads[2].request.first_bytes_max, 1'000'000) << "batches behind it are about as large";
+  AnswerRead(1, 100);
+  session_.OnWritten(true);
+  EXPECT_EQ(effects_.reads.back().request.first_bytes_max, 64 << 10);
+}
+
+TEST_F(SubscribeSessionTest, WhoseClientTookTheLastMessageAtOnceWaitsInThePromptLine) {
+  Start(StartRequest());
+  EXPECT_EQ(effects_.reads.back().line, MemoryGate::Line::kLate) << "nothing is known of it";
+  AnswerRead(1);
+  session_.OnWritten(true);
+  EXPECT_EQ(effects_.reads.back().line, MemoryGate::Line::kPrompt);
+  AnswerRead(1);
+  AnswerRead(1);
+  clock_.AdvanceMs(2000);
+  session_.OnWritten(true);
+  EXPECT_THAT(effects_.reads, SizeIs(3)) << "the client is slow: nothing ahead";
+  clock_.AdvanceMs(2000);
+  session_.OnWritten(true);
+  EXPECT_EQ(effects_.reads.back().line, MemoryGate::Line::kLate);
+}
+
+TEST_F(SubscribeSessionTest, WhileMemoryIsScarceMessagesStayWithinTheShareAndNoneIsReadyAhead) {
+  effects_.message_bytes_max = 40 << 10;
+  Start(StartRequest());
+  for (int i = 0; i < 50; ++i) {
+    const size_t reads = effects_.reads.size();
+    EXPECT_EQ(effects_.reads.back().request.bytes_max, 40 << 10);
+    AnswerRead(8, 10 << 10);
+    EXPECT_THAT(effects_.reads, SizeIs(reads));
+    EXPECT_LE(effects_.written.back().ByteSizeLong(), 40u << 10);
+    session_.OnWritten(true);
+  }
+  effects_.message_bytes_max = INT64_MAX;
+  AnswerRead(8, 10 << 10);
+  EXPECT_EQ(effects_.reads.back().request.bytes_max, 64 << 10) << "what was scarce was not the client";
+}
+
+TEST_F(SubscribeSessionTest, AClientThatHasReadMuchGetsWholeBatchesAlsoWhileMemoryIsScarce) {
+  SetPartitions(1);
+  effects_.message_bytes_max = 64 << 10;
+  Start(StartRequest());
+  int64_t bytes = 0;
+  for (int i = 0; i < 200; ++i) {
+    if (bytes < 7 << 20) {
+      ASSERT_EQ(effects_.reads.back().request.bytes_max, 64 << 10) << bytes;
+    }
+    AnswerRead(30, 10 << 10);  // 300 KiB, as much as fits
+    bytes += static_cast<int64_t>(effects_.written.back().ByteSizeLong());
+    session_.OnWritten(true);
+  }
+  EXPECT_GE(effects_.reads.back().request.bytes_max, 300 << 10);
+  EXPECT_LE(effects_.reads.back().request.bytes_max, 310 << 10) << "no more than a batch";
+  AnswerRead(30, 10 << 10);
+  clock_.AdvanceMs(2000);
+  session_.OnWritten(true);
+  EXPECT_EQ(effects_.reads.back().request.bytes_max, 64 << 10);
 }
 
 TEST_F(SubscribeSessionTest, ATimeIsLookedUpBeforeTheFirstRead) {

@@ -1,6 +1,8 @@
 // Subscribe over a real connection.
+#include <atomic>
 #include <map>
 
+#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "services/consume/consume_service.h"
 #include "tests/services/hub.h"
@@ -175,6 +177,42 @@ TEST_F(SubscribeTest, ADeletedTopicIsAFailureOfEachPartitionAndOtherTopicsGoOn) 
   }
   hub_.Append("u", 0, {"x"});
   EXPECT_EQ(subscription.NextDelivery().topic(), "u");
+}
+
+TEST_F(SubscribeTest, ATopicDeletedWhileItIsReadIsNamedInTheFailures) {
+  hub_.appends.BeforeRead([&] { hub_.catalog.Delete("t"); });
+  Subscription subscription(hub_, StartAll("t"));
+  for (int p = 0; p < 3; ++p) {
+    const naru::v1::SubscribeResponse response = subscription.Next();
+    ASSERT_TRUE(response.has_failure()) << response.DebugString();
+    EXPECT_EQ(response.failure().error().reason(), "TOPIC_NOT_FOUND");
+    EXPECT_EQ(response.failure().error().metadata().at("topic"), "t");
+  }
+}
+
+TEST_F(SubscribeTest, ManyChangesOfTheCatalogAreToldTogether) {
+  Subscription subscription(hub_, StartAll("t"));
+  ASSERT_TRUE(WaitFor([&] { return hub_.consume.Counters().streams_open == 1; }));
+  hub_.Append("t", 0, {"a"});
+  subscription.NextDelivery();  // it has begun
+  absl::Notification go_on;
+  std::atomic<int> stopped{0};
+  for (int i = 0; i < Hub::kExecutorThreads; ++i) {
+    hub_.executor.Run([&] {
+      ++stopped;
+      go_on.WaitForNotification();
+      --stopped;
+    });
+  }
+  ASSERT_TRUE(WaitFor([&] { return stopped == Hub::kExecutorThreads; }));
+  const int64_t looks = hub_.catalog.looks();
+  for (int i = 0; i < 500; ++i) hub_.catalog.SetTopic("other", 1);
+  hub_.catalog.Grow("t", 4);
+  go_on.Notify();
+  ASSERT_TRUE(WaitFor([&] { return stopped == 0; }));
+  hub_.Append("t", 3, {"new"});
+  EXPECT_EQ(subscription.NextDelivery().partition(), 3) << "the last change is seen";
+  EXPECT_LE(hub_.catalog.looks(), looks + 20) << "far fewer than there were changes";
 }
 
 TEST_F(SubscribeTest, AnOffsetThatIsGoneIsAFailureOfItsPartitionOnly) {

@@ -70,6 +70,29 @@ TEST_P(StoreContract, AReadStaysBelowItsBytesButForOneBatch) {
   EXPECT_THAT(BaseOffsets(Read(request)), ElementsAre(0));
 }
 
+TEST_P(StoreContract, AFirstBatchThatIsTooLargeSaysItsSizeInsteadOfComing) {
+  for (const size_t bytes : {1'000, 3'000, 1'000}) {
+    ASSERT_THAT(Append(AppendOf(kLog, MakeLargeBatch("x", bytes))), IsOk());
+  }
+  ReadRequest request;
+  request.log = kLog;
+  request.first_bytes_max = 2'000;
+  EXPECT_THAT(BaseOffsets(Read(request)), ElementsAre(0, 1, 2)) << "it bounds the first alone";
+  request.from = Offset(1);
+  const absl::StatusOr<ReadResult> too_large = Read(request);
+  ASSERT_THAT(too_large, IsOk());
+  EXPECT_THAT(too_large->batches, IsEmpty());
+  EXPECT_EQ(too_large->readable_end, Offset(3));
+  EXPECT_GE(too_large->first_batch_bytes, 3'000);
+  EXPECT_LE(too_large->first_batch_bytes, 3'100);
+  request.first_bytes_max = too_large->first_batch_bytes;
+  const absl::StatusOr<ReadResult> read = Read(request);
+  EXPECT_THAT(BaseOffsets(read), ElementsAre(1, 2));
+  EXPECT_EQ(read->first_batch_bytes, 0);
+  request.first_bytes_max = too_large->first_batch_bytes - 1;
+  EXPECT_THAT(BaseOffsets(Read(request)), IsEmpty());
+}
+
 TEST_P(StoreContract, EveryOffsetOfALongLogCanBeReadFrom) {
   std::vector<Awaited<absl::StatusOr<Appended>>> appends(120);
   for (size_t i = 0; i < appends.size(); ++i) {
