@@ -23,6 +23,8 @@ enum class Reason {
   kStaleLeaderEpoch,        // metadata: leader_epoch
   kInvalidTopicState,
   kTopicIdMismatch,  // metadata: topic_id
+  kMemberFenced,
+  kGroupNotEmpty,
   // OUT_OF_RANGE
   kOffsetOutOfRange,  // metadata: log_start_offset, high_watermark
   // UNAVAILABLE
@@ -43,10 +45,12 @@ enum class Reason {
   kUnsupportedCompression,
   // RESOURCE_EXHAUSTED
   kTooManyInFlight,
+  kTooManyMembers,  // metadata: limit
   // NOT_FOUND, ALREADY_EXISTS
   kTopicNotFound,
   kPartitionNotFound,
   kTopicExists,
+  kGroupNotFound,
   // DATA_LOSS
   kCorruptData,
   // INTERNAL

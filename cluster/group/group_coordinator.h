@@ -1,0 +1,201 @@
+// The owner of the groups whose partitions of __consumer_offsets this broker leads: reads them from the log,
+// runs their state machines on one thread, writes what they decide and passes on what they say.
+//
+// A group belongs to the partition of its name's murmur2 hash, as any record key does; so groups spread over
+// the brokers with that topic's leaders.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "cluster/group/group_machine.h"
+#include "cluster/group/group_shard.h"
+#include "cluster/metadata/topic_catalog.h"
+#include "storage/base/clock.h"
+#include "storage/base/event_log.h"
+#include "storage/log/log_store.h"
+
+namespace naru::cluster {
+
+inline constexpr std::string_view kOffsetsTopic = "__consumer_offsets";
+
+struct GroupCoordinatorOptions {
+  GroupLimits limits;
+  // Requests that may wait for the thread. Beyond: TOO_MANY_IN_FLIGHT. At least 1.
+  size_t queued_requests_max = 100'000;
+  // After a write that failed, the groups are read again after so long. At least 1.
+  int64_t reload_after_ms = 1'000;
+};
+
+// What one application hears from its group. Called on the coordinator's thread: short, and without calling
+// back.
+class GroupListener {
+ public:
+  virtual ~GroupListener() = default;
+  virtual void OnJoined(const std::string& member_id, int64_t member_epoch) = 0;
+  virtual void OnAssigned(const std::map<GroupPartition, std::optional<CommittedOffset>>& partitions) = 0;
+  virtual void OnRevoking(const std::set<GroupPartition>& partitions) = 0;
+  // The last: MEMBER_FENCED, TOO_MANY_MEMBERS, or why the group cannot be served.
+  virtual void OnEnded(const absl::Status& why) = 0;
+};
+
+// A group at one moment, durable as it stands.
+struct GroupSnapshot {
+  struct Member {
+    std::string member_id;
+    std::string instance_id;
+    std::string client;
+    int64_t epoch = 0;
+    bool away = false;
+    GroupSubscription subscription;
+    std::set<GroupPartition> owned;
+    std::set<GroupPartition> revoking;
+  };
+  std::string group;
+  GroupState state = GroupState::kEmpty;
+  int64_t epoch = 0;
+  std::vector<Member> members;  // by id
+  CommittedOffsets offsets;
+};
+
+struct GroupListing {
+  std::string group;
+  GroupState state = GroupState::kEmpty;
+  size_t members = 0;
+};
+
+// Thread-safe. Completions run on the coordinator's thread, or inline when a request is refused at once, and
+// must not block. Errors beside those of the machine: SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, that of a write that
+// failed, and CORRUPT_DATA for groups whose part of the log cannot be read.
+class GroupCoordinator {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+  using SnapshotDone = absl::AnyInvocable<void(absl::StatusOr<GroupSnapshot>)>;
+  using ListingDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<GroupListing>>)>;
+
+  // All outlive the coordinator.
+  GroupCoordinator(const GroupCoordinatorOptions& options, LogStore& logs, CatalogSource& catalog,
+                   const Clock& clock, EventLog& events);
+  ~GroupCoordinator();
+
+  // Begins to read the groups; what comes meanwhile waits. Once. FAILED_PRECONDITION when the catalog lacks
+  // the internal topic.
+  absl::Status Start();
+  // Ends every session and request with SHUTTING_DOWN. Idempotent; blocks.
+  void Stop();
+
+  // Begins a session and returns its number; `listener` is told of it until it has ended, or was lost or
+  // left. `join.session` is not looked at; `join.member_id` is not empty.
+  uint64_t Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener);
+  void Lose(uint64_t session);
+  void Leave(uint64_t session);
+  void Release(uint64_t session, std::set<GroupPartition> partitions);
+
+  // `request` inside is not looked at.
+  void Commit(const std::string& group, CommitOffsets commit, Done done);
+  void Remove(const std::string& group, LeaveGroup leave, Done done);
+  void Reset(const std::string& group, ResetOffsets reset, Done done);
+  void Delete(const std::string& group, Done done);
+  // GROUP_NOT_FOUND.
+  void Describe(const std::string& group, SnapshotDone done);
+  // By name.
+  void List(ListingDone done);
+
+  // Looks at the clock now. For tests with a clock that does not move by itself.
+  void Wake();
+
+ private:
+  using Task = absl::AnyInvocable<void()>;
+  enum class State { kNew, kRunning, kStopping };
+
+  // One partition of the internal topic. Everything in it is the thread's.
+  struct Shard final : public GroupShard::Effects {
+    Shard(GroupCoordinator& owner, size_t index, LogId log) : owner(owner), index(index), log(log) {}
+    void Append(absl::Cord batch) override { owner.Append(*this, std::move(batch)); }
+    void Tell(const GroupEffect& effect) override { owner.Tell(effect); }
+
+    GroupCoordinator& owner;
+    const size_t index;
+    const LogId log;
+    std::unique_ptr<GroupShard> groups;  // being read, or ready
+    bool ready = false;
+    std::deque<Task> parked;              // what waits for that
+    absl::Status broken;                  // not OK: it cannot be read
+    std::optional<int64_t> reload_at_ms;  // steady
+  };
+  struct Session {
+    std::shared_ptr<GroupListener> listener;
+    std::string group;
+  };
+
+  // Any thread. A request may be refused; what ends something may not.
+  absl::Status Admit();
+  void Post(Task task);
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty() || woken_; }
+
+  // On the thread.
+  void Run();
+  void ShutDown();
+  void PassTime();
+  std::optional<int64_t> NextDeadline() const;
+  Shard& ShardOf(std::string_view group);
+  // When the group's shard is ready, or at once when it is broken.
+  void WhenReady(const std::string& group, absl::AnyInvocable<void(Shard&)> task);
+  uint64_t Remember(Done done);
+  void Ask(const std::string& group, absl::AnyInvocable<GroupEvent(uint64_t request)> event, Done done);
+  void EndOf(uint64_t session, absl::AnyInvocable<GroupEvent()> event);
+
+  void DoList(ListingDone done);
+  void Load(Shard& shard);
+  void ReadOn(Shard& shard, Offset from);
+  void OnLoaded(Shard& shard, Offset from, absl::StatusOr<ReadResult> result);
+  absl::Status Replay(Shard& shard, const ReadResult& result) const;
+  void Begin(Shard& shard);
+  void Break(Shard& shard, const absl::Status& status);
+  void Append(Shard& shard, absl::Cord batch);
+  void OnAppended(Shard& shard, const absl::Status& status);
+  void Tell(const GroupEffect& effect);
+  void TakeTopics();
+  GroupTime Now() const { return {clock_.MonotonicNs() / 1'000'000, clock_.NowMs()}; }
+
+  const GroupCoordinatorOptions options_;
+  LogStore& logs_;
+  CatalogSource& catalog_;
+  const Clock& clock_;
+  EventLog& events_;
+
+  // The thread's.
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::shared_ptr<const GroupTopics> topics_;
+  absl::flat_hash_map<uint64_t, Session> sessions_;
+  absl::flat_hash_map<uint64_t, Done> requests_;
+  uint64_t next_request_ = 1;
+  bool stopping_ = false;
+
+  absl::Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kNew;
+  std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool topics_changed_ ABSL_GUARDED_BY(mutex_) = false;  // and a task for that waits
+  size_t store_calls_ ABSL_GUARDED_BY(mutex_) = 0;       // that will come back
+  uint64_t next_session_ ABSL_GUARDED_BY(mutex_) = 1;
+  CatalogSource::WatchId watch_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace naru::cluster

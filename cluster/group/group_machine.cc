@@ -1,0 +1,436 @@
+#include "cluster/group/group_machine.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <iterator>
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cluster/metadata/topic_catalog.h"
+#include "storage/base/check.h"
+#include "storage/base/status.h"
+
+namespace naru::cluster {
+namespace {
+
+absl::Status Fenced(std::string_view message) { return MakeError(Reason::kMemberFenced, message); }
+
+}  // namespace
+
+void GroupMachine::Replay(const GroupRecord& record) {
+  std::visit(
+      [this](const auto& row) {
+        using Row = std::decay_t<decltype(row)>;
+        if constexpr (std::is_same_v<Row, GroupRow>) {
+          epoch_ = std::max(epoch_, row.epoch);
+          empty_since_ms_ = row.empty_since_ms;
+          row_known_ = true;
+        } else if constexpr (std::is_same_v<Row, GroupGone>) {
+          row_known_ = false;
+        } else if constexpr (std::is_same_v<Row, MemberRow>) {
+          epoch_ = std::max(epoch_, row.epoch);
+          Member& member = members_[row.member_id];
+          member = {.instance_id = row.instance_id,
+                    .client = row.client,
+                    .epoch = row.epoch,
+                    .session_timeout_ms = row.session_timeout_ms,
+                    .rebalance_timeout_ms = row.rebalance_timeout_ms,
+                    .subscription = row.subscription,
+                    .owned = row.owned};
+        } else if constexpr (std::is_same_v<Row, MemberGone>) {
+          members_.erase(row.member_id);
+        } else if constexpr (std::is_same_v<Row, OffsetRow>) {
+          offsets_[row.partition] = row.committed;
+        } else {
+          static_assert(std::is_same_v<Row, OffsetGone>);
+          offsets_.erase(row.partition);
+        }
+      },
+      record);
+}
+
+GroupEffects GroupMachine::Start(std::shared_ptr<const GroupTopics> topics, const GroupTime& now) {
+  now_ = now;
+  row_before_ = {epoch_, empty_since_ms_};
+  for (auto& [id, member] : members_) {
+    member.away_until_ms = now.steady_ms + member.session_timeout_ms;
+    if (!member.instance_id.empty()) member_of_instance_[member.instance_id] = id;
+    // What one step writes stands in one batch, so no two rows claim a partition. Should they, one gives way.
+    std::erase_if(member.owned, [&](const GroupPartition& partition) {
+      const bool taken = !owners_.try_emplace(partition, id).second;
+      if (taken) Changed(id);
+      return taken;
+    });
+  }
+  Do(ChangeTopics{std::move(topics)});
+  return Finish();
+}
+
+GroupEffects GroupMachine::On(const GroupEvent& event, const GroupTime& now) {
+  now_ = now;
+  row_before_ = {epoch_, empty_since_ms_};
+  std::visit([this](const auto& happened) { Do(happened); }, event);
+  return Finish();
+}
+
+GroupMachine::Members::iterator GroupMachine::FindJoining(const JoinGroup& join) {
+  if (!join.instance_id.empty()) {
+    const auto known = member_of_instance_.find(join.instance_id);
+    if (known != member_of_instance_.end()) return members_.find(known->second);
+  }
+  return members_.find(join.member_id);
+}
+
+GroupMachine::Members::iterator GroupMachine::OfSession(uint64_t session) {
+  const auto it = member_of_session_.find(session);
+  return it == member_of_session_.end() ? members_.end() : members_.find(it->second);
+}
+
+void GroupMachine::Do(const JoinGroup& join) {
+  NARU_CHECK(!join.member_id.empty());
+  auto it = FindJoining(join);
+  if (it == members_.end() && members_.size() >= limits_.members_max) {
+    return Say(EndSession{join.session, MakeError(Reason::kTooManyMembers,
+                                                  absl::StrCat("group: it has ", members_.size(),
+                                                               " members, which is the limit"),
+                                                  {{"limit", absl::StrCat(limits_.members_max)}})});
+  }
+  if (it == members_.end()) it = members_.emplace(join.member_id, Member{}).first;
+  auto& [id, member] = *it;
+  if (member.session != 0) {
+    member_of_session_.erase(member.session);
+    if (rules_.fence_older_session) {
+      Say(EndSession{member.session, Fenced(absl::StrCat("member ", id, " has begun a newer session"))});
+    }
+  }
+  // What the older session was to release is out of use with it.
+  for (const GroupPartition& partition : std::exchange(member.revoking, {})) TakeFrom(id, partition);
+  if (!join.instance_id.empty() && member.instance_id != join.instance_id) {
+    member_of_instance_.erase(member.instance_id);
+    member_of_instance_[join.instance_id] = id;
+    member.instance_id = join.instance_id;
+  }
+  retarget_ = retarget_ || member.epoch == 0 || member.subscription != join.subscription;
+  member.epoch = ++epoch_;
+  member.session = join.session;
+  member.session_timeout_ms = join.session_timeout_ms;
+  member.rebalance_timeout_ms = join.rebalance_timeout_ms;
+  member.subscription = join.subscription;
+  member.client = join.client;
+  member_of_session_[join.session] = id;
+  empty_since_ms_ = 0;
+  Changed(id);
+  Say(TellJoined{join.session, id, member.epoch});
+  joined_.insert(id);
+  reconcile_ = true;
+}
+
+void GroupMachine::Do(const LoseSession& lost) {
+  const auto it = OfSession(lost.session);
+  if (it == members_.end()) return;
+  auto& [id, member] = *it;
+  member_of_session_.erase(lost.session);
+  member.session = 0;
+  member.away_until_ms = now_.steady_ms + member.session_timeout_ms;
+  for (const GroupPartition& partition : std::exchange(member.revoking, {})) TakeFrom(id, partition);
+  reconcile_ = true;
+}
+
+void GroupMachine::Do(const LeaveGroup& leave) {
+  auto it = members_.end();
+  if (leave.session != 0) {
+    it = OfSession(leave.session);
+  } else if (!leave.instance_id.empty()) {
+    const auto known = member_of_instance_.find(leave.instance_id);
+    if (known != member_of_instance_.end()) it = members_.find(known->second);
+  } else {
+    it = members_.find(leave.member_id);
+  }
+  if (it != members_.end()) {
+    Remove(it, leave.session != 0
+                   ? absl::OkStatus()
+                   : Fenced(absl::StrCat("member ", it->first, " was told to leave the group")));
+  }
+  // Who is gone has left.
+  if (leave.request != 0) Say(Answer{leave.request, absl::OkStatus()});
+}
+
+void GroupMachine::Do(const ReleasePartitions& release) {
+  const auto it = OfSession(release.session);
+  if (it == members_.end()) return;
+  for (const GroupPartition& partition : release.partitions) {
+    if (it->second.revoking.erase(partition) > 0) TakeFrom(it->first, partition);
+  }
+  reconcile_ = true;
+}
+
+absl::Status GroupMachine::CheckCommit(const CommitOffsets& commit) const {
+  if (!commit.member_id) {
+    if (members_.empty()) return absl::OkStatus();
+    return MakeError(Reason::kGroupNotEmpty, absl::StrCat("member_id: absent, while the group has ",
+                                                          members_.size(), " members; only they may commit"));
+  }
+  const auto it = members_.find(*commit.member_id);
+  if (rules_.check_committer) {
+    if (it == members_.end()) {
+      return Fenced(absl::StrCat("member_id: ", *commit.member_id, " is no member of the group; join again"));
+    }
+    if (it->second.epoch != commit.member_epoch) {
+      return Fenced(absl::StrCat("member_epoch: ", commit.member_epoch, " of member ", it->first,
+                                 " is over; it is ", it->second.epoch, " now"));
+    }
+  }
+  if (!rules_.check_owner) return absl::OkStatus();
+  for (const auto& [partition, offset] : commit.offsets) {
+    if (it == members_.end() || !it->second.owned.contains(partition)) {
+      return Fenced(
+          absl::StrCat("offsets: ", NameOf(partition), " is not assigned to member ", *commit.member_id));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string GroupMachine::NameOf(const GroupPartition& partition) const {
+  for (const auto& [name, topic] : *topics_) {
+    if (topic.id == partition.topic) return absl::StrCat(name, "/", partition.partition);
+  }
+  return absl::StrCat("partition ", partition.partition, " of a topic that was deleted");
+}
+
+void GroupMachine::Put(const CommittedOffsets& offsets) {
+  for (const auto& [partition, offset] : offsets) {
+    CommittedOffset& committed = offsets_[partition];
+    committed = offset;
+    committed.commit_time_ms = now_.wall_ms;
+    records_.push_back(OffsetRow{partition, committed});
+  }
+  // The clock of a group without members runs from its last use.
+  if (members_.empty()) empty_since_ms_ = now_.wall_ms;
+}
+
+void GroupMachine::Do(const CommitOffsets& commit) {
+  const absl::Status allowed = CheckCommit(commit);
+  if (allowed.ok()) Put(commit.offsets);
+  Say(Answer{commit.request, allowed});
+}
+
+void GroupMachine::Do(const ResetOffsets& reset) {
+  if (!members_.empty()) {
+    return Say(Answer{reset.request,
+                      MakeError(Reason::kGroupNotEmpty, absl::StrCat("group: it has ", members_.size(),
+                                                                     " members; stop them before a reset"))});
+  }
+  Put(reset.offsets);
+  Say(Answer{reset.request, absl::OkStatus()});
+}
+
+void GroupMachine::Do(const DeleteGroup& request) {
+  if (!members_.empty()) {
+    return Say(Answer{request.request, MakeError(Reason::kGroupNotEmpty,
+                                                 absl::StrCat("group: it has ", members_.size(),
+                                                              " members; stop them before deleting it"))});
+  }
+  if (!row_known_ && offsets_.empty()) {
+    return Say(
+        Answer{request.request, MakeError(Reason::kGroupNotFound, "group: there is none of this name")});
+  }
+  ForgetAll();
+  Say(Answer{request.request, absl::OkStatus()});
+}
+
+void GroupMachine::ForgetAll() {
+  for (const auto& [partition, committed] : offsets_) records_.push_back(OffsetGone{partition});
+  offsets_.clear();
+  if (row_known_) records_.push_back(GroupGone{});
+  row_known_ = false;
+  // Stays: a member of before is stale to whoever makes the group anew.
+  empty_since_ms_ = 0;
+  row_before_ = {epoch_, empty_since_ms_};
+}
+
+void GroupMachine::Do(const ChangeTopics& change) {
+  NARU_CHECK(change.topics != nullptr);
+  topics_ = change.topics;
+  retarget_ = reconcile_ = true;
+  std::set<TopicId> there;
+  for (const auto& [name, topic] : *topics_) there.insert(topic.id);
+  // An id never comes back.
+  for (auto it = offsets_.begin(); it != offsets_.end();) {
+    const auto next = std::next(it);
+    if (!there.contains(it->first.topic)) {
+      records_.push_back(OffsetGone{it->first});
+      offsets_.erase(it);
+    }
+    it = next;
+  }
+}
+
+void GroupMachine::Do(const PassTime&) {
+  for (auto it = members_.begin(); it != members_.end();) {
+    const auto next = std::next(it);
+    const Member& member = it->second;
+    if (member.session == 0 && member.away_until_ms <= now_.steady_ms) {
+      if (rules_.end_lost_sessions) Remove(it, absl::OkStatus());
+    } else if (!member.revoking.empty() && member.revoke_until_ms <= now_.steady_ms &&
+               rules_.fence_slow_revocation) {
+      Remove(it,
+             Fenced(absl::StrCat("member ", it->first, " did not give up its partitions within ",
+                                 member.rebalance_timeout_ms, " ms; acknowledge what was delivered sooner")));
+    }
+    it = next;
+  }
+  if (!members_.empty() && rules_.keep_offsets_of_members) return;
+  if (now_.wall_ms - empty_since_ms_ >= limits_.offsets_retention_ms) ForgetAll();
+}
+
+void GroupMachine::Remove(Members::iterator it, const absl::Status& why) {
+  auto& [id, member] = *it;
+  if (member.session != 0) {
+    member_of_session_.erase(member.session);
+    Say(EndSession{member.session, why});
+  }
+  if (!member.instance_id.empty()) member_of_instance_.erase(member.instance_id);
+  for (const GroupPartition& partition : member.owned) owners_.erase(partition);
+  records_.push_back(MemberGone{id});
+  dirty_.erase(id);
+  retarget_ = reconcile_ = true;
+  joined_.erase(id);
+  members_.erase(it);
+  if (!members_.empty()) return;
+  ++epoch_;
+  empty_since_ms_ = now_.wall_ms;
+}
+
+void GroupMachine::TakeFrom(const std::string& id, const GroupPartition& partition) {
+  members_[id].owned.erase(partition);
+  owners_.erase(partition);
+  Changed(id);
+}
+
+std::set<TopicId> GroupMachine::Resolve(const GroupSubscription& subscription) const {
+  std::set<TopicId> topics;
+  for (const std::string& name : subscription.topics) {
+    const auto it = topics_->find(name);
+    if (it != topics_->end()) topics.insert(it->second.id);
+  }
+  if (subscription.pattern.empty()) return topics;
+  const RE2 pattern(subscription.pattern, RE2::Quiet);
+  if (!pattern.ok()) return topics;  // it was looked at before it came here
+  for (const auto& [name, topic] : *topics_) {
+    if (!IsReservedTopicName(name) && RE2::FullMatch(name, pattern)) topics.insert(topic.id);
+  }
+  return topics;
+}
+
+void GroupMachine::Retarget() {
+  // Members with the same subscription, most often all, are resolved once.
+  std::vector<std::pair<const GroupSubscription*, std::set<TopicId>>> resolved;
+  std::map<std::string, AssignorMember> wants;
+  for (const auto& [id, member] : members_) {
+    auto known = std::find_if(resolved.begin(), resolved.end(),
+                              [&](const auto& pair) { return *pair.first == member.subscription; });
+    if (known == resolved.end()) {
+      known = resolved.emplace(known, &member.subscription, Resolve(member.subscription));
+    }
+    AssignorMember& want = wants[id];
+    want.topics = known->second;
+    std::set_difference(member.owned.begin(), member.owned.end(), member.revoking.begin(),
+                        member.revoking.end(), std::inserter(want.owned, want.owned.end()));
+  }
+  std::map<TopicId, int32_t> counts;
+  for (const auto& [name, topic] : *topics_) counts[topic.id] = topic.partition_count;
+  for (auto& [id, target] : Assign(wants, counts)) members_[id].target = std::move(target);
+}
+
+void GroupMachine::Reconcile() {
+  for (auto& [id, member] : members_) Revoke(id, member);
+  for (auto& [id, member] : members_) Grant(id, member);
+}
+
+void GroupMachine::Revoke(const std::string& id, Member& member) {
+  std::set<GroupPartition> excess;
+  for (const GroupPartition& partition : member.owned) {
+    if (!member.target.contains(partition) && !member.revoking.contains(partition)) excess.insert(partition);
+  }
+  if (excess.empty()) return;
+  if (member.session == 0 || joined_.contains(id)) {
+    // Nothing is outstanding where there is no session, or it has only just begun.
+    for (const GroupPartition& partition : excess) TakeFrom(id, partition);
+    return;
+  }
+  if (member.revoking.empty()) member.revoke_until_ms = now_.steady_ms + member.rebalance_timeout_ms;
+  member.revoking.insert(excess.begin(), excess.end());
+  Say(TellRevoking{member.session, std::move(excess)});
+}
+
+void GroupMachine::Grant(const std::string& id, Member& member) {
+  const bool joined = joined_.contains(id);
+  std::map<GroupPartition, std::optional<CommittedOffset>> granted;
+  for (const GroupPartition& partition : member.target) {
+    // What it kept while it was away, a new session is told anew.
+    const bool kept = member.owned.contains(partition);
+    if (kept && !joined) continue;
+    if (!kept) {
+      const auto [owner, free] = owners_.try_emplace(partition, id);
+      if (!free && rules_.withhold_until_released) continue;
+      owner->second = id;
+      member.owned.insert(partition);
+      Changed(id);
+    }
+    const auto committed = offsets_.find(partition);
+    granted[partition] =
+        committed == offsets_.end() ? std::nullopt : std::optional<CommittedOffset>(committed->second);
+  }
+  if (member.session != 0 && !granted.empty()) Say(TellAssigned{member.session, std::move(granted)});
+}
+
+GroupEffects GroupMachine::Finish() {
+  if (std::exchange(retarget_, false)) Retarget();
+  if (std::exchange(reconcile_, false)) Reconcile();
+  joined_.clear();
+  for (const std::string& id : std::exchange(dirty_, {})) {
+    const Member& member = members_.at(id);
+    records_.push_back(MemberRow{.member_id = id,
+                                 .instance_id = member.instance_id,
+                                 .client = member.client,
+                                 .epoch = member.epoch,
+                                 .session_timeout_ms = member.session_timeout_ms,
+                                 .rebalance_timeout_ms = member.rebalance_timeout_ms,
+                                 .subscription = member.subscription,
+                                 .owned = member.owned});
+  }
+  if (const GroupRow row{epoch_, empty_since_ms_}; row != row_before_) {
+    records_.push_back(row);
+    row_known_ = true;
+  }
+  GroupEffects effects;
+  effects.reserve(records_.size() + said_.size());
+  for (GroupRecord& record : std::exchange(records_, {})) effects.push_back(Persist{std::move(record)});
+  for (GroupEffect& effect : std::exchange(said_, {})) effects.push_back(std::move(effect));
+  return effects;
+}
+
+std::optional<int64_t> GroupMachine::NextDeadline(const GroupTime& now) const {
+  std::optional<int64_t> next;
+  const auto at = [&next](int64_t steady_ms) { next = std::min(next.value_or(steady_ms), steady_ms); };
+  for (const auto& [id, member] : members_) {
+    if (member.session == 0) at(member.away_until_ms);
+    if (!member.revoking.empty()) at(member.revoke_until_ms);
+  }
+  if (members_.empty() && empty_since_ms_ > 0) {
+    at(now.steady_ms + std::max<int64_t>(0, empty_since_ms_ + limits_.offsets_retention_ms - now.wall_ms));
+  }
+  return next;
+}
+
+GroupState GroupMachine::state() const {
+  if (members_.empty()) return GroupState::kEmpty;
+  const bool stable = std::all_of(members_.begin(), members_.end(), [](const auto& entry) {
+    return entry.second.owned == entry.second.target && entry.second.revoking.empty();
+  });
+  return stable ? GroupState::kStable : GroupState::kReconciling;
+}
+
+}  // namespace naru::cluster

@@ -1,0 +1,151 @@
+// The protocol of one consumer group: who is a member, who reads which partition, what is committed. A state
+// machine without IO, clocks, threads or randomness; its driver tells it what happens (On) and does what it
+// answers, in that order.
+//
+// Assignment is the coordinator's and incremental (KIP-848): a change of members, subscriptions or topics
+// gives a new target; a member gives up only what the target takes from it, and what is given up goes to its
+// new owner only once the old one released it, or is no member any more. Everything else is read on
+// meanwhile.
+//
+// What makes it safe, each a rule that a test takes away to see it missed (GroupRules):
+//   - a partition is granted only while nobody owns it                                      (one owner at
+//   most)
+//   - who does not release in time is fenced, with all that it owns                  (no partition is stuck)
+//   - a new session of a member fences the older one                        (one application per membership)
+//   - a commit counts only from the present session of the partition's owner (no stale positions)
+//   - offsets expire only in groups without members                                        (KAFKA-13636)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "cluster/group/assignor.h"
+#include "cluster/group/group_event.h"
+
+namespace naru::cluster {
+
+struct GroupLimits {
+  size_t members_max = 10'000;                          // of one group; beyond: TOO_MANY_MEMBERS
+  int64_t offsets_retention_ms = 7LL * 24 * 3'600'000;  // of a group that stays empty
+};
+
+// All true, but in tests of what goes wrong without one.
+struct GroupRules {
+  bool withhold_until_released = true;
+  bool fence_slow_revocation = true;
+  bool fence_older_session = true;
+  bool check_committer = true;
+  bool check_owner = true;
+  bool keep_offsets_of_members = true;
+  bool end_lost_sessions = true;
+};
+
+enum class GroupState { kEmpty, kReconciling, kStable };
+
+class GroupMachine {
+ public:
+  struct Member {
+    std::string instance_id;
+    std::string client;
+    int64_t epoch = 0;  // of its last join
+    int64_t session_timeout_ms = 0;
+    int64_t rebalance_timeout_ms = 0;
+    GroupSubscription subscription;
+    std::set<GroupPartition> owned;     // may be read by it; those being revoked too
+    std::set<GroupPartition> revoking;  // of owned: to be released
+    std::set<GroupPartition> target;    // what it should own in the end
+    uint64_t session = 0;               // 0: away
+    int64_t away_until_ms = 0;          // steady; while away
+    int64_t revoke_until_ms = 0;        // steady; while something is being revoked
+  };
+
+  explicit GroupMachine(const GroupLimits& limits, const GroupRules& rules = {})
+      : limits_(limits), rules_(rules) {}
+
+  // The fold: every record of the group in the log's order, before Start. Any prefix of what was persisted is
+  // a state the group was in, or was about to be in.
+  void Replay(const GroupRecord& record);
+  // After replay. All members are away: they have their session timeout to come back.
+  GroupEffects Start(std::shared_ptr<const GroupTopics> topics, const GroupTime& now);
+
+  GroupEffects On(const GroupEvent& event, const GroupTime& now);
+  // When PassTime is due, by the steady clock.
+  std::optional<int64_t> NextDeadline(const GroupTime& now) const;
+
+  GroupState state() const;
+  int64_t epoch() const { return epoch_; }
+  const std::map<std::string, Member>& members() const { return members_; }
+  const CommittedOffsets& offsets() const { return offsets_; }
+  // Nothing of it is in the log: it need not be kept.
+  bool vacant() const { return !row_known_ && members_.empty() && offsets_.empty(); }
+
+ private:
+  using Members = std::map<std::string, Member>;
+
+  void Do(const JoinGroup& join);
+  void Do(const LoseSession& lost);
+  void Do(const LeaveGroup& leave);
+  void Do(const ReleasePartitions& release);
+  void Do(const CommitOffsets& commit);
+  void Do(const ResetOffsets& reset);
+  void Do(const DeleteGroup& request);
+  void Do(const ChangeTopics& change);
+  void Do(const PassTime& tick);
+
+  Members::iterator FindJoining(const JoinGroup& join);
+  Members::iterator OfSession(uint64_t session);
+  absl::Status CheckCommit(const CommitOffsets& commit) const;
+  std::string NameOf(const GroupPartition& partition) const;  // for people
+  void Put(const CommittedOffsets& offsets);
+  // Its partitions are free from now on.
+  void Remove(Members::iterator member, const absl::Status& why);
+  void TakeFrom(const std::string& id, const GroupPartition& partition);
+  void ForgetAll();
+
+  // What the members should own, from scratch.
+  void Retarget();
+  std::set<TopicId> Resolve(const GroupSubscription& subscription) const;
+  // Brings what they own closer to it.
+  void Reconcile();
+  void Revoke(const std::string& id, Member& member);
+  void Grant(const std::string& id, Member& member);
+  // Ends On: writes what changed, ahead of what is said.
+  GroupEffects Finish();
+
+  void Changed(const std::string& id) { dirty_.insert(id); }
+  template <typename Effect>
+  void Say(Effect effect) {
+    said_.push_back(std::move(effect));
+  }
+
+  const GroupLimits limits_;
+  const GroupRules rules_;
+  int64_t epoch_ = 0;
+  int64_t empty_since_ms_ = 0;
+  std::shared_ptr<const GroupTopics> topics_;
+  Members members_;
+  std::map<std::string, std::string, std::less<>> member_of_instance_;
+  std::map<uint64_t, std::string> member_of_session_;
+  std::map<GroupPartition, std::string> owners_;
+  CommittedOffsets offsets_;
+
+  // Of one On.
+  GroupTime now_;
+  GroupRow row_before_;
+  bool row_known_ = false;  // there is a GroupRow in the log
+  bool retarget_ = false;
+  bool reconcile_ = false;
+  std::set<std::string> joined_;
+  std::set<std::string> dirty_;
+  std::vector<GroupRecord> records_;
+  GroupEffects said_;
+};
+
+}  // namespace naru::cluster

@@ -1,0 +1,91 @@
+// The groups of one partition of __consumer_offsets, and the order between what they decide, what is written
+// and what is told: a group's machine runs ahead of its log, but whatever it says waits until every record
+// before it is durable. Without IO, clocks or threads: its owner writes the batches that it hands out, one at
+// a time, and tells it how that went. Thread-unsafe.
+//
+// When a write fails nobody knows what the log holds: every session ends and every request fails with that
+// status, and the groups are forgotten, until their owner has read the log again (Failed, then a new shard).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "cluster/group/group_machine.h"
+
+namespace naru::cluster {
+
+class GroupShard {
+ public:
+  class Effects {
+   public:
+    virtual ~Effects() = default;
+    // Appends a RecordBatch to the shard's log; then OnAppended. Only one is under way at a time.
+    virtual void Append(absl::Cord batch) = 0;
+    // Anything but Persist, in order.
+    virtual void Tell(const GroupEffect& effect) = 0;
+  };
+
+  // `effects` outlives the shard, and does not call back from inside.
+  GroupShard(const GroupLimits& limits, Effects& effects) : limits_(limits), effects_(effects) {}
+
+  // One record of the log, in its order, before Start. CORRUPT_DATA.
+  absl::Status Replay(std::string_view key, std::optional<std::string_view> value);
+  // All that was replayed begins; everything else only afterwards.
+  void Start(std::shared_ptr<const GroupTopics> topics, const GroupTime& now);
+
+  // Makes the group if there is none; it stays if that left something of it.
+  void On(const std::string& group, const GroupEvent& event, const GroupTime& now);
+  // Answers when everything that was decided before is durable.
+  void Barrier(uint64_t request);
+  void ChangeTopics(std::shared_ptr<const GroupTopics> topics, const GroupTime& now);
+  // What is due happens.
+  void PassTime(const GroupTime& now);
+  std::optional<int64_t> NextDeadline() const;
+  void OnAppended(const absl::Status& status);
+
+  bool failed() const { return failed_; }
+  const GroupMachine* Find(std::string_view group) const;
+  const std::map<std::string, std::unique_ptr<GroupMachine>, std::less<>>& groups() const { return groups_; }
+  // Records handed over and not known to be durable.
+  size_t waiting_records() const { return waiting_records_; }
+
+ private:
+  struct Step {
+    std::string records;  // a RecordBatch's fields
+    size_t record_count = 0;
+    GroupEffects said;
+  };
+
+  void Take(const std::string& group, GroupEffects effects);
+  void SetDeadline(const std::string& group, const GroupMachine& machine, const GroupTime& now);
+  void ForgetIfVacant(const std::string& group);
+  // Writes what waits, or tells what waits for nothing.
+  void Go();
+  void Fail(const absl::Status& status);
+
+  const GroupLimits limits_;
+  Effects& effects_;
+  std::shared_ptr<const GroupTopics> topics_;
+  std::map<std::string, std::unique_ptr<GroupMachine>, std::less<>> groups_;
+  absl::flat_hash_map<std::string, int64_t> deadline_of_;
+  std::set<std::pair<int64_t, std::string>> deadlines_;
+  std::deque<Step> waiting_;
+  std::vector<Step> writing_;
+  size_t waiting_records_ = 0;
+  bool appending_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace naru::cluster

@@ -1,0 +1,220 @@
+#include "cluster/group/group_coordinator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "cluster/group/group_text.h"
+#include "storage/base/status.h"
+#include "storage/log/memory_log_store.h"
+#include "tests/services/fixed_catalog.h"
+
+namespace naru::cluster {
+namespace {
+
+constexpr absl::Duration kLong = absl::Seconds(20);
+
+// What an application heard, as text; waited for.
+class Heard final : public GroupListener {
+ public:
+  explicit Heard(GroupTopics topics) : topics_(std::move(topics)) {}
+  void OnJoined(const std::string& member_id, int64_t epoch) override {
+    Add(ToText(TellJoined{1, member_id, epoch}, topics_));
+  }
+  void OnAssigned(const std::map<GroupPartition, std::optional<CommittedOffset>>& partitions) override {
+    Add(ToText(TellAssigned{1, partitions}, topics_));
+  }
+  void OnRevoking(const std::set<GroupPartition>& partitions) override {
+    Add(ToText(TellRevoking{1, partitions}, topics_));
+  }
+  void OnEnded(const absl::Status& why) override { Add(ToText(EndSession{1, why}, topics_)); }
+
+  // The next line, without the session's number.
+  std::string Next() {
+    absl::MutexLock lock(&mutex_);
+    const auto some = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !lines_.empty(); };
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&some), kLong)) return "nothing";
+    std::string line = lines_.front().substr(3);
+    lines_.erase(lines_.begin());
+    return line;
+  }
+
+ private:
+  void Add(std::string line) {
+    absl::MutexLock lock(&mutex_);
+    lines_.push_back(std::move(line));
+  }
+
+  const GroupTopics topics_;
+  absl::Mutex mutex_;
+  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
+};
+
+class GroupCoordinatorTest : public testing::Test {
+ protected:
+  GroupCoordinatorTest() {
+    catalog_.SetTopic(std::string(kOffsetsTopic), 4);
+    catalog_.SetTopic("orders", 2);
+    Start();
+  }
+  ~GroupCoordinatorTest() override { coordinator_->Stop(); }
+
+  void Start() {
+    coordinator_ = std::make_unique<GroupCoordinator>(GroupCoordinatorOptions{.reload_after_ms = 1}, store_,
+                                                      catalog_, clock_, events_);
+    const absl::Status started = coordinator_->Start();
+    ASSERT_TRUE(started.ok()) << started;
+  }
+  void Restart() {
+    coordinator_->Stop();
+    Start();
+  }
+
+  GroupPartition Orders(int32_t partition) const {
+    GroupPartition of_orders{.partition = partition};
+    const std::string id = catalog_.Topic("orders")->topic_id;
+    std::copy(id.begin(), id.end(), of_orders.topic.begin());
+    return of_orders;
+  }
+  std::shared_ptr<Heard> Join(const std::string& group, const std::string& member,
+                              uint64_t* session = nullptr) {
+    auto heard = std::make_shared<Heard>(
+        GroupTopics{{"orders", {Orders(0).topic, 2}}, {std::string(kOffsetsTopic), {}}});
+    JoinGroup join{.member_id = member, .session_timeout_ms = 1'000, .rebalance_timeout_ms = 1'000};
+    join.subscription.topics.insert("orders");
+    const uint64_t number = coordinator_->Join(group, join, heard);
+    if (session != nullptr) *session = number;
+    return heard;
+  }
+
+  template <typename Result, typename Call>
+  static Result Await(const Call& call) {
+    absl::Notification done;
+    Result result = absl::UnknownError("not answered");
+    call([&](Result answer) {
+      result = std::move(answer);
+      done.Notify();
+    });
+    EXPECT_TRUE(done.WaitForNotificationWithTimeout(kLong));
+    return result;
+  }
+  absl::Status Commit(const std::string& group, int64_t offset) {
+    return Await<absl::Status>([&](GroupCoordinator::Done done) {
+      coordinator_->Commit(group, CommitOffsets{.offsets = {{Orders(0), {.offset = offset}}}},
+                           std::move(done));
+    });
+  }
+  absl::StatusOr<GroupSnapshot> Describe(const std::string& group) {
+    return Await<absl::StatusOr<GroupSnapshot>>(
+        [&](GroupCoordinator::SnapshotDone done) { coordinator_->Describe(group, std::move(done)); });
+  }
+
+  ManualClock clock_;
+  NullEventLog events_;
+  MemoryLogStore store_{clock_};
+  services::FixedCatalog catalog_{store_};
+  std::unique_ptr<GroupCoordinator> coordinator_;
+};
+
+TEST_F(GroupCoordinatorTest, MembersShareATopicAndTakeOverFromOneAnother) {
+  uint64_t first = 0;
+  const auto a = Join("g", "a", &first);
+  EXPECT_EQ(a->Next(), "joined as a epoch=1");
+  EXPECT_EQ(a->Next(), "assigned orders/0@- orders/1@-");
+  const auto b = Join("g", "b");
+  EXPECT_EQ(a->Next(), "revoking orders/1");
+  EXPECT_EQ(b->Next(), "joined as b epoch=2");
+  coordinator_->Release(first, {Orders(1)});
+  EXPECT_EQ(b->Next(), "assigned orders/1@-");
+  coordinator_->Leave(first);
+  EXPECT_EQ(b->Next(), "assigned orders/0@-");
+  const auto group = Describe("g");
+  ASSERT_TRUE(group.ok()) << group.status();
+  EXPECT_EQ(group->state, GroupState::kStable);
+  ASSERT_EQ(group->members.size(), 1u);
+  EXPECT_EQ(group->members[0].owned.size(), 2u);
+}
+
+TEST_F(GroupCoordinatorTest, PositionsAndMembersAreThereAfterARestart) {
+  ASSERT_TRUE(Commit("positions", 42).ok());
+  const auto a = Join("members", "a");
+  EXPECT_EQ(a->Next(), "joined as a epoch=1");
+  EXPECT_EQ(a->Next(), "assigned orders/0@- orders/1@-");
+  Restart();
+  EXPECT_EQ(a->Next().substr(0, 19), "ended SHUTTING_DOWN");
+  const auto positions = Describe("positions");
+  ASSERT_TRUE(positions.ok()) << positions.status();
+  EXPECT_EQ(positions->offsets.at(Orders(0)).offset, 42);
+  const auto members = Describe("members");
+  ASSERT_TRUE(members.ok()) << members.status();
+  EXPECT_TRUE(members->members.at(0).away);
+  const auto again = Join("members", "a");
+  EXPECT_EQ(again->Next(), "joined as a epoch=2");
+  EXPECT_EQ(again->Next(), "assigned orders/0@- orders/1@-");
+}
+
+TEST_F(GroupCoordinatorTest, TheDeadAreMissedWhenTheirSessionTimeoutIsOver) {
+  uint64_t session = 0;
+  const auto a = Join("g", "a", &session);
+  EXPECT_EQ(a->Next(), "joined as a epoch=1");
+  coordinator_->Lose(session);
+  ASSERT_TRUE(Describe("g")->members.at(0).away);
+  clock_.AdvanceMs(1'000);
+  coordinator_->Wake();
+  // The thread looks at the clock after what it does, so the second question finds what was due.
+  ASSERT_TRUE(Describe("g").ok());
+  EXPECT_TRUE(Describe("g")->members.empty());
+}
+
+TEST_F(GroupCoordinatorTest, APartitionAddedToATopicIsAssigned) {
+  const auto a = Join("g", "a");
+  EXPECT_EQ(a->Next(), "joined as a epoch=1");
+  EXPECT_EQ(a->Next(), "assigned orders/0@- orders/1@-");
+  catalog_.Grow("orders", 3);
+  EXPECT_EQ(a->Next(), "assigned orders/2@-");
+}
+
+TEST_F(GroupCoordinatorTest, NothingIsAnsweredBeforeItIsDurable) {
+  store_.HoldDurability(true);
+  absl::Notification answered;
+  coordinator_->Commit("g", CommitOffsets{.offsets = {{Orders(0), {.offset = 1}}}},
+                       [&](const absl::Status& status) {
+                         EXPECT_TRUE(status.ok()) << status;
+                         answered.Notify();
+                       });
+  // A listing shows that the thread has done what came before.
+  const auto listing = Await<absl::StatusOr<std::vector<GroupListing>>>(
+      [&](GroupCoordinator::ListingDone done) { coordinator_->List(std::move(done)); });
+  ASSERT_TRUE(listing.ok());
+  ASSERT_EQ(listing->size(), 1u);
+  EXPECT_EQ(listing->at(0).group, "g");
+  EXPECT_FALSE(answered.HasBeenNotified());
+  store_.HoldDurability(false);
+  EXPECT_TRUE(answered.WaitForNotificationWithTimeout(kLong));
+}
+
+TEST_F(GroupCoordinatorTest, AfterAFailedWriteTheGroupsAreReadAgain) {
+  ASSERT_TRUE(Commit("g", 1).ok());
+  const auto a = Join("h", "a");
+  EXPECT_EQ(a->Next(), "joined as a epoch=1");
+  std::vector<LogId> logs;
+  for (int i = 0; i < 4; ++i) logs.push_back(catalog_.Log(std::string(kOffsetsTopic), i));
+  store_.DeleteLogs(logs, [](const absl::Status&) {});
+  EXPECT_EQ(ReasonOf(Commit("g", 2)), Reason::kPartitionNotFound);
+  // Broken for as long as there is no log to read.
+  EXPECT_FALSE(Commit("g", 3).ok());
+}
+
+TEST_F(GroupCoordinatorTest, AGroupThatIsNotThereIsNotFound) {
+  EXPECT_EQ(ReasonOf(Describe("none").status()), Reason::kGroupNotFound);
+}
+
+TEST_F(GroupCoordinatorTest, WithoutItsTopicItDoesNotStart) {
+  services::FixedCatalog catalog(store_);
+  GroupCoordinator coordinator({}, store_, catalog, clock_, events_);
+  EXPECT_EQ(coordinator.Start().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace naru::cluster

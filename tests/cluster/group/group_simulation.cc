@@ -1,0 +1,297 @@
+#include "tests/cluster/group/group_simulation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cluster/group/group_text.h"
+
+namespace naru::cluster {
+namespace {
+
+constexpr int64_t kSessionTimeoutMs = 2'000;
+constexpr int64_t kRebalanceTimeoutMs = 3'000;
+constexpr size_t kClients = 6;
+constexpr int kStormySteps = 400;
+
+TopicId Topic(size_t i) {
+  TopicId id{};
+  id[0] = static_cast<char>('a' + i);
+  return id;
+}
+
+}  // namespace
+
+GroupSimulation::GroupSimulation(uint64_t seed, const GroupRules& rules) : random_(seed), rules_(rules) {
+  topics_["a"] = {Topic(0), 3};
+  topics_["b"] = {Topic(1), 2};
+  clients_.resize(kClients);
+  for (size_t i = 0; i < kClients; ++i) {
+    clients_[i].name = absl::StrCat("m", i);
+    if (i == 2) clients_[i].instance_id = "i";
+    if (i >= 4) clients_[i].instance_id = "shared";
+  }
+  group_ = std::make_unique<GroupMachine>(limits_, rules_);
+  Queue(group_->Start(std::make_shared<GroupTopics>(topics_), now_));
+}
+
+std::string GroupSimulation::Run() {
+  Join(clients_[0]);  // stays, so that the group is never without a member
+  for (int step = 0; step < kStormySteps && broken_.empty(); ++step) {
+    Act();
+    Release(clients_[0]);
+    while (!unwritten_.empty() && Below(3) > 0) WriteOne();
+    Elapse(static_cast<int64_t>(Below(400)));
+  }
+  if (broken_.empty()) Settle();
+  return broken_;
+}
+
+void GroupSimulation::Act() {
+  Client& client = clients_[Below(kClients)];
+  const bool first = &client == &clients_[0];
+  switch (Below(12)) {
+    case 0:
+    case 1:
+      return Join(client);  // also while it has a session: then that one is fenced
+    case 2:
+      if (first || client.session == 0) return;
+      Tell(LoseSession{client.session});
+      return Die(client);
+    case 3:
+      if (first || client.session == 0) return;
+      Tell(LeaveGroup{.session = client.session});
+      return Retire(client);
+    case 4:
+      client.hangs = !first && !client.hangs && Below(2) == 0;
+      return;
+    case 5:
+    case 6:
+    case 7:
+      return Commit(client);
+    case 8:
+      return CommitAsStale(client);
+    case 9:
+    case 10:
+      return Release(client);
+    default:
+      if (Below(4) == 0) return RestartHub();
+      if (Below(4) == 0) {
+        ++topics_[Below(2) == 0 ? "a" : "b"].partition_count;
+        Tell(ChangeTopics{std::make_shared<GroupTopics>(topics_)});
+      }
+  }
+}
+
+void GroupSimulation::Join(Client& client) {
+  Retire(client);
+  client.session = next_session_++;
+  JoinGroup join{.session = client.session,
+                 .member_id = client.name,
+                 .instance_id = client.instance_id,
+                 .session_timeout_ms = &client == &clients_[0] ? 1'000'000 : kSessionTimeoutMs,
+                 .rebalance_timeout_ms = kRebalanceTimeoutMs};
+  join.subscription.topics.insert("a");
+  if (client.name != "m1") join.subscription.pattern = ".";
+  Tell(join);
+}
+
+void GroupSimulation::Die(Client& client) {
+  client.session = 0;
+  client.reading.clear();
+  client.revoking.clear();
+}
+
+void GroupSimulation::Retire(Client& client) {
+  Die(client);
+  if (client.epoch != 0) client.stale_epoch = std::exchange(client.epoch, 0);
+}
+
+void GroupSimulation::Commit(Client& client) {
+  if (client.reading.empty() || client.hangs) return;
+  const auto partition =
+      std::next(client.reading.begin(), static_cast<ptrdiff_t>(Below(client.reading.size())));
+  const int64_t offset = ++sent_[*partition];
+  pending_[next_request_] = {*partition, offset, /*entitled=*/true};
+  Tell(CommitOffsets{.request = next_request_++,
+                     .member_id = client.member_id,
+                     .member_epoch = client.epoch,
+                     .offsets = {{*partition, {.offset = offset}}}});
+}
+
+// An application that does not know how things stand: with the epoch of a session that is over, or for a
+// partition that another reads.
+void GroupSimulation::CommitAsStale(Client& client) {
+  GroupPartition partition{Topic(Below(2)), static_cast<int32_t>(Below(3))};
+  int64_t epoch = client.stale_epoch;
+  const Client& other = clients_[Below(kClients)];
+  // Not while it may be decided, and not told yet, that it is this client's.
+  if (Below(2) == 0 && &other != &client && !other.reading.empty() && unwritten_.empty()) {
+    epoch = client.epoch;
+    partition = *other.reading.begin();
+  }
+  if (epoch == 0) return;
+  pending_[next_request_] = {partition, 0, /*entitled=*/false};
+  Tell(CommitOffsets{.request = next_request_++,
+                     .member_id = client.member_id,
+                     .member_epoch = epoch,
+                     .offsets = {{partition, {.offset = 0}}}});
+}
+
+void GroupSimulation::Release(Client& client) {
+  if (client.revoking.empty() || client.hangs) return;
+  for (const GroupPartition& partition : client.revoking) client.reading.erase(partition);
+  Tell(ReleasePartitions{client.session, std::exchange(client.revoking, {})});
+}
+
+void GroupSimulation::Tell(const GroupEvent& event) { Queue(group_->On(event, now_)); }
+
+void GroupSimulation::Queue(GroupEffects effects) {
+  for (const GroupEffect& effect : effects) {
+    for (const char letter : ToText(effect, topics_)) {
+      trace_ = (trace_ ^ static_cast<unsigned char>(letter)) * 1099511628211u;
+    }
+  }
+  if (!effects.empty()) unwritten_.push_back(std::move(effects));
+}
+
+void GroupSimulation::WriteOne() {
+  const Step step = std::move(unwritten_.front());
+  unwritten_.pop_front();
+  for (const GroupEffect& effect : step) {
+    if (const auto* persist = std::get_if<Persist>(&effect)) log_.push_back(persist->record);
+  }
+  for (const GroupEffect& effect : step) Happen(effect);
+}
+
+void GroupSimulation::RestartHub() {
+  // Some steps were written and nobody was told.
+  for (size_t written = Below(unwritten_.size() + 1); written > 0; --written) {
+    for (const GroupEffect& effect : unwritten_.front()) {
+      if (const auto* persist = std::get_if<Persist>(&effect)) log_.push_back(persist->record);
+    }
+    unwritten_.pop_front();
+  }
+  unwritten_.clear();
+  pending_.clear();
+  for (Client& client : clients_) {
+    // What it had asked for may be undone with the hub, so nothing of before is known to be over.
+    Die(client);
+    client.epoch = client.stale_epoch = 0;
+  }
+  group_ = std::make_unique<GroupMachine>(limits_, rules_);
+  for (const GroupRecord& record : log_) group_->Replay(record);
+  Queue(group_->Start(std::make_shared<GroupTopics>(topics_), now_));
+  Join(clients_[0]);
+}
+
+void GroupSimulation::Elapse(int64_t ms) {
+  const int64_t until = now_.steady_ms + ms;
+  for (int fired = 0; fired < 100; ++fired) {
+    const std::optional<int64_t> due = group_->NextDeadline(now_);
+    if (!due || *due > until) break;
+    now_.wall_ms += std::max<int64_t>(0, *due - now_.steady_ms);
+    now_.steady_ms = std::max(now_.steady_ms, *due);
+    Tell(PassTime{});
+  }
+  now_.wall_ms += until - now_.steady_ms;
+  now_.steady_ms = until;
+}
+
+void GroupSimulation::Happen(const GroupEffect& effect) {
+  if (const auto* joined = std::get_if<TellJoined>(&effect)) {
+    Client* client = OfSession(joined->session);
+    if (client == nullptr) return;
+    client->member_id = joined->member_id;
+    client->epoch = joined->member_epoch;
+  } else if (const auto* assigned = std::get_if<TellAssigned>(&effect)) {
+    HappenAssigned(*assigned);
+  } else if (const auto* revoking = std::get_if<TellRevoking>(&effect)) {
+    Client* client = OfSession(revoking->session);
+    if (client == nullptr) return;
+    for (const GroupPartition& partition : revoking->partitions) {
+      if (!client->reading.contains(partition)) Break("asked to give up what it does not read");
+      client->revoking.insert(partition);
+    }
+  } else if (const auto* ended = std::get_if<EndSession>(&effect)) {
+    if (Client* client = OfSession(ended->session)) Retire(*client);
+  } else if (const auto* answer = std::get_if<Answer>(&effect)) {
+    HappenAnswered(*answer);
+  }
+}
+
+void GroupSimulation::HappenAssigned(const TellAssigned& told) {
+  Client* client = OfSession(told.session);
+  if (client == nullptr) return;  // it died meanwhile
+  for (const auto& [partition, position] : told.partitions) {
+    for (const Client& other : clients_) {
+      if (&other != client && other.reading.contains(partition)) {
+        Break(absl::StrCat("G1: ", client->member_id, " and ", other.member_id, " both read ",
+                           ToText({partition}, topics_)));
+      }
+    }
+    const auto committed = committed_.find(partition);
+    if (committed != committed_.end() && (!position || position->offset < committed->second)) {
+      Break(absl::StrCat("G3: ", ToText({partition}, topics_), " is read from before ", committed->second));
+    }
+    client->reading.insert(partition);
+  }
+}
+
+void GroupSimulation::HappenAnswered(const Answer& answer) {
+  const auto it = pending_.find(answer.request);
+  if (it == pending_.end()) return Break("an answer to nothing");
+  const PendingCommit commit = it->second;
+  pending_.erase(it);
+  if (!answer.status.ok()) {
+    ++commits_refused_;
+    return;
+  }
+  ++commits_ok_;
+  if (!commit.entitled) return Break("G2: a stale commit was taken");
+  int64_t& committed = committed_[commit.partition];
+  if (commit.offset < committed) Break("a position went back");
+  committed = commit.offset;
+}
+
+GroupSimulation::Client* GroupSimulation::OfSession(uint64_t session) {
+  for (Client& client : clients_) {
+    if (client.session == session) return &client;
+  }
+  // One that was replaced by its owner's own newer session.
+  return nullptr;
+}
+
+void GroupSimulation::Break(const std::string& what) {
+  if (broken_.empty()) broken_ = what;
+}
+
+// Nothing bad happens any more; but who hangs goes on hanging, and who is dead stays dead.
+void GroupSimulation::Settle() {
+  for (int64_t passed = 0; passed < 4 * (kSessionTimeoutMs + kRebalanceTimeoutMs) && broken_.empty();
+       passed += 100) {
+    while (!unwritten_.empty()) WriteOne();
+    for (Client& client : clients_) Release(client);
+    Elapse(100);
+  }
+  while (!unwritten_.empty()) WriteOne();
+  if (broken_.empty()) CheckSettled();
+}
+
+void GroupSimulation::CheckSettled() {
+  if (group_->state() != GroupState::kStable)
+    Break(absl::StrCat("G5: not stable: ", ToText(*group_, topics_)));
+  std::set<GroupPartition> read;
+  for (const Client& client : clients_) {
+    read.insert(client.reading.begin(), client.reading.end());
+    if (!client.revoking.empty() && !client.hangs) Break("G5: something is still being given up");
+  }
+  size_t partitions = 0;
+  for (const auto& [name, topic] : topics_) partitions += static_cast<size_t>(topic.partition_count);
+  if (read.size() != partitions) {
+    Break(absl::StrCat("G5: ", read.size(), " of ", partitions,
+                       " partitions are read: ", ToText(*group_, topics_)));
+  }
+}
+
+}  // namespace naru::cluster
