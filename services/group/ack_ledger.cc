@@ -53,9 +53,8 @@ void AckLedger::Drop(Lane lane) { lanes_.erase(lane); }
 size_t AckLedger::outstanding(Lane lane) const {
   const auto it = lanes_.find(lane);
   if (it == lanes_.end()) return 0;
-  return static_cast<size_t>(std::ranges::count_if(it->second, [this](int64_t id) {
-    return !deliveries_[static_cast<size_t>(id - first_id_)].acked;
-  }));
+  return static_cast<size_t>(std::ranges::count_if(
+      it->second, [this](int64_t id) { return !deliveries_[static_cast<size_t>(id - first_id_)].acked; }));
 }
 
 }  // namespace naru::services

@@ -1,5 +1,5 @@
-// What one group stream has delivered and its client has not acknowledged yet, and what may be committed: always a
-// prefix of what was delivered of a partition, whatever the order of the acks. Pure; thread-unsafe.
+// What one group stream has delivered and its client has not acknowledged yet, and what may be committed:
+// always a prefix of what was delivered of a partition, whatever the order of the acks. Pure; thread-unsafe.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +36,8 @@ class AckLedger {
   size_t outstanding(Lane lane) const;
   size_t outstanding() const { return outstanding_; }
   int64_t outstanding_bytes() const { return outstanding_bytes_; }
-  // What is remembered: from the oldest that is not acked to the newest. A client that never acks the oldest makes
-  // it grow, whatever else it acks.
+  // What is remembered: from the oldest that is not acked to the newest. A client that never acks the oldest
+  // makes it grow, whatever else it acks.
   size_t remembered() const { return deliveries_.size(); }
 
  private:

@@ -39,9 +39,10 @@ struct MemoryPlan {
   int64_t StreamWindowBytes() const;
 };
 
-// Shares given as options stand; what they leave is split among the others. The store's queue is never smaller
-// than produce memory: where only one of the two is given, the other follows. INVALID_ARGUMENT when the given
-// ones leave too little, or a share is too small for the message limits, or the queue for produce memory.
+// Shares given as options stand; what they leave is split among the others. The store's queue is never
+// smaller than produce memory: where only one of the two is given, the other follows. INVALID_ARGUMENT when
+// the given ones leave too little, or a share is too small for the message limits, or the queue for produce
+// memory.
 absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options);
 
 }  // namespace naru::services

@@ -18,8 +18,8 @@ namespace naru::services {
 struct TextOption {
   std::string& (*value)(ServerOptions&);
 };
-// HOST:PORT; `or_word` is one word allowed instead ("off"), `or_empty` allows nothing at all. The port is 0, for
-// any free one, only where something listens.
+// HOST:PORT; `or_word` is one word allowed instead ("off"), `or_empty` allows nothing at all. The port is 0,
+// for any free one, only where something listens.
 struct AddressOption {
   std::string& (*value)(ServerOptions&);
   std::string_view or_word;

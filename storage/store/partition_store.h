@@ -81,11 +81,11 @@ struct StoreStats {
   int64_t disk_available_bytes = 0, disk_total_bytes = 0;
   int64_t checkpoints = 0;
   int64_t bytes_since_checkpoint = 0;
-  bool index_damaged = false;  // rebuilt by the next start; until then reads may say CORRUPT_DATA
-  int64_t retention_moves = 0;                       // log starts moved by retention
-  int64_t segments_removed = 0;                      // unlinked
-  int64_t relocated_bytes = 0;                       // copied to give space back
-  int64_t relocations_held_off = 0;                  // rounds that copied no (more) for want of free disk
+  bool index_damaged = false;        // rebuilt by the next start; until then reads may say CORRUPT_DATA
+  int64_t retention_moves = 0;       // log starts moved by retention
+  int64_t segments_removed = 0;      // unlinked
+  int64_t relocated_bytes = 0;       // copied to give space back
+  int64_t relocations_held_off = 0;  // rounds that copied no (more) for want of free disk
   int64_t replayed_entries = 0, replayed_bytes = 0;  // by the last start
   int64_t torn_tail_bytes = 0;                       // cut off by the last start
 };

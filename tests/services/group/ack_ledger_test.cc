@@ -87,12 +87,14 @@ TEST(AckLedgerTest, WhatIsBehindTheOldestIsRememberedAndThenForgotten) {
   EXPECT_EQ(ledger.remembered(), 0u);
 }
 
-// Any order of acks, over several partitions: what is committed of each is the longest acked prefix at any time.
+// Any order of acks, over several partitions: what is committed of each is the longest acked prefix at any
+// time.
 TEST(AckLedgerTest, WhatIsCommittedIsAlwaysThePrefix) {
   std::mt19937 random(3);
   for (int round = 0; round < 300; ++round) {
     AckLedger ledger;
-    std::map<AckLedger::Lane, std::vector<std::pair<int64_t, bool>>> model;  // of each lane: next offset, acked
+    std::map<AckLedger::Lane, std::vector<std::pair<int64_t, bool>>>
+        model;  // of each lane: next offset, acked
     std::map<AckLedger::Lane, int64_t> committed;
     std::vector<std::pair<int64_t, std::pair<AckLedger::Lane, size_t>>> open;
     for (int step = 0; step < 200; ++step) {
