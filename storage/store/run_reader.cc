@@ -121,7 +121,10 @@ absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& s
         if (rest.size() < kHeaderBytesMax && used > 0) break;
         return Corrupt(segment, at + used, "the entry header fails its checksum");
       }
-      if (header.log != log || (!out.empty() && header.base_offset != expected)) {
+      // The first may begin before what is asked for; each of the others where the one before it ended.
+      const bool holds = out.empty() ? header.base_offset <= expected && header.next_offset() > expected
+                                     : header.base_offset == expected;
+      if (header.log != log || !holds) {
         return Corrupt(segment, at + used,
                        absl::StrCat("offset ", expected.value(), " of log ", log.value(), " is not here"));
       }
