@@ -1,4 +1,8 @@
-# docker build -t naru . && docker run -p 9410:9410 -p 9411:9411 -v naru:/var/lib/naru naru
+# docker build -t naru .
+# docker run -e NARU_ADVERTISE=localhost:9410 -p 9410:9410 -p 9411:9411 -v naru:/var/lib/naru naru
+#
+# NARU_ADVERTISE is what clients are told to connect to: the host and port at which they reach this container. Without
+# it they are told 0.0.0.0:9410, which is right for none but those inside.
 FROM debian:bookworm-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <variant>
 
 #include "services/server/build_info.h"
 #include "services/server/option_table.h"
@@ -20,6 +21,14 @@ constexpr char kFooter[] =
     "SIGTERM and SIGINT end it: calls in flight finish, everything is on disk, exit code 0. A second one "
     "ends it\n"
     "at once. Exit codes: 1, it could not start; 2, wrong usage.\n";
+constexpr char kSalvageFooter[] =
+    "\nNo narud may run on the damaged directory meanwhile. Its index is not read: what segments still hold "
+    "and\n"
+    "checks is copied, and the report on standard output says what is lost, a line each.\n"
+    "Exit codes: 0, everything was saved; 3, saved, but something was lost; 1, nothing could be saved or the "
+    "new\n"
+    "directory is not complete; 2, wrong usage.\n"
+    "Example: narud salvage --from ./naru-data --to ./saved && narud --data-dir ./saved\n";
 
 void AddOptions(CLI::App& app, GivenValues& flags) {
   const ServerOptions defaults;
@@ -28,9 +37,11 @@ void AddOptions(CLI::App& app, GivenValues& flags) {
     const std::string name(spec.name);
     const auto take = [&flags, name, flag](const std::string& text) { flags[name] = GivenValue{text, flag}; };
     const std::string standard = spec.Get(defaults);
-    const std::string help = absl::StrCat(spec.help, standard.empty() || name == "memory-limit"
-                                                         ? ""
-                                                         : absl::StrCat(" Default: ", standard, "."));
+    const bool any_text = std::holds_alternative<TextOption>(spec.type);
+    const std::string allowed = any_text ? "" : absl::StrCat(" Allowed: ", spec.Allowed(), ".");
+    const std::string help = absl::StrCat(
+        spec.help, allowed,
+        standard.empty() || name == "memory-limit" ? "" : absl::StrCat(" Default: ", standard, "."));
     CLI::Option* option = app.add_option_function<std::string>(flag, take, help);
     option->type_name(std::string(spec.TypeName()))->group(std::string(spec.group))->take_last();
   }
@@ -53,6 +64,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
                "Print all options as a configuration file, and where each came from.");
   CLI::App* salvage = app.add_subcommand(
       "salvage", "Copy every batch that still checks out of a damaged data directory into a new one.");
+  salvage->footer(kSalvageFooter);
   salvage->add_option("--from", command.salvage_from, "The damaged data directory. It is not changed.")
       ->required()
       ->type_name("DIR");

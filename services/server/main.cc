@@ -10,6 +10,7 @@
 #include "services/server/allocator.h"
 #include "services/server/command_line.h"
 #include "services/server/event_logger.h"
+#include "services/server/option_values.h"
 #include "services/server/salvage_command.h"
 #include "services/server/server.h"
 #include "services/server/signal_watch.h"
@@ -24,6 +25,7 @@ namespace {
 
 constexpr int kStartFailed = 1;
 constexpr int kWrongUsage = 2;
+constexpr int kSalvagedWithLoss = 3;
 
 // A connection is a file, and so is a segment: as many as the system grants.
 void RaiseOpenFileLimit() {
@@ -44,6 +46,18 @@ int Fail(const absl::Status& status) {
   return status.code() == absl::StatusCode::kInvalidArgument ? kWrongUsage : kStartFailed;
 }
 
+bool TakesFreePort(const std::string& address) {
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
+  return parsed.ok() && parsed->port == 0;  // not ok: "off"
+}
+
+// Whoever left the choice of a port to the system learns here which it is, whatever the log shows.
+void PrintAddresses(const ServerOptions& options, const Server& server) {
+  if (TakesFreePort(options.listen) || TakesFreePort(options.http)) {
+    std::cout << server.AddressLines() << std::flush;
+  }
+}
+
 int Serve(const ServerOptions& options) {
   TuneAllocator();
   RaiseOpenFileLimit();
@@ -56,6 +70,7 @@ int Serve(const ServerOptions& options) {
     if (!server.ok()) {
       exit_code = Fail(server.status());
     } else {
+      PrintAddresses(options, **server);
       const int signal = signals.Wait();
       events.Write(Severity::kInfo, "stopping",
                    {{"signal", signal}, {"drain_timeout_ms", options.drain_timeout_ms}});
@@ -76,9 +91,10 @@ int Run(const std::vector<std::string>& arguments) {
       return 0;
     case CommandLine::Action::kSalvage: {
       EventLogger events(LogFormat::kText, Severity::kInfo);
-      const absl::Status status =
+      const absl::StatusOr<SalvageOutcome> outcome =
           RunSalvage(command->salvage_from, command->salvage_to, PosixFileSystem(), events, std::cout);
-      return status.ok() ? 0 : Fail(status);
+      if (!outcome.ok()) return Fail(outcome.status());
+      return *outcome == SalvageOutcome::kEverythingSaved ? 0 : kSalvagedWithLoss;
     }
     case CommandLine::Action::kServe:
       break;

@@ -46,8 +46,8 @@ void PrintReport(const SalvageReport& report, std::ostream& out) {
 
 }  // namespace
 
-absl::Status RunSalvage(const std::string& from, const std::string& to, FileSystem& files, EventLog& events,
-                        std::ostream& out) {
+absl::StatusOr<SalvageOutcome> RunSalvage(const std::string& from, const std::string& to, FileSystem& files,
+                                          EventLog& events, std::ostream& out) {
   NARU_RETURN_IF_ERROR(CheckTarget(to));
   NARU_ASSIGN_OR_RETURN(const DataDirectory source, DataDirectory::OpenDamaged(from, files));
   NARU_ASSIGN_OR_RETURN(const DataDirectory target, DataDirectory::Open(to, files));
@@ -64,7 +64,8 @@ absl::Status RunSalvage(const std::string& from, const std::string& to, FileSyst
         << "; the records are saved under their log numbers, the topics' names are lost\n";
   }
   out << "Start it with: narud --data-dir " << to << "\n";
-  return absl::OkStatus();
+  const bool lost = !metadata.ok() || report.batches_damaged > 0 || !report.damage.empty();
+  return lost ? SalvageOutcome::kSomethingLost : SalvageOutcome::kEverythingSaved;
 }
 
 }  // namespace naru::services

@@ -159,8 +159,7 @@ absl::Status Server::Announce() {
   const std::string address = listener_.address.ToString();
   const std::string http = http_ ? http_->address().ToString() : "off";
   if (!options_.port_file.empty()) {
-    NARU_RETURN_IF_ERROR(ReplaceFile(PosixFileSystem(), options_.port_file,
-                                     absl::StrCat("listen=", address, "\nhttp=", http, "\n")));
+    NARU_RETURN_IF_ERROR(ReplaceFile(PosixFileSystem(), options_.port_file, AddressLines()));
   }
   events_.Write(Severity::kInfo, "listening",
                 {{"address", address},
@@ -168,6 +167,11 @@ absl::Status Server::Announce() {
                  {"topics", coordinator_->Current()->topics.size()},
                  {"elapsed_ms", clock_.NowMs() - start_time_ms_}});
   return absl::OkStatus();
+}
+
+std::string Server::AddressLines() const {
+  return absl::StrCat("listen=", listener_.address.ToString(),
+                      "\nhttp=", http_ ? http_->address().ToString() : "off", "\n");
 }
 
 std::optional<HostPort> Server::http_address() const {

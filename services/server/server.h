@@ -47,6 +47,8 @@ class Server {
   const HostPort& address() const { return listener_.address; }
   // Nothing when HTTP is off.
   std::optional<HostPort> http_address() const;
+  // Both, for programs: "listen=HOST:PORT\nhttp=HOST:PORT\n", or http=off.
+  std::string AddressLines() const;
 
   // Says that it drains, ends streams and long polls, lets other calls in flight go on for up to
   // `drain_timeout_ms`, and makes everything durable. Blocks. Idempotent; one caller at a time.

@@ -41,6 +41,11 @@ class Topics(CliTest):
         config = json.loads(self.naru("--output", "json", "topic", "describe", "settings").out)["config"]
         self.assertEqual((config["retention_ms"], config["retention_bytes"]), ("86400000", "5000000"))
 
+    def test_a_bad_setting_is_named_wherever_it_stands(self):
+        for arguments in (["--config", "cleanup_policy=x"], ["--config", "retention_ms=1d", "cleanup_policy=x"]):
+            refused = self.naru("topic", "create", "settings-2", *arguments, status=2)
+            self.assertRegex(refused.err, r"\Anaru: (--config|KEY=VALUE): cleanup_policy: ")
+
     def test_validate_only_creates_nothing(self):
         self.naru("topic", "create", "maybe", "--validate-only")
         self.naru("topic", "describe", "maybe", status=3)
@@ -63,7 +68,7 @@ class Topics(CliTest):
         self.naru("offsets", "nowhere", status=3)
         for wrong in ([], ["topic"], ["topic", "create"], ["nonsense"], ["consume", topic, "--from", "yesterday"],
                       ["consume", topic, "--format", "{nothing}"], ["produce", topic, "--acks", "some"],
-                      ["consume", topic, "--follow", "--until", "2024-01-01"], ["offsets", topic, "--at", "5"]):
+                      ["consume", topic, "--follow", "--until", "earliest"], ["offsets", topic, "--at", "5"]):
             self.naru(*wrong, status=2)
 
     def test_without_a_server_it_says_where_it_looked(self):
@@ -313,6 +318,12 @@ class Reading(CliTest):
             self.assertEqual(process.stdout.read(), "a\nb\n")
             self.assertEqual(process.wait(DEADLINE), 0)
             self.setUp()
+
+    def test_follow_ends_at_a_time_or_an_end_as_found_at_its_start(self):
+        for until, expected in (("end", range(10)), ("2024-01-01T05:30:00Z", range(6)), ("2199-01-01", range(10))):
+            process = self.follow("--until", until)
+            self.assertEqual(process.stdout.read().splitlines(), [str(i) for i in expected], until)
+            self.assertEqual(process.wait(DEADLINE), 0)
 
     def test_follow_finds_partitions_that_are_added(self):
         for where in ("latest", "10"):

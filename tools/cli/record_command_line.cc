@@ -111,6 +111,7 @@ void RecordCommandLine::AddConsume(CLI::App& app) {
       "  naru consume orders\n"
       "  naru consume orders --from latest --follow\n"
       "  naru consume orders --from -1h --until 2024-01-01T12:00:00Z\n"
+      "  naru consume orders --follow --partition 0 --until 5000\n"
       "  naru consume orders --partition 3 --from 1000 --max 10 --format json\n"
       "  naru consume orders --format '{timestamp} {partition}:{offset} {key}\\t{value}'\n"
       "\n"
@@ -129,8 +130,11 @@ void RecordCommandLine::AddConsume(CLI::App& app) {
       ->each([this](const std::string& text) { consume_.from = ToOffsetSpec(text); })
       ->default_str("earliest");
   consume
-      ->add_option("--until", until_,
-                   "An offset or a time that is not read any more, or end: what is there at the start")
+      ->add_option(
+          "--until", until_,
+          "An offset or a time that is not read any more, or end: what is there at the start. A time "
+          "is looked up once, at the start, also with --follow: where nothing that late is there yet, "
+          "it means end")
       ->type_name("WHERE")
       ->check(OffsetSpecCheck())
       ->each([this](const std::string& text) { consume_.until = ToOffsetSpec(text); })
@@ -152,9 +156,6 @@ void RecordCommandLine::AddConsume(CLI::App& app) {
 }
 
 int RecordCommandLine::CheckAndConsume() {
-  if (consume_.follow && consume_.until && consume_.until->kind != OffsetSpec::Kind::kOffset) {
-    return Fail(InvalidField("until", until_, "with --follow only an offset is allowed"));
-  }
   if (consume_.until && consume_.until->kind == OffsetSpec::Kind::kEarliest) {
     return Fail(InvalidField("until", until_, "an offset, a time or end is allowed"));
   }

@@ -66,10 +66,11 @@ void TopicCommandLine::AddConfig(CLI::App* command, std::vector<std::string>& co
       ->allow_extra_args(false)
       ->check(check)
       ->each(add);
-  command->add_option_function<std::vector<std::string>>("KEY=VALUE", [](const auto&) {})
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "KEY=VALUE", [](const auto&) {}, "More settings, as with --config")
       ->check(check)
-      ->each(add)
-      ->group("");
+      ->each(add);
 }
 
 void TopicCommandLine::AddTopicAlter(CLI::App* topic) {

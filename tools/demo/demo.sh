@@ -34,7 +34,7 @@ run() {  # shows a command and runs it
 start_hub() {
   rm -f "$folder/ports"
   "$bin/narud" --data-dir "$folder/data" --listen 127.0.0.1:0 --http 127.0.0.1:0 \
-    --port-file "$folder/ports" --log-level warning &
+    --port-file "$folder/ports" --log-level warning >/dev/null &
   hub=$!
   until [[ -s $folder/ports ]]; do
     kill -0 "$hub" 2>/dev/null || { echo "narud ended instead of starting"; exit 1; }

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -22,10 +23,12 @@ import grpc
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROTO = os.path.join(HERE, "../../../proto")
+EXAMPLES = os.path.join(HERE, "../../../clients/python")
 DEADLINE = 20  # seconds, for every call
 
 pb = None  # the generated modules: pb.types, pb.produce, ...
 hub = None
+STUBS = None  # their folder
 
 
 def generate_stubs(folder):
@@ -36,7 +39,8 @@ def generate_stubs(folder):
                     f"--plugin=protoc-gen-grpc_python={plugin}"] + [f"naru/v1/{name}.proto" for name in names],
                    check=True)
     sys.path.insert(0, folder)
-    global pb
+    global pb, STUBS
+    STUBS = folder
     pb = type("Stubs", (), {})()
     for name in names:
         setattr(pb, name, __import__(f"naru.v1.{name}_pb2", fromlist=["x"]))
@@ -419,6 +423,29 @@ class AdminTest(HubTest):
         watch.cancel()
         self.assertGreater(second.version, first.version)
         self.assertIn(self.topic + "-2", [t.name for t in second.topics])
+
+
+class Examples(unittest.TestCase):
+    """The programs in clients/python, as their README says to use them."""
+
+    def test_what_produce_writes_consume_prints(self):
+        name = "examples"
+        hub.admin.CreateTopic(pb.admin.CreateTopicRequest(name=name), timeout=DEADLINE)
+        environment = dict(os.environ, PYTHONPATH=STUBS, PYTHONDONTWRITEBYTECODE="1", no_grpc_proxy="127.0.0.1")
+        produced = subprocess.run([sys.executable, os.path.join(EXAMPLES, "produce.py"), name, hub.address],
+                                  input="fr\tbonjour\nde\tguten Tag\nsalut\n", capture_output=True, text=True,
+                                  env=environment, timeout=DEADLINE, check=False)
+        self.assertEqual((produced.returncode, produced.stdout), (0, "3 records are on disk\n"), produced.stderr)
+        reader = subprocess.Popen([sys.executable, os.path.join(EXAMPLES, "consume.py"), name, hub.address],
+                                  stdout=subprocess.PIPE, text=True, env=environment)
+        watchdog = threading.Timer(DEADLINE, reader.kill)
+        watchdog.start()
+        self.addCleanup(watchdog.cancel)
+        self.addCleanup(reader.stdout.close)
+        lines = [reader.stdout.readline() for _ in range(3)]
+        reader.send_signal(signal.SIGINT)
+        self.assertEqual(reader.wait(DEADLINE), 0)
+        self.assertEqual(lines, ["0:0 fr bonjour\n", "0:1 de guten Tag\n", "0:2  salut\n"])
 
 
 def main():

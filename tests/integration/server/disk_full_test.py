@@ -3,7 +3,6 @@
 
 import os
 import subprocess
-import unittest
 
 import grpc
 
@@ -85,4 +84,4 @@ class DiskFull(hub.HubTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    hub.main()

@@ -25,6 +25,18 @@ class StartUp(hub.HubTest):
         with open(path, encoding="utf-8") as f:
             self.assertEqual(f.read(), f"listen={server.address}\nhttp={server.http}\n")
 
+    def test_a_port_that_was_free_is_printed_whatever_the_log_level(self):
+        ports = os.path.join(self.folder, "ports")
+        process = hub.Narud("--data-dir", self.data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                            "--log-level", "error", "--port-file", ports)
+        self.addCleanup(lambda: process.process.poll() is None and process.process.kill())
+        printed = process.process.stdout.readline() + process.process.stdout.readline()
+        self.assertRegex(printed, r"\Alisten=127\.0\.0\.1:[1-9]\d*\nhttp=127\.0\.0\.1:[1-9]\d*\n\Z")
+        with open(ports, encoding="utf-8") as f:
+            self.assertEqual(f.read(), printed)
+        process.process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait_exit(), 0)
+
     def test_a_second_process_on_the_directory_is_refused_and_the_first_is_named(self):
         ports = os.path.join(self.folder, "ports")
         server = self.start("--port-file", ports)
@@ -203,6 +215,11 @@ class Restart(hub.HubTest):
             server.send("hit", b"%d" % i * 1000)
         whole = server.values("whole")
         server.kill()
+        undamaged = os.path.join(self.folder, "undamaged")
+        status, output, errors = self.run_narud("salvage", "--from", self.data, "--to", undamaged)
+        self.assertEqual(status, 0, output + errors)
+        self.assertNotIn("damage: ", output)
+
         self._damage(b"lost" * 5000)
         for index in glob.glob(os.path.join(self.data, "store", "index", "*")):
             os.unlink(index)
@@ -214,7 +231,7 @@ class Restart(hub.HubTest):
 
         saved = os.path.join(self.folder, "saved")
         status, output, errors = self.run_narud("salvage", "--from", self.data, "--to", saved)
-        self.assertEqual(status, 0, errors)
+        self.assertEqual(status, 3, errors)
         self.assertIn("damage: ", output)
         again = self.start(data=saved)
         self.assertEqual(again.values("whole"), whole)

@@ -8,6 +8,9 @@
 #include <fstream>
 #include <set>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "services/server/command_line.h"
 #include "services/server/memory_plan.h"
 #include "services/server/option_table.h"
@@ -17,6 +20,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class OptionSources : public ::testing::Test {
  protected:
@@ -206,14 +210,21 @@ TEST_F(OptionSources, HelpNamesEveryOption) {
   const auto help = Parse({"--help"});
   ASSERT_TRUE(help.ok()) << help.status();
   EXPECT_EQ(help->action, CommandLine::Action::kPrint);
+  // Without the line ends that keep it in its columns.
+  const std::string words =
+      absl::StrJoin(absl::StrSplit(help->text, absl::ByAnyChar(" \n"), absl::SkipEmpty()), " ");
   std::set<std::string_view> names;
   for (const OptionSpec& spec : OptionTable()) {
     EXPECT_THAT(help->text, HasSubstr(spec.Flag()));
+    if (!std::holds_alternative<TextOption>(spec.type)) {
+      EXPECT_THAT(words, HasSubstr(absl::StrCat("Allowed: ", spec.Allowed(), ".")));
+    }
     EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " stands twice in the table";
   }
   const auto salvage = Parse({"salvage", "--help"});
   ASSERT_TRUE(salvage.ok());
-  EXPECT_THAT(salvage->text, HasSubstr("--from"));
+  EXPECT_THAT(salvage->text, AllOf(HasSubstr("--from"), HasSubstr("3, saved, but something was lost")));
+  EXPECT_THAT(salvage->text, Not(HasSubstr("SIGTERM"))) << "that is the server's footer";
   EXPECT_THAT(Parse({"--version"})->text, HasSubstr("narud "));
 }
 
