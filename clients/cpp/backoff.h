@@ -32,13 +32,11 @@ class Backoff {
   absl::Duration Next();
   // After a success.
   void Reset() { attempts_ = 0; }
-  // Calls of Next since the last Reset.
-  int attempts() const { return attempts_; }
 
  private:
   const BackoffOptions options_;
   std::minstd_rand random_;
-  int attempts_ = 0;
+  int attempts_ = 0;  // calls of Next since the last Reset
 };
 
 }  // namespace naru::client

@@ -48,11 +48,6 @@ absl::Status TooSmall(std::string_view option, int64_t bytes, int64_t min, std::
 
 }  // namespace
 
-int64_t MemoryPlan::SumBytes() const {
-  return process_bytes + tail_cache_bytes + store_queue_bytes + index_bytes + produce_bytes + consume_bytes +
-         transport_bytes;
-}
-
 int64_t MemoryPlan::GrpcQuotaBytes() const {
   return transport_bytes + produce_bytes + store_queue_bytes + tail_cache_bytes;
 }

@@ -30,7 +30,6 @@ struct MemoryPlan {
   int64_t consume_bytes = 0;
   int64_t transport_bytes = 0;
 
-  int64_t SumBytes() const;
   // gRPC counts a received slice until the last reference to it goes, and requests live on as slices in the
   // queue and in the tail cache; its quota covers those too.
   int64_t GrpcQuotaBytes() const;

@@ -174,11 +174,6 @@ std::string Server::AddressLines() const {
                       "\nhttp=", http_ ? http_->address().ToString() : "off", "\n");
 }
 
-std::optional<HostPort> Server::http_address() const {
-  if (http_ == nullptr) return std::nullopt;
-  return http_->address();
-}
-
 naru::v1::BrokerState Server::DescribeBroker() const {
   const StoreStats stats = store_->Stats();
   naru::v1::BrokerState state;

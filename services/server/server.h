@@ -45,9 +45,7 @@ class Server {
 
   // Of the gRPC API, with the real port.
   const HostPort& address() const { return listener_.address; }
-  // Nothing when HTTP is off.
-  std::optional<HostPort> http_address() const;
-  // Both, for programs: "listen=HOST:PORT\nhttp=HOST:PORT\n", or http=off.
+  // Of gRPC and of HTTP, for programs: "listen=HOST:PORT\nhttp=HOST:PORT\n", or http=off.
   std::string AddressLines() const;
 
   // Says that it drains, ends streams and long polls, lets other calls in flight go on for up to
