@@ -1,6 +1,8 @@
 // Malformed and wrong requests to the produce and consume services: the exact code and reason of each, and a
 // server that lives on with its data unchanged.
-#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "storage/batch/compression.h"
@@ -40,14 +42,8 @@ std::string Good() { return Bytes(15, Batch({Keyless("v")})); }
 // A ProduceRequest for partition 0 with these batch bytes.
 std::string With(const std::string& batch) { return Topic() + Varint(2, 0) + Bytes(15, batch); }
 
-std::vector<Row> ProduceRows() {
-  const std::string bomb =
-      Compressed(Codec::kZstd,
-                 Batch({Keyless(std::string(900'000, 'x')), Keyless(std::string(900'000, 'x')),
-                        Keyless(std::string(900'000, 'x'))}),
-                 3);
-  std::string many;
-  for (int i = 0; i < 100'001; ++i) many += RecordField("");
+// What is wrong beside the batch.
+std::vector<Row> ProduceFieldRows() {
   return {
       {"no bytes at all", "", kInvalid, kBad, "field", "topic"},
       {"no message", "\xff\xff", kInvalid, kBad, "field", "ProduceRequest"},
@@ -87,6 +83,19 @@ std::vector<Row> ProduceRows() {
        kBad, "value", "-1"},
       {"an expected offset that is not the end", Topic() + Varint(2, 0) + Varint(5, 7) + Good(),
        StatusCode::FAILED_PRECONDITION, "EXPECTED_OFFSET_MISMATCH", "end_offset", "1"},
+  };
+}
+
+// What is wrong in the batch.
+std::vector<Row> ProduceBatchRows() {
+  const std::string bomb =
+      Compressed(Codec::kZstd,
+                 Batch({Keyless(std::string(900'000, 'x')), Keyless(std::string(900'000, 'x')),
+                        Keyless(std::string(900'000, 'x'))}),
+                 3);
+  std::string many;
+  for (int i = 0; i < 100'001; ++i) many += RecordField("");
+  return {
       {"no batch", Topic(), kInvalid, kMalformed, "rule", "no_records"},
       {"a batch without records", With(""), kInvalid, kMalformed, "rule", "no_records"},
       {"a batch that is cut short", With(RecordField(Keyless("v")).substr(0, 3)), kInvalid, kMalformed,
@@ -114,6 +123,12 @@ std::vector<Row> ProduceRows() {
        kInvalid, "BATCH_TOO_LARGE", "limit_bytes", "2097152"},
       {"too many records", With(many), kInvalid, "BATCH_TOO_LARGE", "limit_records", "100000"},
   };
+}
+
+std::vector<Row> ProduceRows() {
+  std::vector<Row> rows = ProduceFieldRows();
+  for (Row& row : ProduceBatchRows()) rows.push_back(std::move(row));
+  return rows;
 }
 
 std::vector<Row> FetchRows() {

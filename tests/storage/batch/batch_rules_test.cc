@@ -6,6 +6,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -31,100 +32,110 @@ const std::string kGood = RecordField(Record("k", "v", 5));
 const std::string kVarintTooLong(11, '\xff');
 const std::string kVarintTooLarge = std::string(9, '\xff') + '\x02';
 
-// What is wrong wherever it stands: in the batch as sent, or in what it holds compressed.
-std::vector<Broken> BrokenAnywhere() {
-  const auto malformed = [](std::string what, std::string bytes, std::string rule, std::string message) {
-    return Broken{std::move(what), std::move(bytes), Reason::kMalformedBatch, std::move(rule),
-                  std::move(message)};
-  };
-  const auto in_record = [&](std::string what, const std::string& record, std::string rule,
-                             const std::string& message) {
-    return malformed(std::move(what), kGood + RecordField(record), std::move(rule),
-                     ".records[1]: " + message);
-  };
-  const auto in_header = [&](std::string what, const std::string& header, std::string rule,
-                             const std::string& message) {
-    return in_record(std::move(what), Bytes(2, "v") + Bytes(3, header), std::move(rule),
-                     "field 3: " + message);
-  };
+Broken Malformed(std::string what, std::string bytes, std::string rule, std::string message) {
+  return {std::move(what), std::move(bytes), Reason::kMalformedBatch, std::move(rule), std::move(message)};
+}
+
+Broken InRecord(std::string what, const std::string& record, std::string rule, const std::string& message) {
+  return Malformed(std::move(what), kGood + RecordField(record), std::move(rule), ".records[1]: " + message);
+}
+
+Broken InHeader(std::string what, const std::string& header, std::string rule, const std::string& message) {
+  return InRecord(std::move(what), Bytes(2, "v") + Bytes(3, header), std::move(rule), "field 3: " + message);
+}
+
+std::vector<Broken> BrokenInBatchFields() {
   return {
-      // The batch's own fields.
-      malformed("a tag cut short", kGood + '\x80', "truncated", "must end within"),
-      malformed("a tag without a value", kGood + TagOf(3, 0), "truncated",
+      Malformed("a tag cut short", kGood + '\x80', "truncated", "must end within"),
+      Malformed("a tag without a value", kGood + TagOf(3, 0), "truncated",
                 "field 3: a field must end within"),
-      malformed("a length past the end", kGood + "\x7a\x05" + "1234", "truncated",
+      Malformed("a length past the end", kGood + "\x7a\x05" + "1234", "truncated",
                 "field 15: a field must end"),
-      malformed("a length cut short", kGood + "\x7a\x80", "truncated", "field 15: a field must end"),
-      malformed("a tag of 11 bytes", kGood + kVarintTooLong, "varint", "at most 10 bytes"),
-      malformed("a tag longer than needed", std::string("\xfa\x00\x02\x12\x00", 5), "varint",
+      Malformed("a length cut short", kGood + "\x7a\x80", "truncated", "field 15: a field must end"),
+      Malformed("a tag of 11 bytes", kGood + kVarintTooLong, "varint", "at most 10 bytes"),
+      Malformed("a tag longer than needed", std::string("\xfa\x00\x02\x12\x00", 5), "varint",
                 "no more than it needs"),
-      malformed("a length of 6 bytes", kGood + "\x7a" + std::string("\x80\x80\x80\x80\x80\x00", 6), "varint",
+      Malformed("a length of 6 bytes", kGood + "\x7a" + std::string("\x80\x80\x80\x80\x80\x00", 6), "varint",
                 "a length at most 5 bytes"),
-      malformed("a count beyond 64 bits", kGood + TagOf(3, 0) + kVarintTooLarge, "varint",
+      Malformed("a count beyond 64 bits", kGood + TagOf(3, 0) + kVarintTooLarge, "varint",
                 "field 3: a varint"),
-      malformed("field number 0", kGood + std::string("\x02\x00", 2), "field_number", "from 1 to 536870911"),
-      malformed("a field number of 30 bits", kGood + TagOf(1u << 29, 0) + "\x01", "field_number",
+      Malformed("field number 0", kGood + std::string("\x02\x00", 2), "field_number", "from 1 to 536870911"),
+      Malformed("a field number of 30 bits", kGood + TagOf(1u << 29, 0) + "\x01", "field_number",
                 "from 1 to 536870911"),
-      malformed("records as a varint", kGood + Varint(15, 1), "wire_type",
+      Malformed("records as a varint", kGood + Varint(15, 1), "wire_type",
                 "field 15: a field must have the wire type"),
-      malformed("a count as bytes", kGood + Bytes(3, "1"), "wire_type", "field 3: a field must have"),
-      malformed("compressed as a varint", Varint(14, 1), "wire_type", "field 14: a field must have"),
-      malformed("wire type 6", kGood + TagOf(3, 6), "wire_type", "field 3: a field must have"),
-      malformed("wire type 7", kGood + TagOf(3, 7), "wire_type", "field 3: a field must have"),
-      malformed("a group", kGood + TagOf(15, 3) + TagOf(15, 4), "group",
+      Malformed("a count as bytes", kGood + Bytes(3, "1"), "wire_type", "field 3: a field must have"),
+      Malformed("compressed as a varint", Varint(14, 1), "wire_type", "field 14: a field must have"),
+      Malformed("wire type 6", kGood + TagOf(3, 6), "wire_type", "field 3: a field must have"),
+      Malformed("wire type 7", kGood + TagOf(3, 7), "wire_type", "field 3: a field must have"),
+      Malformed("a group", kGood + TagOf(15, 3) + TagOf(15, 4), "group",
                 "field 15: groups (wire types 3 and 4)"),
-      malformed("the end of a group", kGood + TagOf(3, 4), "group", "field 3: groups"),
-      malformed("no records", "", "no_records", "at least one record"),
-      // A record.
-      in_record("a key past the end", "\x0a\x05key", "truncated", "field 1: a field must end"),
-      in_record("a value past the end", "\x12\x05val", "truncated", "field 2: a field must end"),
-      in_record("a header past the end", "\x1a\x05val", "truncated", "field 3: a field must end"),
-      in_record("a timestamp cut short", "\x20\x80", "truncated", "field 4: a field must end"),
-      in_record("an unknown varint cut short", TagOf(99, 0) + "\x80", "truncated",
-                "field 99: a field must end"),
-      in_record("unknown bytes past the end", TagOf(99, 2) + "\x05val", "truncated",
-                "field 99: a field must end"),
-      in_record("an unknown fixed64 cut short", TagOf(99, 1) + "7bytes.", "truncated",
-                "field 99: a field must end"),
-      in_record("an unknown fixed32 cut short", TagOf(99, 5) + "3b.", "truncated",
-                "field 99: a field must end"),
-      in_record("a key's length of 6 bytes", std::string("\x0a\x80\x80\x80\x80\x80\x00", 7), "varint",
-                "field 1: a varint takes"),
-      in_record("a timestamp beyond 64 bits", TagOf(4, 0) + kVarintTooLarge, "varint",
-                "field 4: a varint takes"),
-      in_record("a key's tag longer than needed", std::string("\x8a\x00\x01k", 4), "varint",
-                "a varint takes"),
-      in_record("an offset's tag longer than needed", std::string("\xf8\x00\x01", 3), "varint",
-                "a varint takes"),
-      in_record("field number 0", std::string("\x00\x00", 2), "field_number",
-                "field numbers go from 1 to 536870911"),
-      in_record("a field number beyond 29 bits", std::string("\x80\x80\x80\x80\x10\x01", 6), "field_number",
-                "field numbers go from 1 to 536870911"),
-      in_record("a key as a varint", Varint(1, 1), "wire_type", "field 1: a field must have the wire type"),
-      in_record("a value as fixed32", TagOf(2, 5) + "4by.", "wire_type", "field 2: a field must have"),
-      in_record("a header as a varint", Varint(3, 1), "wire_type", "field 3: a field must have"),
-      in_record("a timestamp as fixed64", TagOf(4, 1) + "8 bytes.", "wire_type",
-                "field 4: a field must have"),
-      in_record("an offset as bytes", Bytes(15, "1"), "wire_type", "field 15: a field must have"),
-      in_record("wire type 6", TagOf(99, 6), "wire_type", "field 99: a field must have"),
-      in_record("a group", TagOf(99, 3) + TagOf(99, 4), "group", "field 99: groups (wire types 3 and 4)"),
-      in_record("the end of a group", TagOf(99, 4), "group", "field 99: groups"),
-      in_record("an offset", Varint(15, 7), "offset_set", "field 15: offset must not be set"),
-      in_record("an offset of 0", Varint(15, 0), "offset_set", "field 15: offset must not be set"),
-      malformed("a negative timestamp", kGood + RecordField(Varint(4, static_cast<uint64_t>(-7))),
+      Malformed("the end of a group", kGood + TagOf(3, 4), "group", "field 3: groups"),
+      Malformed("no records", "", "no_records", "at least one record"),
+  };
+}
+
+std::vector<Broken> BrokenInARecord() {
+  return {
+      InRecord("a key past the end", "\x0a\x05key", "truncated", "field 1: a field must end"),
+      InRecord("a value past the end", "\x12\x05val", "truncated", "field 2: a field must end"),
+      InRecord("a header past the end", "\x1a\x05val", "truncated", "field 3: a field must end"),
+      InRecord("a timestamp cut short", "\x20\x80", "truncated", "field 4: a field must end"),
+      InRecord("an unknown varint cut short", TagOf(99, 0) + "\x80", "truncated",
+               "field 99: a field must end"),
+      InRecord("unknown bytes past the end", TagOf(99, 2) + "\x05val", "truncated",
+               "field 99: a field must end"),
+      InRecord("an unknown fixed64 cut short", TagOf(99, 1) + "7bytes.", "truncated",
+               "field 99: a field must end"),
+      InRecord("an unknown fixed32 cut short", TagOf(99, 5) + "3b.", "truncated",
+               "field 99: a field must end"),
+      InRecord("a key's length of 6 bytes", std::string("\x0a\x80\x80\x80\x80\x80\x00", 7), "varint",
+               "field 1: a varint takes"),
+      InRecord("a timestamp beyond 64 bits", TagOf(4, 0) + kVarintTooLarge, "varint",
+               "field 4: a varint takes"),
+      InRecord("a key's tag longer than needed", std::string("\x8a\x00\x01k", 4), "varint", "a varint takes"),
+      InRecord("an offset's tag longer than needed", std::string("\xf8\x00\x01", 3), "varint",
+               "a varint takes"),
+      InRecord("field number 0", std::string("\x00\x00", 2), "field_number",
+               "field numbers go from 1 to 536870911"),
+      InRecord("a field number beyond 29 bits", std::string("\x80\x80\x80\x80\x10\x01", 6), "field_number",
+               "field numbers go from 1 to 536870911"),
+      InRecord("a key as a varint", Varint(1, 1), "wire_type", "field 1: a field must have the wire type"),
+      InRecord("a value as fixed32", TagOf(2, 5) + "4by.", "wire_type", "field 2: a field must have"),
+      InRecord("a header as a varint", Varint(3, 1), "wire_type", "field 3: a field must have"),
+      InRecord("a timestamp as fixed64", TagOf(4, 1) + "8 bytes.", "wire_type", "field 4: a field must have"),
+      InRecord("an offset as bytes", Bytes(15, "1"), "wire_type", "field 15: a field must have"),
+      InRecord("wire type 6", TagOf(99, 6), "wire_type", "field 99: a field must have"),
+      InRecord("a group", TagOf(99, 3) + TagOf(99, 4), "group", "field 99: groups (wire types 3 and 4)"),
+      InRecord("the end of a group", TagOf(99, 4), "group", "field 99: groups"),
+      InRecord("an offset", Varint(15, 7), "offset_set", "field 15: offset must not be set"),
+      InRecord("an offset of 0", Varint(15, 0), "offset_set", "field 15: offset must not be set"),
+      Malformed("a negative timestamp", kGood + RecordField(Varint(4, static_cast<uint64_t>(-7))),
                 "negative_timestamp",
                 ".records[1].timestamp_ms: -7 is not allowed; 0 (the time of the append) or more"),
-      malformed("a negative timestamp that another follows",
+      Malformed("a negative timestamp that another follows",
                 RecordField(Varint(4, static_cast<uint64_t>(INT64_MIN)) + Varint(4, 1)), "negative_timestamp",
                 ".records[0].timestamp_ms: -9223372036854775808 is not allowed; 0"),
-      // A header.
-      in_header("a key past the end", "\x0a\x05key", "truncated", "a field must end"),
-      in_header("a value past the end", "\x12\x05val", "truncated", "a field must end"),
-      in_header("a group", TagOf(9, 3) + TagOf(9, 4), "group", "groups"),
-      in_header("a key as a varint", Varint(1, 1), "wire_type", "a field must have the wire type"),
-      in_header("field number 0", std::string("\x00\x00", 2), "field_number", "field numbers go from 1"),
-      in_header("a tag longer than needed", std::string("\x8a\x00\x01k", 4), "varint", "a varint takes"),
   };
+}
+
+std::vector<Broken> BrokenInAHeader() {
+  return {
+      InHeader("a key past the end", "\x0a\x05key", "truncated", "a field must end"),
+      InHeader("a value past the end", "\x12\x05val", "truncated", "a field must end"),
+      InHeader("a group", TagOf(9, 3) + TagOf(9, 4), "group", "groups"),
+      InHeader("a key as a varint", Varint(1, 1), "wire_type", "a field must have the wire type"),
+      InHeader("field number 0", std::string("\x00\x00", 2), "field_number", "field numbers go from 1"),
+      InHeader("a tag longer than needed", std::string("\x8a\x00\x01k", 4), "varint", "a varint takes"),
+  };
+}
+
+// What is wrong wherever it stands: in the batch as sent, or in what it holds compressed.
+std::vector<Broken> BrokenAnywhere() {
+  std::vector<Broken> all = BrokenInBatchFields();
+  for (const auto& more : {BrokenInARecord(), BrokenInAHeader()})
+    all.insert(all.end(), more.begin(), more.end());
+  return all;
 }
 
 // Texts that are not UTF-8, each for another reason.
@@ -196,57 +207,53 @@ TEST(BatchRules, AHeaderKeyIsUtf8) {
 
 // What is wrong in a batch as a whole.
 std::vector<Broken> BrokenAsAWhole() {
-  const auto malformed = [](std::string what, std::string bytes, std::string rule, std::string message) {
-    return Broken{std::move(what), std::move(bytes), Reason::kMalformedBatch, std::move(rule),
-                  std::move(message)};
-  };
   const std::string gzip = Bytes(14, *Compress(Codec::kGzip, kGood));
   const auto inside = [](std::string_view plain) { return Compressed(Codec::kZstd, plain, 1); };
   const std::string only_records = "field 4: compressed holds a RecordBatch with only records";
   return {
-      malformed("two counts", Varint(3, 1) + kGood + Varint(3, 1), "duplicate_field",
+      Malformed("two counts", Varint(3, 1) + kGood + Varint(3, 1), "duplicate_field",
                 "field 3: only records may"),
-      malformed("two codecs", Varint(2, 0) + Varint(2, 0) + kGood, "duplicate_field",
+      Malformed("two codecs", Varint(2, 0) + Varint(2, 0) + kGood, "duplicate_field",
                 "field 2: only records may"),
-      malformed("two times", Varint(4, 5) + Varint(4, 5) + kGood, "duplicate_field",
+      Malformed("two times", Varint(4, 5) + Varint(4, 5) + kGood, "duplicate_field",
                 "field 4: only records may"),
-      malformed("two compressed", inside(kGood) + gzip, "duplicate_field", "field 14: only records may"),
-      malformed("both", Compressed(Codec::kGzip, kGood, 1) + kGood, "records_and_compressed",
+      Malformed("two compressed", inside(kGood) + gzip, "duplicate_field", "field 14: only records may"),
+      Malformed("both", Compressed(Codec::kGzip, kGood, 1) + kGood, "records_and_compressed",
                 "either records or compressed"),
-      malformed("no codec", Varint(3, 1) + gzip, "compressed_without_compression",
+      Malformed("no codec", Varint(3, 1) + gzip, "compressed_without_compression",
                 "compressed needs compression"),
-      malformed("codec none", Varint(2, 0) + Varint(3, 1) + gzip, "compressed_without_compression",
+      Malformed("codec none", Varint(2, 0) + Varint(3, 1) + gzip, "compressed_without_compression",
                 "compressed needs compression"),
-      malformed("a codec without compressed", Varint(2, 1) + kGood, "compression_without_compressed",
+      Malformed("a codec without compressed", Varint(2, 1) + kGood, "compression_without_compressed",
                 "the records stand in compressed"),
-      malformed("a wrong count", Varint(3, 2) + kGood, "record_count",
+      Malformed("a wrong count", Varint(3, 2) + kGood, "record_count",
                 "batch.record_count: 2 is not allowed; 0 or the number of its records, 1"),
-      malformed("a count right in 32 bits only", Varint(3, (uint64_t{1} << 32) + 1) + kGood, "record_count",
+      Malformed("a count right in 32 bits only", Varint(3, (uint64_t{1} << 32) + 1) + kGood, "record_count",
                 "batch.record_count: 4294967297 is not allowed"),
-      malformed(
+      Malformed(
           "no count of compressed", Varint(2, 1) + gzip, "record_count",
           "batch.record_count: 0 is not allowed; a compressed batch gives the number of its records, 1"),
-      malformed(
+      Malformed(
           "a wrong count of compressed", Compressed(Codec::kLz4, kGood, 2), "record_count",
           "batch.record_count: 2 is not allowed; a compressed batch gives the number of its records, 1"),
-      malformed("a time too late", Varint(4, 6) + kGood, "max_timestamp",
+      Malformed("a time too late", Varint(4, 6) + kGood, "max_timestamp",
                 "batch.max_timestamp_ms: 6 is not allowed; 0 or the greatest timestamp_ms of its records, 5"),
-      malformed("a time too early", Varint(4, 4) + kGood, "max_timestamp",
+      Malformed("a time too early", Varint(4, 4) + kGood, "max_timestamp",
                 "batch.max_timestamp_ms: 4 is not"),
-      malformed("a negative time", Varint(4, static_cast<uint64_t>(-5)) + kGood, "max_timestamp",
+      Malformed("a negative time", Varint(4, static_cast<uint64_t>(-5)) + kGood, "max_timestamp",
                 "batch.max_timestamp_ms: -5 is not allowed"),
-      malformed("a wrong time of compressed", Varint(4, 6) + inside(kGood), "max_timestamp",
+      Malformed("a wrong time of compressed", Varint(4, 6) + inside(kGood), "max_timestamp",
                 "batch.max_timestamp_ms: 6 is not allowed"),
-      malformed("not the codec's", Varint(2, 3) + Varint(3, 1) + gzip, "compressed",
+      Malformed("not the codec's", Varint(2, 3) + Varint(3, 1) + gzip, "compressed",
                 "batch.compressed: no frame is not allowed; exactly one complete zstd frame"),
-      malformed("empty compressed", Varint(2, 1) + Varint(3, 1) + Bytes(14, ""), "compressed",
+      Malformed("empty compressed", Varint(2, 1) + Varint(3, 1) + Bytes(14, ""), "compressed",
                 "batch.compressed: nothing is not allowed; exactly one complete gzip member"),
-      malformed("a time inside", inside(Varint(4, 5) + kGood), "compressed_field", only_records),
-      malformed("a codec inside", inside(Varint(2, 0) + kGood), "compressed_field",
+      Malformed("a time inside", inside(Varint(4, 5) + kGood), "compressed_field", only_records),
+      Malformed("a codec inside", inside(Varint(2, 0) + kGood), "compressed_field",
                 "field 2: compressed holds"),
-      malformed("a count inside", inside(Varint(3, 1) + kGood), "compressed_field",
+      Malformed("a count inside", inside(Varint(3, 1) + kGood), "compressed_field",
                 "field 3: compressed holds"),
-      malformed("compressed inside", inside(inside(kGood)), "compressed_field",
+      Malformed("compressed inside", inside(inside(kGood)), "compressed_field",
                 "compressed holds a RecordBatch"),
       {"an unknown field", kGood + Varint(1, 1), Reason::kUnknownBatchField, "",
        "batch: field 1 is not known"},
