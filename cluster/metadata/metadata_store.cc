@@ -1,8 +1,10 @@
 #include "cluster/metadata/metadata_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
 #include "cluster/metadata/topic_record.h"
 #include "naru/internal/v1/metadata.pb.h"
 #include "storage/base/status.h"
@@ -20,6 +22,10 @@ absl::Status Corrupt(std::string_view what) {
   return MakeError(Reason::kCorruptData, absl::StrCat("the metadata store is damaged: ", what));
 }
 
+bool IsClusterId(std::string_view id) {
+  return id.size() == kClusterIdDigits && std::all_of(id.begin(), id.end(), absl::ascii_isxdigit);
+}
+
 std::string TopicKey(std::string_view name) { return absl::StrCat(kTopicPrefix, name); }
 
 OrderedMapStore::Change CountersChange(const Counters& counters) {
@@ -34,8 +40,7 @@ absl::StatusOr<std::optional<Identity>> ReadIdentity(const OrderedMapStore& map)
   NARU_ASSIGN_OR_RETURN(const std::optional<std::string> value, map.Get(kIdentityKey));
   if (!value) return std::optional<Identity>();
   naru::internal::v1::IdentityRecord record;
-  if (!record.ParseFromString(*value) || record.cluster_id().size() != kClusterIdDigits ||
-      record.broker_id() < 1) {
+  if (!record.ParseFromString(*value) || !IsClusterId(record.cluster_id()) || record.broker_id() < 1) {
     return Corrupt("\"identity\" cannot be read");
   }
   return std::optional<Identity>(Identity{record.cluster_id(), BrokerId(record.broker_id())});

@@ -1,7 +1,9 @@
 #include "cluster/metadata/topic_record.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "cluster/metadata/topic_config.h"
 #include "storage/base/status.h"
@@ -16,6 +18,10 @@ absl::Status Corrupt(std::string_view topic, std::string_view what) {
   return MakeError(Reason::kCorruptData, absl::StrCat("the metadata record of topic \"", topic, "\" ", what));
 }
 
+bool Holds(const std::vector<BrokerId>& brokers, BrokerId broker) {
+  return std::find(brokers.begin(), brokers.end(), broker) != brokers.end();
+}
+
 absl::StatusOr<PartitionPlacement> FromRecord(const naru::internal::v1::PartitionRecord& record,
                                               std::string_view topic) {
   if (record.log_id() == 0) return Corrupt(topic, "has a partition without a log id");
@@ -26,7 +32,17 @@ absl::StatusOr<PartitionPlacement> FromRecord(const naru::internal::v1::Partitio
   placement.log = LogId(record.log_id());
   placement.leader = BrokerId(record.leader());
   placement.leader_epoch = LeaderEpoch(record.leader_epoch());
-  for (const int32_t replica : record.replicas()) placement.replicas.emplace_back(replica);
+  for (const int32_t replica : record.replicas()) {
+    const BrokerId broker(replica);
+    if (replica <= 0 || Holds(placement.replicas, broker)) {
+      return Corrupt(topic,
+                     absl::StrCat("has a partition with replica ", replica, ", which is none or twice"));
+    }
+    placement.replicas.push_back(broker);
+  }
+  if (!Holds(placement.replicas, placement.leader)) {
+    return Corrupt(topic, absl::StrCat("has a partition whose leader, ", record.leader(), ", is no replica"));
+  }
   return placement;
 }
 

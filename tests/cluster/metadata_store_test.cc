@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cluster/metadata/topic_record.h"
 #include "gmock/gmock.h"
@@ -93,6 +95,28 @@ TEST_F(MetadataStoreTest, DamageIsReportedAndNeverSkipped) {
   EXPECT_THAT(LoadError(), HasSubstr("\"counters\" cannot be read"));
   Remove("counters");
   EXPECT_THAT(LoadError(), HasSubstr("one is missing"));
+}
+
+TEST_F(MetadataStoreTest, APartitionsLeaderAndReplicasAreBrokersAndItsLeaderIsAReplica) {
+  const auto load_error_of = [&](BrokerId leader, std::vector<BrokerId> replicas) {
+    TopicInfo topic = SampleTopic("a", 1);
+    topic.partitions[1].leader = leader;
+    topic.partitions[1].replicas = std::move(replicas);
+    EXPECT_TRUE(store_.PutTopic(topic, Counters{LogId(3), LogId(1), 1}).ok());
+    return LoadError();
+  };
+  EXPECT_THAT(load_error_of(BrokerId(0), {BrokerId(1)}), HasSubstr("without replicas, leader"));
+  EXPECT_THAT(load_error_of(BrokerId(1), {}), HasSubstr("without replicas, leader"));
+  EXPECT_THAT(load_error_of(BrokerId(1), {BrokerId(1), BrokerId(0)}), HasSubstr("replica 0, which is none"));
+  EXPECT_THAT(load_error_of(BrokerId(1), {BrokerId(1), BrokerId(1)}), HasSubstr("replica 1, which is none"));
+  EXPECT_THAT(load_error_of(BrokerId(3), {BrokerId(1), BrokerId(2)}), HasSubstr("leader, 3, is no replica"));
+}
+
+TEST_F(MetadataStoreTest, AClusterIdIsHexadecimalDigits) {
+  for (const std::string& id : {std::string(), std::string(31, 'a'), std::string(31, 'a') + "g"}) {
+    ASSERT_TRUE(store_.WriteIdentity({id, BrokerId(1)}, Counters()).ok());
+    EXPECT_THAT(LoadError(), HasSubstr("\"identity\" cannot be read")) << id;
+  }
 }
 
 TEST_F(MetadataStoreTest, ALogInTwoPartitionsIsDamage) {
