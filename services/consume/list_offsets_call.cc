@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "services/rpc/byte_buffer.h"
 #include "services/rpc/parse_message.h"
 #include "services/rpc/status.h"
@@ -13,13 +12,6 @@ namespace {
 
 // Look-ups by time that one call has with the store at a time.
 constexpr int kUnderWayMax = 16;
-
-absl::StatusOr<StartPoint> TargetOf(const naru::v1::ListOffsetsRequest& request) {
-  if (request.target_case() == naru::v1::ListOffsetsRequest::kTimestampMs) {
-    return StartPoint{.kind = StartPoint::Kind::kTime, .timestamp_ms = request.timestamp_ms()};
-  }
-  return StartAtPosition(request.position());
-}
 
 }  // namespace
 
@@ -44,16 +36,8 @@ absl::Status ListOffsetsCall::Begin(const grpc::ByteBuffer& buffer) {
   NARU_RETURN_IF_ERROR(context_->CheckOpen());
   naru::v1::ListOffsetsRequest request;
   NARU_RETURN_IF_ERROR(ParseMessage(buffer, request));
-  NARU_ASSIGN_OR_RETURN(topic_, context_->catalog.Current()->Find(request.topic(), request.topic_id()));
-  NARU_ASSIGN_OR_RETURN(target_, TargetOf(request));
-  if (request.partitions_size() > topic_->partition_count()) {
-    return InvalidField("partitions", absl::StrCat("a list of ", request.partitions_size()),
-                        absl::StrCat("topic \"", topic_->name, "\" has ", topic_->partition_count()));
-  }
-  const int count = request.partitions_size() == 0 ? topic_->partition_count() : request.partitions_size();
-  for (int i = 0; i < count; ++i) {
-    answer_.add_offsets()->set_partition(request.partitions_size() == 0 ? i : request.partitions(i));
-  }
+  NARU_ASSIGN_OR_RETURN(plan_, PlanListOffsets(request, *context_->catalog.Current()));
+  for (const int32_t partition : plan_.partitions) answer_.add_offsets()->set_partition(partition);
   return absl::OkStatus();
 }
 
@@ -70,13 +54,13 @@ void ListOffsetsCall::Pump() {
 
 void ListOffsetsCall::LookUp(int index) {
   const absl::StatusOr<const cluster::PartitionPlacement*> placement =
-      FindPartition(*topic_, answer_.offsets(index).partition());
+      FindPartition(*plan_.topic, answer_.offsets(index).partition());
   if (!placement.ok()) {
     --under_way_;
     return SetError(index, placement.status());
   }
-  if (target_.kind != StartPoint::Kind::kTime) return OnFound(index, std::optional<TimedOffset>());
-  context_->store.FindByTime((*placement)->log, target_.timestamp_ms,
+  if (plan_.target.kind != StartPoint::Kind::kTime) return OnFound(index, std::optional<TimedOffset>());
+  context_->store.FindByTime((*placement)->log, plan_.target.timestamp_ms,
                              [self = shared_from_this(), index](auto found) {
                                self->strand_.Post([self, index, found = std::move(found)] {
                                  self->OnFound(index, found);
@@ -89,15 +73,15 @@ void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<Time
   --under_way_;
   naru::v1::PartitionOffset& offset = *answer_.mutable_offsets(index);
   const absl::StatusOr<LogInfo> info =
-      found.ok() ? context_->store.Info(topic_->partitions[static_cast<size_t>(offset.partition())].log)
+      found.ok() ? context_->store.Info(plan_.topic->partitions[static_cast<size_t>(offset.partition())].log)
                  : absl::StatusOr<LogInfo>(found.status());
   if (!info.ok()) {
-    return SetError(index, cluster::LogStatusForClient(*context_->catalog.Current(), *topic_,
+    return SetError(index, cluster::LogStatusForClient(*context_->catalog.Current(), *plan_.topic,
                                                        offset.partition(), info.status()));
   }
   offset.set_log_start_offset(info->log_start.value());
   offset.set_high_watermark(info->readable_end.value());
-  if (target_.kind == StartPoint::Kind::kEarliest) {
+  if (plan_.target.kind == StartPoint::Kind::kEarliest) {
     offset.set_offset(info->log_start.value());
   } else if (found->has_value()) {
     offset.set_offset((*found)->offset.value());

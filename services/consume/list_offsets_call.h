@@ -6,11 +6,10 @@
 
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "naru/v1/consume.pb.h"
 #include "services/consume/consume_context.h"
-#include "services/consume/fetch_plan.h"
+#include "services/consume/list_offsets_plan.h"
 #include "services/rpc/strand.h"
 
 namespace naru::services {
@@ -45,8 +44,7 @@ class ListOffsetsCall final : public grpc::ServerUnaryReactor,
   grpc::ByteBuffer& response_;
   Strand strand_;
 
-  std::shared_ptr<const cluster::TopicInfo> topic_;
-  StartPoint target_;
+  ListOffsetsPlan plan_;
   naru::v1::ListOffsetsResponse answer_;  // partitions set from the beginning
   int begun_ = 0;
   int under_way_ = 0;
