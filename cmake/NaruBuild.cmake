@@ -11,7 +11,6 @@ endif()
 
 option(NARU_TESTS "Build the tests" ON)
 option(NARU_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
-option(NARU_PCH "Use precompiled headers where they pay" ON)
 set(NARU_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined or thread)")
 
 # CHECKs stay on in every build; NDEBUG only drops assert() inside libraries.
