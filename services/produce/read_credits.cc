@@ -98,7 +98,7 @@ void ReadCredits::Recall() {
   if (gate_.used_bytes() > lent_bytes_) return ArmTimer();  // messages wait for memory
   const Time lent_before = std::chrono::steady_clock::now() - interval_;
   int64_t recalled = 0;
-  absl::erase_if(lent_, [&](auto& entry) {
+  absl::erase_if(lent_, [&](auto& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (entry.second.since > lent_before) return false;
     lent_bytes_ -= entry.second.hold.bytes();
     ++recalled;
