@@ -84,7 +84,7 @@ class Client {
   // The topic's partitions, from memory unless older than metadata_age_max; when a refresh of old knowledge
   // fails for lack of a server the old is given. NOT_FOUND/TOPIC_NOT_FOUND. May block for a call.
   absl::StatusOr<std::shared_ptr<const TopicRoutes>> Topic(std::string_view name);
-  // The same, asked now. After NOT_LEADER, or an unknown partition.
+  // The same, asked now. After an error that says that it changed, or an unknown partition.
   absl::StatusOr<std::shared_ptr<const TopicRoutes>> RefreshTopic(std::string_view name) {
     return RefreshTopic(name, options_.call_timeout);
   }

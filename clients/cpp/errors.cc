@@ -47,12 +47,6 @@ absl::Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContex
     for (const auto& [key, value] : info.metadata()) metadata.emplace_back(key, value);
   } else {
     reason = Trailer(context, "naru-reason");
-    if (std::string leader = Trailer(context, "naru-leader"); !leader.empty()) {
-      metadata.emplace_back("leader", std::move(leader));
-    }
-    if (std::string epoch = Trailer(context, "naru-leader-epoch"); !epoch.empty()) {
-      metadata.emplace_back("leader_epoch", std::move(epoch));
-    }
   }
   return Build(static_cast<absl::StatusCode>(status.error_code()), reason, status.error_message(),
                std::move(metadata));
@@ -70,7 +64,6 @@ bool IsTransient(const absl::Status& status) {
   const std::optional<Reason> reason = ReasonOf(status);
   if (!reason) return false;
   switch (*reason) {
-    case Reason::kNotLeader:
     case Reason::kNoLeader:
     case Reason::kNotEnoughReplicas:
     case Reason::kStorageFull:

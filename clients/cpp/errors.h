@@ -11,15 +11,14 @@
 namespace naru::client {
 
 // The status of a finished call. The reason and its metadata come from google.rpc.ErrorInfo in
-// `grpc-status-details-bin`, or where that is absent from the trailer `naru-reason`; `naru-leader` and
-// `naru-leader-epoch` become metadata `leader` and `leader_epoch`. A reason that this program does not know
-// leaves a status with the code and message alone.
+// `grpc-status-details-bin`, or where that is absent from the trailer `naru-reason`, without metadata. A
+// reason that this program does not know leaves a status with the code and message alone.
 absl::Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContext& context);
 
 // The status of an error inside an answer. `error` is set.
 absl::Status FromError(const naru::v1::Error& error);
 
-// The broker said that it did nothing, and that the same request may succeed later: NOT_LEADER, NO_LEADER,
+// The broker said that it did nothing, and that the same request may succeed later: NO_LEADER,
 // NOT_ENOUGH_REPLICAS, STORAGE_FULL, SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, STALE_LEADER_EPOCH,
 // STREAM_ITEM_SKIPPED. Whatever such a request does, it can be repeated without doing it twice.
 bool IsTransient(const absl::Status& status);

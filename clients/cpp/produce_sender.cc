@@ -30,7 +30,7 @@ absl::Status ClosedError() {
 
 bool MeansStaleRoutes(const absl::Status& status) {
   const std::optional<Reason> reason = ReasonOf(status);
-  return reason == Reason::kNotLeader || reason == Reason::kNoLeader || reason == Reason::kStaleLeaderEpoch ||
+  return reason == Reason::kNoLeader || reason == Reason::kStaleLeaderEpoch ||
          reason == Reason::kLeaderChanged || reason == Reason::kPartitionNotFound;
 }
 

@@ -19,8 +19,7 @@ constexpr int64_t kMessageBytesMax = 1024;
 constexpr int64_t kTrailerBytesMax = 4096;
 // HTTP/2 counts this much for each header beside its name and value.
 constexpr int64_t kHeaderOverheadBytes = 32;
-// Plain trailers hold an address or a number.
-constexpr size_t kPlainTrailerBytesMax = 300;
+constexpr std::string_view kReasonTrailer = "naru-reason";
 constexpr std::string_view kDetailsTrailer = "grpc-status-details-bin";
 
 struct Cause {
@@ -94,23 +93,6 @@ int64_t DetailsBytes(const google::rpc::Status& details) {
   return HeaderBytes(kDetailsTrailer, (static_cast<int64_t>(details.ByteSizeLong()) + 2) / 3 * 4);
 }
 
-// Adds a trailer if its value is one that HTTP/2 carries as it is; gives the bytes it takes.
-int64_t AddPlainTrailer(const char* name, std::string_view value, grpc::ServerContextBase& context) {
-  if (value.empty() || value.size() > kPlainTrailerBytesMax) return 0;
-  for (const char c : value) {
-    if (!absl::ascii_isgraph(c)) return 0;
-  }
-  context.AddTrailingMetadata(name, std::string(value));
-  return HeaderBytes(name, static_cast<int64_t>(value.size()));
-}
-
-std::string_view Lookup(const ErrorMetadata& metadata, std::string_view key) {
-  for (const auto& [name, value] : metadata) {
-    if (name == key) return value;
-  }
-  return {};
-}
-
 // The standard details, with as much of the metadata as fits into `bytes_max`, in order.
 google::rpc::Status MakeDetails(const Cause& cause, int64_t bytes_max) {
   google::rpc::ErrorInfo info;
@@ -145,9 +127,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& c
   if (status.ok()) return grpc::Status::OK;
   const Cause cause = CauseOf(status);
   int64_t used_bytes = HeaderBytes("grpc-status", 2) + HeaderBytes("grpc-message", kMessageBytesMax);
-  used_bytes += AddPlainTrailer("naru-reason", ReasonName(cause.reason), context);
-  used_bytes += AddPlainTrailer("naru-leader", Lookup(cause.metadata, "leader"), context);
-  used_bytes += AddPlainTrailer("naru-leader-epoch", Lookup(cause.metadata, "leader_epoch"), context);
+  const std::string reason(ReasonName(cause.reason));
+  context.AddTrailingMetadata(std::string(kReasonTrailer), reason);
+  used_bytes += HeaderBytes(kReasonTrailer, static_cast<int64_t>(reason.size()));
   const google::rpc::Status details = MakeDetails(cause, kTrailerBytesMax - used_bytes);
   return grpc::Status(static_cast<grpc::StatusCode>(CanonicalCode(cause.reason)), cause.message,
                       details.SerializeAsString());

@@ -9,10 +9,9 @@
 namespace naru::services {
 
 // The gRPC status: canonical code, message, google.rpc.ErrorInfo (domain "naru") and RetryInfo (UNAVAILABLE
-// and RESOURCE_EXHAUSTED) as grpc-status-details-bin; adds the trailers `naru-reason` and, from metadata
-// `leader` and `leader_epoch`, `naru-leader` and `naru-leader-epoch`. Trailers stay under 4 KiB: a message is
-// cut at 1 KiB, percent-encoded as it travels; metadata that would pass the bound is left out; bytes that are
-// not UTF-8 become "?". A status that MakeError did not make becomes INTERNAL.
+// and RESOURCE_EXHAUSTED) as grpc-status-details-bin; adds the trailer `naru-reason`. Trailers stay under
+// 4 KiB: a message is cut at 1 KiB, percent-encoded as it travels; metadata that would pass the bound is left
+// out; bytes that are not UTF-8 become "?". A status that MakeError did not make becomes INTERNAL.
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context);
 
 // The same as a message inside an answer.

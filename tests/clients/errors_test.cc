@@ -55,9 +55,9 @@ TEST(Errors, AReasonOfANewerBrokerLeavesCodeAndMessage) {
 TEST(Errors, AnErrorWithoutACodeIsStillAnError) { EXPECT_FALSE(FromError(naru::v1::Error()).ok()); }
 
 TEST(Errors, ReasonsThatSayNothingWasDoneMayBeTriedAgain) {
-  for (Reason reason : {Reason::kNotLeader, Reason::kNoLeader, Reason::kNotEnoughReplicas,
-                        Reason::kStorageFull, Reason::kShuttingDown, Reason::kTooManyInFlight,
-                        Reason::kStaleLeaderEpoch, Reason::kStreamItemSkipped}) {
+  for (Reason reason :
+       {Reason::kNoLeader, Reason::kNotEnoughReplicas, Reason::kStorageFull, Reason::kShuttingDown,
+        Reason::kTooManyInFlight, Reason::kStaleLeaderEpoch, Reason::kStreamItemSkipped}) {
     EXPECT_TRUE(IsTransient(MakeError(reason, "x"))) << ReasonName(reason);
     EXPECT_FALSE(IsOutcomeUnknown(MakeError(reason, "x"))) << ReasonName(reason);
   }

@@ -142,9 +142,9 @@ TEST_F(ProducerTest, StorageFullThenOkLosesNothingAndKeepsTheOrder) {
   EXPECT_GE(hub_.resumes(), 1);
 }
 
-TEST_F(ProducerTest, NotLeaderAndTooManyInFlightAreTriedAgainInOrder) {
+TEST_F(ProducerTest, NoLeaderAndTooManyInFlightAreTriedAgainInOrder) {
   hub_.OnItem([](int number, const auto&) {
-    if (number == 2) return ItemFate{.error = Reason::kNotLeader};
+    if (number == 2) return ItemFate{.error = Reason::kNoLeader};
     if (number == 9) return ItemFate{.error = Reason::kTooManyInFlight};
     return ItemFate{};
   });
@@ -152,7 +152,7 @@ TEST_F(ProducerTest, NotLeaderAndTooManyInFlightAreTriedAgainInOrder) {
   SendNumbers(*producer, 30);
   ASSERT_TRUE(producer->Flush(kLong).ok());
   EXPECT_EQ(hub_.Values("t", 0), Numbers(30));
-  EXPECT_GE(hub_.metadata_calls(), 2) << "NOT_LEADER asks who leads now";
+  EXPECT_GE(hub_.metadata_calls(), 2) << "NO_LEADER asks who leads now";
 }
 
 TEST_F(ProducerTest, AnotherPartitionIsNotHeldUpByOneThatFails) {

@@ -22,10 +22,9 @@ constexpr size_t kBatchRecordsMax = 12;
 // Reasons that types.proto calls "not appended".
 bool IsCertainFailure(std::string_view reason) {
   static const auto* reasons = new std::set<std::string, std::less<>>{
-      "NOT_LEADER",         "EXPECTED_OFFSET_MISMATCH", "TOPIC_ID_MISMATCH",  "STORAGE_FULL",
-      "SHUTTING_DOWN",      "STREAM_ITEM_SKIPPED",      "INVALID_FIELD",      "MALFORMED_BATCH",
-      "RECORD_TOO_LARGE",   "BATCH_TOO_LARGE",          "TOO_MANY_IN_FLIGHT", "TOPIC_NOT_FOUND",
-      "PARTITION_NOT_FOUND"};
+      "EXPECTED_OFFSET_MISMATCH", "TOPIC_ID_MISMATCH",  "STORAGE_FULL",    "SHUTTING_DOWN",
+      "STREAM_ITEM_SKIPPED",      "INVALID_FIELD",      "MALFORMED_BATCH", "RECORD_TOO_LARGE",
+      "BATCH_TOO_LARGE",          "TOO_MANY_IN_FLIGHT", "TOPIC_NOT_FOUND", "PARTITION_NOT_FOUND"};
   return reasons->contains(reason);
 }
 
