@@ -300,7 +300,7 @@ void Run(std::string_view input) {
 }  // namespace naru
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto* const silence = new google::protobuf::LogSilencer;
+  static const google::protobuf::LogSilencer silence;
   (void)silence;
   naru::Run(std::string_view(reinterpret_cast<const char*>(data), size));
   return 0;

@@ -80,8 +80,8 @@ dpkg-source -x "$out"/source/abseil_*.dsc "$out/source/abseil"
 
 count_seen() {  # header class member: its std::atomic<int32_t>
   sed -i -E -e "s/^( *)std::atomic<int32_t> $3;/\\1SeenCount $3;/" -e "/^(class|struct) $2 \\{/{
-    i #ifndef NARU_SEEN_COUNT
-    i #define NARU_SEEN_COUNT
+    i #ifndef NARU_SEEN_COUNT_OF_$2
+    i #define NARU_SEEN_COUNT_OF_$2
     i extern \"C\" void __tsan_acquire(void*);
     i extern \"C\" void __tsan_release(void*);
     i struct SeenCount : std::atomic<int32_t> {

@@ -57,8 +57,8 @@ TEST(ProduceRequestTest, UnknownFieldsOfEveryWireTypeAreIgnored) {
 
 TEST(ProduceRequestTest, TheBatchSharesTheRequestsMemory) {
   const std::string batch(100'000, 'b');
-  const absl::Cord message = absl::MakeCordFromExternal(*new std::string(Bytes(1, "t") + Bytes(15, batch)),
-                                                        [](absl::string_view) {});
+  const std::string bytes = Bytes(1, "t") + Bytes(15, batch);
+  const absl::Cord message = absl::MakeCordFromExternal(bytes, [](absl::string_view) {});
   const auto request = ParseProduceRequest(message);
   ASSERT_TRUE(request.ok());
   const absl::string_view whole = *message.TryFlat();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "storage/base/crc32c.h"
 #include "storage/segments/segment_scanner.h"
@@ -107,8 +108,9 @@ TEST_F(SegmentFiles, ALongBatchOfManyPiecesIsWrittenWhole) {
   std::string flat;
   for (int i = 0; i < 1'500; ++i) {
     flat.append(std::string(37, static_cast<char>('A' + i % 50)));
-    body.Append(absl::MakeCordFromExternal(
-        absl::string_view(*new std::string(37, static_cast<char>('A' + i % 50))), [](absl::string_view) {}));
+    auto piece = std::make_shared<std::string>(37, static_cast<char>('A' + i % 50));
+    const absl::string_view bytes = *piece;
+    body.Append(absl::MakeCordFromExternal(bytes, [piece = std::move(piece)] {}));
   }
   EntryHeader header;
   header.type = EntryType::kCreateLogs;
