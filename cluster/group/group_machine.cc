@@ -58,11 +58,14 @@ GroupEffects GroupMachine::Start(std::shared_ptr<const GroupTopics> topics, cons
     member.away_until_ms = now.steady_ms + member.session_timeout_ms;
     if (!member.instance_id.empty()) member_of_instance_[member.instance_id] = id;
     // What one step writes stands in one batch, so no two rows claim a partition. Should they, one gives way.
-    std::erase_if(member.owned, [&](const GroupPartition& partition) {
-      const bool taken = !owners_.try_emplace(partition, id).second;
-      if (taken) Changed(id);
-      return taken;
-    });
+    for (auto it = member.owned.begin(); it != member.owned.end();) {
+      if (owners_.try_emplace(*it, id).second) {
+        ++it;
+      } else {
+        it = member.owned.erase(it);
+        Changed(id);
+      }
+    }
   }
   Do(ChangeTopics{std::move(topics)});
   return Finish();
@@ -329,10 +332,11 @@ void GroupMachine::Retarget() {
   std::vector<std::pair<const GroupSubscription*, std::set<TopicId>>> resolved;
   std::map<std::string, AssignorMember> wants;
   for (const auto& [id, member] : members_) {
+    const GroupSubscription& subscription = member.subscription;
     auto known = std::find_if(resolved.begin(), resolved.end(),
-                              [&](const auto& pair) { return *pair.first == member.subscription; });
+                              [&subscription](const auto& pair) { return *pair.first == subscription; });
     if (known == resolved.end()) {
-      known = resolved.emplace(known, &member.subscription, Resolve(member.subscription));
+      known = resolved.emplace(known, &subscription, Resolve(subscription));
     }
     AssignorMember& want = wants[id];
     want.topics = known->second;
