@@ -27,7 +27,7 @@ using RawPartitionMethods = naru::v1::AdminService::WithRawCallbackMethod_Create
 
 // Thread-safe; its calls run on gRPC's threads and never wait for the disk: changes are queued at the
 // coordinator and answered from its thread. It keeps no state of its own.
-class AdminService final : public RawTopicMethods<RawPartitionMethods<naru::v1::AdminService::Service>> {
+class AdminService : public RawTopicMethods<RawPartitionMethods<naru::v1::AdminService::Service>> {
  public:
   // Both outlive the gRPC server that this is registered with.
   AdminService(cluster::TopicCoordinator& coordinator, LogStore& logs)

@@ -26,7 +26,7 @@ struct ClusterServiceOptions {
 
 // Thread-safe; its calls run on gRPC's threads and do not block. Snapshots travel as bytes that are made
 // once.
-class ClusterService final : public naru::v1::ClusterService::WithRawCallbackMethod_GetMetadata<
+class ClusterService : public naru::v1::ClusterService::WithRawCallbackMethod_GetMetadata<
                                  naru::v1::ClusterService::WithRawCallbackMethod_WatchMetadata<
                                      naru::v1::ClusterService::WithRawCallbackMethod_DescribeCluster<
                                          naru::v1::ClusterService::Service>>> {

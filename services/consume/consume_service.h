@@ -30,7 +30,7 @@ namespace naru::services {
 
 struct ConsumeContext;
 
-class ConsumeService final : public naru::v1::ConsumeService::WithRawCallbackMethod_Fetch<
+class ConsumeService : public naru::v1::ConsumeService::WithRawCallbackMethod_Fetch<
                                  naru::v1::ConsumeService::WithRawCallbackMethod_Subscribe<
                                      naru::v1::ConsumeService::WithRawCallbackMethod_ListOffsets<
                                          naru::v1::ConsumeService::Service>>> {

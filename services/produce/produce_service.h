@@ -22,7 +22,7 @@ namespace naru::services {
 
 class ProduceStream;
 
-class ProduceService final
+class ProduceService
     : public naru::v1::ProduceService::WithRawCallbackMethod_Produce<
           naru::v1::ProduceService::WithRawCallbackMethod_ProduceStream<naru::v1::ProduceService::Service>> {
  public:

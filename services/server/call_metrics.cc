@@ -1,6 +1,8 @@
 #include "services/server/call_metrics.h"
 
 #include <google/protobuf/descriptor.h>
+#include <grpc/grpc.h>
+#include <grpcpp/server_context.h>
 
 #include <chrono>
 
@@ -15,8 +17,17 @@ using Steady = std::chrono::steady_clock;
 // Follows one call. gRPC makes it when the call comes and deletes it when the call is over.
 class CallCounter final : public grpc::experimental::Interceptor {
  public:
-  explicit CallCounter(CallMetrics::Method& method) : method_(method), start_(Steady::now()) {
+  CallCounter(const CallMetrics& metrics, CallMetrics::Method& method, grpc::ServerContextBase* context)
+      : method_(method),
+        limit_(metrics.limit()),
+        call_(context),
+        verdict_(limit_.Begin(call_, metrics.OfApi(method))),
+        start_(Steady::now()) {
     method_.started.fetch_add(1, std::memory_order_relaxed);
+    if (verdict_ != CallLimit::Verdict::kCutOff) return;
+    code_ = grpc::StatusCode::RESOURCE_EXHAUSTED;
+    grpc_call_cancel_with_status(context->c_call(), GRPC_STATUS_RESOURCE_EXHAUSTED,
+                                 "too many calls and streams are open; try again later", nullptr);
   }
 
   // A call that ends without a status from us was cancelled.
@@ -24,6 +35,7 @@ class CallCounter final : public grpc::experimental::Interceptor {
     const auto taken = std::chrono::duration_cast<std::chrono::nanoseconds>(Steady::now() - start_).count();
     method_.handling_ns.fetch_add(taken, std::memory_order_relaxed);
     method_.finished[static_cast<size_t>(code_)].fetch_add(1, std::memory_order_relaxed);
+    limit_.End(call_, verdict_);
   }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
@@ -36,6 +48,9 @@ class CallCounter final : public grpc::experimental::Interceptor {
 
  private:
   CallMetrics::Method& method_;
+  CallLimit& limit_;
+  const void* const call_;
+  const CallLimit::Verdict verdict_;
   const Steady::time_point start_;
   int code_ = grpc::StatusCode::CANCELLED;
 };
@@ -44,7 +59,7 @@ class CallCounterFactory final : public grpc::experimental::ServerInterceptorFac
  public:
   explicit CallCounterFactory(CallMetrics& metrics) : metrics_(metrics) {}
   grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
-    return new CallCounter(metrics_.Find(info->method()));
+    return new CallCounter(metrics_, metrics_.Find(info->method()), info->server_context());
   }
 
  private:
@@ -53,7 +68,7 @@ class CallCounterFactory final : public grpc::experimental::ServerInterceptorFac
 
 }  // namespace
 
-CallMetrics::CallMetrics(const std::vector<std::string>& services) {
+CallMetrics::CallMetrics(const std::vector<std::string>& services, CallLimit& limit) : limit_(limit) {
   for (const std::string& name : services) {
     const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     NARU_CHECK(service != nullptr);

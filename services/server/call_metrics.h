@@ -1,4 +1,5 @@
-// Counts calls by method and outcome, as a gRPC interceptor. Thread-safe, lock-free.
+// Counts calls by method and outcome, as a gRPC interceptor, and tells the limit of open calls of each.
+// Thread-safe; lock-free but for calls that the limit refuses.
 #pragma once
 
 #include <grpcpp/support/server_interceptor.h>
@@ -12,6 +13,8 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "services/server/call_limit.h"
 
 namespace naru::services {
 
@@ -30,19 +33,23 @@ class CallMetrics {
   };
 
   // Every method of `services`, full names of services linked into the program, and one row ("other",
-  // "other") for all else (health, reflection).
-  explicit CallMetrics(const std::vector<std::string>& services);
+  // "other") for all else (health, reflection). `limit` outlives the metrics.
+  CallMetrics(const std::vector<std::string>& services, CallLimit& limit);
 
   // For ServerBuilder. The metrics outlive the server.
   std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeInterceptors();
 
   // `full_name` as gRPC has it: "/naru.v1.ProduceService/Produce".
   Method& Find(std::string_view full_name);
+  // Not of the row "other".
+  bool OfApi(const Method& method) const { return &method != methods_.back().get(); }
+  CallLimit& limit() const { return limit_; }
   // Calls of the named services that are open.
   int64_t InProgress() const;
   void Visit(const std::function<void(const Method&)>& visit) const;
 
  private:
+  CallLimit& limit_;
   std::vector<std::unique_ptr<Method>> methods_;  // the last is "other"
   std::unordered_map<std::string, Method*> by_name_;
 };

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "services/server/call_limit.h"
 #include "services/server/option_table.h"
 #include "services/server/option_values.h"
 #include "services/server/options.h"
@@ -49,7 +50,7 @@ absl::Status TooSmall(std::string_view option, int64_t bytes, int64_t min, std::
 }  // namespace
 
 int64_t MemoryPlan::GrpcQuotaBytes() const {
-  return transport_bytes + produce_bytes + store_queue_bytes + tail_cache_bytes;
+  return transport_bytes + calls_bytes + produce_bytes + store_queue_bytes + tail_cache_bytes;
 }
 
 int64_t MemoryPlan::StreamWindowBytes() const {
@@ -70,7 +71,9 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
       {"produce-memory", options.produce_memory_bytes, 3, 2 * options.max_batch_bytes, &plan.produce_bytes},
       {"consume-memory", options.consume_memory_bytes, 4, 5 * options.max_message_bytes / 2,
        &plan.consume_bytes},
-      {"transport-memory", options.transport_memory_bytes, 6, 8 * kMiB, &plan.transport_bytes},
+      {"max-streams", options.max_streams == kAuto ? kAuto : CallLimit::BytesOf(options.max_streams), 5,
+       CallLimit::BytesOf(1), &plan.calls_bytes},
+      {"transport-memory", options.transport_memory_bytes, 5, 8 * kMiB, &plan.transport_bytes},
   };
   int64_t left = plan.limit_bytes - plan.process_bytes;
   int64_t weights = 0;
@@ -97,6 +100,7 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
                                            absl::StrCat("with these message limits, ", share.option))
                                 : TooSmall(share.option, share.given, share.min, "twice the largest message");
   }
+  plan.calls_max = options.max_streams == kAuto ? CallLimit::CallsIn(plan.calls_bytes) : options.max_streams;
   if (options.produce_memory_bytes == kAuto) {
     plan.produce_bytes = std::min(plan.produce_bytes, plan.store_queue_bytes);
   }

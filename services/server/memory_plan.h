@@ -7,6 +7,7 @@
 //   tail cache, store queue, index        the store's (StoreOptions)
 //   produce     requests that wait for the store
 //   consume     answers that wait for the network
+//   calls       what each open call or stream takes by itself, of gRPC and of its service
 //   transport   gRPC's own buffers for connections and streams
 #pragma once
 
@@ -28,10 +29,13 @@ struct MemoryPlan {
   int64_t index_bytes = 0;
   int64_t produce_bytes = 0;
   int64_t consume_bytes = 0;
+  int64_t calls_bytes = 0;
   int64_t transport_bytes = 0;
+  // Calls that may be open at a time, within calls_bytes.
+  int64_t calls_max = 0;
 
   // gRPC counts a received slice until the last reference to it goes, and requests live on as slices in the
-  // queue and in the tail cache; its quota covers those too.
+  // queue and in the tail cache; its quota covers those too, and what its calls take.
   int64_t GrpcQuotaBytes() const;
   // How much of one stream may be on the way unread; 0: as the connection's speed suggests, which is the
   // fastest and may be tens of MiB. Fixed where that would be a large part of the transport's share.

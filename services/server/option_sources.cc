@@ -64,7 +64,7 @@ absl::Status Apply(const GivenValues& values, ResolvedOptions& to) {
 }
 
 // What "auto" comes to.
-std::string AutomaticSize(const OptionSpec& spec, const ServerOptions& options) {
+std::string AutomaticValue(const OptionSpec& spec, const ServerOptions& options) {
   const absl::StatusOr<MemoryPlan> plan = PlanMemory(options);
   if (!plan.ok()) return "";
   ServerOptions planned = options;
@@ -74,6 +74,7 @@ std::string AutomaticSize(const OptionSpec& spec, const ServerOptions& options) 
   planned.produce_memory_bytes = plan->produce_bytes;
   planned.consume_memory_bytes = plan->consume_bytes;
   planned.transport_memory_bytes = plan->transport_bytes;
+  planned.max_streams = plan->calls_max;
   return absl::StrCat(" ", spec.Get(planned));
 }
 
@@ -140,7 +141,7 @@ std::string PrintConfig(const ResolvedOptions& resolved) {
     const auto origin = resolved.origins.find(spec.name);
     std::string comment =
         origin == resolved.origins.end() ? "default" : absl::StrCat("from ", origin->second);
-    if (value == "auto") comment += AutomaticSize(spec, resolved.options);
+    if (value == "auto") comment += AutomaticValue(spec, resolved.options);
     out << YAML::Key << spec.FileKey() << YAML::Value << value << YAML::Comment(comment);
   }
   out << YAML::EndMap;

@@ -99,6 +99,11 @@ std::vector<OptionSpec> CountLimitOptions() {
        CountOption{NARU_OPTION(max_queued_topic_requests), 1, 1'000'000}},
       {"max-streams-per-connection", "Limits", "Calls and streams that one connection may have open.",
        CountOption{NARU_OPTION(max_streams_per_connection), 1, 100'000}},
+      {"max-streams", "Limits",
+       "Calls and streams of all connections together that may be open. Each takes 24KiB of the memory "
+       "limit, and "
+       "an eighth is kept aside for health checks. Beyond it calls are refused with TOO_MANY_IN_FLIGHT.",
+       CountOption{NARU_OPTION(max_streams), 1, 100'000'000, true}},
   };
 }
 
@@ -170,7 +175,7 @@ struct AllowedText {
                         ", such as 100ms or 5s");
   }
   std::string operator()(const CountOption& o) const {
-    return absl::StrCat("a whole number from ", o.min, " to ", o.max);
+    return absl::StrCat("a whole number from ", o.min, " to ", o.max, o.automatic ? ", or auto" : "");
   }
   std::string operator()(const ShareOption& o) const {
     return absl::StrCat("a number from ", o.min, " to ", o.max);
@@ -208,6 +213,10 @@ struct SetValue {
     return Number(ParseDuration(text), o.min_ms, o.max_ms, o.value(options));
   }
   bool operator()(const CountOption& o) const {
+    if (o.automatic && text == "auto") {
+      o.value(options) = kAuto;
+      return true;
+    }
     return Number(ParseCount(text), o.min, o.max, o.value(options));
   }
   bool operator()(const ShareOption& o) const {
@@ -239,7 +248,10 @@ struct GetValue {
     return bytes == kAuto ? "auto" : FormatSize(bytes);
   }
   std::string operator()(const DurationOption& o) const { return FormatDuration(o.value(options)); }
-  std::string operator()(const CountOption& o) const { return absl::StrCat(o.value(options)); }
+  std::string operator()(const CountOption& o) const {
+    const int64_t count = o.value(options);
+    return count == kAuto ? "auto" : absl::StrCat(count);
+  }
   std::string operator()(const ShareOption& o) const { return absl::StrCat(o.value(options)); }
   std::string operator()(const ChoiceOption& o) const {
     return std::string(o.words[static_cast<size_t>(o.get(options))]);

@@ -38,6 +38,7 @@ struct DurationOption {
 struct CountOption {
   int64_t& (*value)(ServerOptions&);
   int64_t min, max;
+  bool automatic = false;  // as in SizeOption
 };
 struct ShareOption {
   double& (*value)(ServerOptions&);

@@ -46,6 +46,8 @@ struct ServerOptions {
   int64_t max_batch_records = 100'000;
   int64_t max_partitions = 100'000;
   int64_t max_streams_per_connection = 1'000;
+  // Of all connections; or kAuto, by their share of the memory limit.
+  int64_t max_streams = kAuto;
   int64_t max_metadata_watches = 1'000;
   int64_t max_queued_topic_requests = 1'000;
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "services/server/allocator.h"
+#include "services/server/bounded_services.h"
 #include "services/server/build_info.h"
 #include "services/server/process_usage.h"
 #include "storage/base/files.h"
@@ -46,7 +47,8 @@ Server::Server(const ServerOptions& options, const MemoryPlan& plan, EventLog& e
       store_options_(options.StoreConfiguration()),
       events_(events),
       start_time_ms_(clock_.NowMs()),
-      calls_(ServiceNames()),
+      call_limit_(plan.calls_max),
+      calls_(ServiceNames(), call_limit_),
       metrics_(options, plan, calls_, start_time_ms_) {}
 
 Server::~Server() { Shutdown(0); }
@@ -114,18 +116,18 @@ absl::Status Server::StartCoordinator() {
 void Server::MakeServices() {
   executor_ = std::make_unique<Executor>(kExecutorThreads);
 
-  produce_ = std::make_unique<ProduceService>(*store_, *coordinator_, *executor_, clock_,
-                                              options_.ProduceConfiguration());
-  consume_ = std::make_unique<ConsumeService>(*store_, *coordinator_, *executor_, clock_,
-                                              options_.ConsumeConfiguration());
-  admin_ = std::make_unique<AdminService>(*coordinator_, *store_);
+  produce_ = std::make_unique<BoundedProduceService>(call_limit_, *store_, *coordinator_, *executor_, clock_,
+                                                     options_.ProduceConfiguration());
+  consume_ = std::make_unique<BoundedConsumeService>(call_limit_, *store_, *coordinator_, *executor_, clock_,
+                                                     options_.ConsumeConfiguration());
+  admin_ = std::make_unique<BoundedAdminService>(call_limit_, *coordinator_, *store_);
 
   ClusterServiceOptions cluster;
   cluster.message_bytes_max = options_.max_message_bytes;
   cluster.pending_bytes_max = options_.MetadataMemoryBytes();
   cluster.watches_max = static_cast<size_t>(options_.max_metadata_watches);
-  cluster_ = std::make_unique<ClusterService>(
-      *coordinator_, [this] { return DescribeBroker(); }, cluster);
+  cluster_ = std::make_unique<BoundedClusterService>(
+      call_limit_, *coordinator_, [this] { return DescribeBroker(); }, cluster);
   metrics_.Attach({store_.get(), coordinator_.get(), produce_.get(), consume_.get()});
 }
 

@@ -19,6 +19,7 @@
 #include "services/consume/consume_service.h"
 #include "services/produce/produce_service.h"
 #include "services/rpc/executor.h"
+#include "services/server/call_limit.h"
 #include "services/server/data_directory.h"
 #include "services/server/grpc_listener.h"
 #include "services/server/health.h"
@@ -78,6 +79,7 @@ class Server {
   const int64_t start_time_ms_;
 
   Health health_;
+  CallLimit call_limit_;
   CallMetrics calls_;
   ServerMetrics metrics_;
   std::unique_ptr<HttpEndpoint> http_;

@@ -13,9 +13,13 @@ void AddMemoryPlan(const MemoryPlan& plan, MetricPage& page) {
   page.Gauge("naru_memory_limit_bytes", "Bound of the resident memory (--memory-limit).",
              Value(plan.limit_bytes));
   const std::pair<std::string_view, int64_t> parts[] = {
-      {"process", plan.process_bytes},         {"tail_cache", plan.tail_cache_bytes},
-      {"store_queue", plan.store_queue_bytes}, {"index", plan.index_bytes},
-      {"produce", plan.produce_bytes},         {"consume", plan.consume_bytes},
+      {"process", plan.process_bytes},
+      {"tail_cache", plan.tail_cache_bytes},
+      {"store_queue", plan.store_queue_bytes},
+      {"index", plan.index_bytes},
+      {"produce", plan.produce_bytes},
+      {"consume", plan.consume_bytes},
+      {"calls", plan.calls_bytes},
       {"transport", plan.transport_bytes},
   };
   for (const auto& [part, bytes] : parts) {
@@ -62,6 +66,12 @@ void ServerMetrics::AddLimits(MetricPage& page) const {
              Value(options_.max_metadata_watches));
   page.Gauge("naru_topic_requests_limit", "Topic requests that may wait (--max-queued-topic-requests).",
              Value(options_.max_queued_topic_requests));
+  page.Gauge("naru_streams", "Calls and streams of all connections that are open.",
+             Value(calls_.limit().open()));
+  page.Gauge("naru_streams_limit", "Calls and streams that may be open (--max-streams).",
+             Value(calls_.limit().open_max()));
+  page.Counter("naru_streams_refused_total", "Calls and streams refused because as many were open as may be.",
+               Value(calls_.limit().refusals()));
   page.Gauge("naru_connection_streams_limit", "Open calls of one connection (--max-streams-per-connection).",
              Value(options_.max_streams_per_connection));
 }

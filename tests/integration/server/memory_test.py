@@ -8,6 +8,8 @@ import os
 import queue
 import unittest
 
+import grpc
+
 import hub
 from hub import Stubs
 
@@ -66,8 +68,8 @@ class MemoryBound(hub.HubTest):
             requests.put(None)
         self.check(server, "after the readers left")
 
-    def test_many_idle_streams(self):
-        server = self.start("--memory-limit", f"{LIMIT_MIB}MiB", "--max-streams-per-connection", "1000")
+    def test_as_many_idle_streams_as_may_be(self):
+        server = self.start("--memory-limit", f"{LIMIT_MIB}MiB", "--max-streams", "1000")
         server.create_topic("t")
         start = Stubs.consume.SubscribeRequest(start=Stubs.consume.SubscribeStart(
             topics=[Stubs.consume.TopicSubscription(topic="t")], idle_interval_ms=60_000))
@@ -82,6 +84,11 @@ class MemoryBound(hub.HubTest):
                 held.append((requests, stub.Subscribe(iter(requests.get, None))))
         hub.wait_until(lambda: server.metric_of("naru_grpc_calls_in_progress", "Subscribe") == 1000, "the streams")
         self.check(server, "1000 idle streams")
+        self.assertEqual(server.metric("naru_streams"), 1000)
+        with self.assertRaises(grpc.RpcError) as refused:
+            server.fetch("t")
+        self.assertEqual(hub.reason_of(refused.exception), "TOO_MANY_IN_FLIGHT")
+        self.assertEqual(server.metric("naru_streams_refused_total"), 1)
         for requests, call in held:
             call.cancel()
             requests.put(None)

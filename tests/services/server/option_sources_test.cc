@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "services/server/call_limit.h"
 #include "services/server/command_line.h"
 #include "services/server/memory_plan.h"
 #include "services/server/option_table.h"
@@ -238,7 +239,7 @@ TEST_F(OptionSources, SalvageTakesTwoDirectories) {
 
 int64_t SumOf(const MemoryPlan& plan) {
   return plan.process_bytes + plan.tail_cache_bytes + plan.store_queue_bytes + plan.index_bytes +
-         plan.produce_bytes + plan.consume_bytes + plan.transport_bytes;
+         plan.produce_bytes + plan.consume_bytes + plan.calls_bytes + plan.transport_bytes;
 }
 
 TEST(MemoryPlan, SharesStayBelowTheLimitAtEverySize) {
@@ -267,6 +268,25 @@ TEST(MemoryPlan, OfStoreQueueAndProduceMemoryTheOneThatIsNotGivenFollows) {
   ASSERT_TRUE(large_memory.ok()) << large_memory.status();
   EXPECT_EQ(large_memory->store_queue_bytes, 300 << 20);
   EXPECT_LE(SumOf(*large_memory), options.memory_limit_bytes);
+}
+
+TEST(MemoryPlan, OpenCallsHaveAShareThatHoldsAsManyAsMayBe) {
+  ServerOptions options;
+  for (const int64_t mib : {128, 256, 1024, 100'000}) {
+    options.memory_limit_bytes = mib << 20;
+    const auto plan = PlanMemory(options);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_GE(plan->calls_max, mib);
+    EXPECT_LE(CallLimit::BytesOf(plan->calls_max), plan->calls_bytes);
+  }
+  options.memory_limit_bytes = int64_t{256} << 20;
+  options.max_streams = 10'000;
+  EXPECT_THAT(PlanMemory(options).status().message(), HasSubstr("--memory-limit: 256MiB"));
+  options.memory_limit_bytes = int64_t{512} << 20;
+  const auto plan = PlanMemory(options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->calls_max, 10'000);
+  EXPECT_LE(SumOf(*plan), options.memory_limit_bytes);
 }
 
 TEST(MemoryPlan, AShareThatIsGivenStandsAndTheOthersTakeTheRest) {
