@@ -4,8 +4,13 @@
 NARU_MEMORY_TEST_MIB sets how much the producer sends (default 384).
 """
 
+import json
 import os
 import queue
+import select
+import subprocess
+import sys
+import time
 import unittest
 
 import grpc
@@ -39,10 +44,25 @@ class MemoryBound(hub.HubTest):
                 answered += 1
         self.assertEqual(answered, mebibytes)
 
-    def check(self, server, what):
+    def check(self, server, what, limit_mib=LIMIT_MIB):
         peak = server.resident_peak_bytes()
-        print(f"{what}: peak resident {peak >> 20} MiB of {LIMIT_MIB} MiB", flush=True)
-        self.assertLess(peak, LIMIT_MIB << 20, what)
+        print(f"{what}: peak resident {peak >> 20} MiB of {limit_mib} MiB", flush=True)
+        self.assertLess(peak, limit_mib << 20, what)
+
+    def open_idle_streams(self, server, topic, expected):
+        """Opens as many as are expected in all, and holds them; `expected` says how many end in which way."""
+        holder = subprocess.Popen(
+            [sys.executable, os.path.join(os.path.dirname(__file__), "idle_streams.py"), server.address, topic,
+             str(sum(expected.values()))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.stdin.close)
+        told = None
+        deadline = time.monotonic() + hub.DEADLINE
+        while told != expected and time.monotonic() < deadline:
+            if select.select([holder.stdout], [], [], 1)[0]:
+                told = json.loads(holder.stdout.readline())
+        self.assertEqual(told, expected)
 
     def test_a_hundred_readers_that_never_read_and_a_producer_that_never_stops(self):
         server = self.start("--memory-limit", f"{LIMIT_MIB}MiB", "--segment-bytes", "16MiB")
@@ -92,6 +112,21 @@ class MemoryBound(hub.HubTest):
         for requests, call in held:
             call.cancel()
             requests.put(None)
+
+    def test_ten_thousand_idle_streams_where_they_fit(self):
+        server = self.start("--memory-limit", "512MiB", "--max-streams", "10000")
+        server.create_topic("t")
+        self.open_idle_streams(server, "t", {"open": 10_000})
+        self.assertEqual(server.metric("naru_streams"), 10_000)
+        self.check(server, "10000 idle streams", 512)
+
+    def test_ten_thousand_idle_streams_where_they_do_not(self):
+        server = self.start("--memory-limit", "256MiB")
+        server.create_topic("t")
+        limit = int(server.metric("naru_streams_limit"))
+        self.assertLess(limit, 10_000)
+        self.open_idle_streams(server, "t", {"open": limit, "RESOURCE_EXHAUSTED": 10_000 - limit})
+        self.check(server, f"{limit} of 10000 idle streams", 256)
 
 
 if __name__ == "__main__":
