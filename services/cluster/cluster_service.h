@@ -27,9 +27,9 @@ struct ClusterServiceOptions {
 // Thread-safe; its calls run on gRPC's threads and do not block. Snapshots travel as bytes that are made
 // once.
 class ClusterService : public naru::v1::ClusterService::WithRawCallbackMethod_GetMetadata<
-                                 naru::v1::ClusterService::WithRawCallbackMethod_WatchMetadata<
-                                     naru::v1::ClusterService::WithRawCallbackMethod_DescribeCluster<
-                                         naru::v1::ClusterService::Service>>> {
+                           naru::v1::ClusterService::WithRawCallbackMethod_WatchMetadata<
+                               naru::v1::ClusterService::WithRawCallbackMethod_DescribeCluster<
+                                   naru::v1::ClusterService::Service>>> {
  public:
   // How this broker is, all but `broker`, which comes from the catalog. Called on gRPC's threads; must not
   // block.

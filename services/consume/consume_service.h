@@ -31,9 +31,9 @@ namespace naru::services {
 struct ConsumeContext;
 
 class ConsumeService : public naru::v1::ConsumeService::WithRawCallbackMethod_Fetch<
-                                 naru::v1::ConsumeService::WithRawCallbackMethod_Subscribe<
-                                     naru::v1::ConsumeService::WithRawCallbackMethod_ListOffsets<
-                                         naru::v1::ConsumeService::Service>>> {
+                           naru::v1::ConsumeService::WithRawCallbackMethod_Subscribe<
+                               naru::v1::ConsumeService::WithRawCallbackMethod_ListOffsets<
+                                   naru::v1::ConsumeService::Service>>> {
  public:
   // `options` were validated.
   ConsumeService(LogStore& store, cluster::CatalogSource& catalog, Executor& executor, const Clock& clock,
