@@ -196,7 +196,7 @@ void CheckAny(uint8_t what, std::string_view bytes) {
 }  // namespace naru
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto* const silence = new google::protobuf::LogSilencer;
+  static const google::protobuf::LogSilencer silence;
   (void)silence;
   if (size < 1) return 0;
   naru::CheckAny(data[0], std::string_view(reinterpret_cast<const char*>(data) + 1, size - 1));

@@ -134,7 +134,7 @@ void Run(uint8_t which, const std::string& bytes) {
 }  // namespace naru::services
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto* const silence = new google::protobuf::LogSilencer;
+  static const google::protobuf::LogSilencer silence;
   (void)silence;
   if (size < 1) return 0;
   naru::services::Run(data[0], std::string(reinterpret_cast<const char*>(data) + 1, size - 1));
