@@ -18,7 +18,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
       libprometheus-cpp-core1.0 libyaml-cpp0.7 libjemalloc2 libisal2 \
       zlib1g liblz4-1 libzstd1 libsnappy1v5 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --home-dir /var/lib/naru --create-home naru
+    && useradd --system --no-create-home --home-dir /var/lib/naru naru \
+    && install -d -o naru -g naru /var/lib/naru
 COPY --from=build /src/build/release/bin/narud /src/build/release/bin/naru /usr/local/bin/
 USER naru
 VOLUME /var/lib/naru
