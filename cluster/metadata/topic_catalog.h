@@ -70,6 +70,8 @@ struct TopicCatalog {
   // not the topic's; INVALID_FIELD for a name that no topic can have or an id that is not 16 bytes.
   absl::StatusOr<std::shared_ptr<const TopicInfo>> Find(std::string_view name,
                                                         std::string_view topic_id = {}) const;
+  // The topic with this id, or nothing. Looks at all of them.
+  std::shared_ptr<const TopicInfo> FindById(std::string_view topic_id) const;
 };
 
 // PARTITION_NOT_FOUND (metadata partitions) unless 0 ≤ partition < partition_count.
@@ -89,6 +91,9 @@ absl::Status ValidateTopicName(std::string_view field, std::string_view name);
 
 // Names that begin with "__" belong to naru itself: nobody else creates such a topic.
 bool IsReservedTopicName(std::string_view name);
+
+// INVALID_FIELD for an internal topic: clients read those, and neither write, change nor delete them.
+absl::Status CheckChangeable(std::string_view field, std::string_view topic);
 
 // Where snapshots come from. Thread-safe; never blocks.
 class CatalogSource {

@@ -37,6 +37,7 @@ absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
                                          const cluster::TopicCatalog& catalog) {
   ProduceTarget target;
   NARU_ASSIGN_OR_RETURN(target.topic, catalog.Find(request.topic, request.topic_id));
+  NARU_RETURN_IF_ERROR(cluster::CheckChangeable("topic", request.topic));
   NARU_RETURN_IF_ERROR(CheckAcks(request.acks));
   NARU_RETURN_IF_ERROR(CheckExpectedOffset(request));
   target.wants_ack = request.acks != naru::v1::ACKS_NONE;
