@@ -31,6 +31,12 @@ ProducePart WholeBatch(const cluster::TopicInfo& topic, PartitionId partition, c
   return {partition, topic.partitions[static_cast<size_t>(partition.value())].log, batch, info, {}};
 }
 
+// Compaction keeps the newest record of each key: what has no key would stay for ever.
+absl::Status KeylessOnCompacted(const cluster::TopicInfo& topic) {
+  return InvalidField("batch.records.key", "absent",
+                      absl::StrCat("topic \"", topic.name, "\" is compacted: every record needs a key"));
+}
+
 }  // namespace
 
 absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
@@ -59,6 +65,7 @@ absl::StatusOr<std::vector<ProducePart>> PlanParts(const ProduceTarget& target, 
                      .batch_bytes_max = options.batch_bytes_max,
                      .records_max = options.batch_records_max};
   NARU_ASSIGN_OR_RETURN(const BatchInfo info, WalkBatch(batch, limits));
+  if (info.has_keyless && topic.config.compacted()) return KeylessOnCompacted(topic);
   std::vector<ProducePart> parts;
   if (target.partition) {
     parts.push_back(WholeBatch(topic, *target.partition, batch, info));
