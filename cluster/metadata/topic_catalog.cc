@@ -33,9 +33,10 @@ bool IsReservedTopicName(std::string_view name) { return name.starts_with("__");
 
 absl::Status CheckChangeable(std::string_view field, std::string_view topic) {
   if (!IsReservedTopicName(topic)) return absl::OkStatus();
-  return InvalidField(field, absl::StrCat("\"", topic, "\""),
-                      "internal topics, whose names begin with \"__\", can be read, but neither written, changed "
-                      "nor deleted");
+  return InvalidField(
+      field, absl::StrCat("\"", topic, "\""),
+      "internal topics, whose names begin with \"__\", can be read, but neither written, changed "
+      "nor deleted");
 }
 
 absl::StatusOr<std::shared_ptr<const TopicInfo>> TopicCatalog::Find(std::string_view name,

@@ -1,7 +1,7 @@
 // Reads the partitions of one stream in turn, a message's worth each, as fast as the client takes them: which
 // is read next, from where, how much, and what it may take of the consume service's memory. Without gRPC,
-// threads or the store: its owner tells it what happened, and it asks its Store. Thread-unsafe; the store must
-// not call back before the call that caused it has returned.
+// threads or the store: its owner tells it what happened, and it asks its Store. Thread-unsafe; the store
+// must not call back before the call that caused it has returned.
 //
 // A lane is a partition of the stream, from where it is added until it retires (its end is reached, or it
 // cannot be read on) or is dropped. Lanes with records take turns. The others wait in the store's watches.
@@ -9,8 +9,8 @@
 // One read and one write are out at a time, and one message is ready meanwhile: that is all that a stream
 // holds of the memory. Messages begin small and double while the client takes many of them fast, and only for
 // such a client is the next one made ready while one is being written; so a client that does not read pins
-// little (ConsumeOptions::stream_first_message_bytes). While memory is scarce nothing is made ready ahead, and
-// messages stay within a share of it, or for a client that has proved to read, one batch.
+// little (ConsumeOptions::stream_first_message_bytes). While memory is scarce nothing is made ready ahead,
+// and messages stay within a share of it, or for a client that has proved to read, one batch.
 #pragma once
 
 #include <cstdint>
@@ -100,9 +100,7 @@ class LaneReader {
   void Go(bool wanted);
 
   bool ready() const { return ready_.has_value(); }
-  std::optional<Lane> ready_lane() const {
-    return ready_ ? std::optional<Lane>(ready_->lane) : std::nullopt;
-  }
+  std::optional<Lane> ready_lane() const { return ready_ ? std::optional<Lane>(ready_->lane) : std::nullopt; }
   // Of ready(): once.
   Ready TakeReady();
   void DropReady() { ready_.reset(); }

@@ -1,4 +1,5 @@
-// One message of a stream on its way to the client: encoded, and with its share of the consume service's memory.
+// One message of a stream on its way to the client: encoded, and with its share of the consume service's
+// memory.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// The protocol of one Subscribe stream, without gRPC, threads or the store: what is read and sent, what credit
-// is left, when the stream ends. Its stream tells it what happened, and it tells its Effects what to do.
-// Thread-unsafe; effects must not call back before the call that caused them has returned.
+// The protocol of one Subscribe stream, without gRPC, threads or the store: what is read and sent, what
+// credit is left, when the stream ends. Its stream tells it what happened, and it tells its Effects what to
+// do. Thread-unsafe; effects must not call back before the call that caused them has returned.
 //
 // Reading is the LaneReader's affair. A lane is a partition of the stream; it stays one after it has retired.
 #pragma once

@@ -25,7 +25,10 @@ void SetPartition(const cluster::TopicInfo& topic, int32_t partition, auto& mess
 }  // namespace
 
 GroupSession::GroupSession(const ConsumeOptions& options, const Clock& clock, Effects& effects)
-    : clock_(clock), effects_(effects), reader_(options, clock, effects), last_sent_ns_(clock.MonotonicNs()) {}
+    : clock_(clock),
+      effects_(effects),
+      reader_(options, clock, effects),
+      last_sent_ns_(clock.MonotonicNs()) {}
 
 void GroupSession::Join(JoinPlan plan) {
   NARU_CHECK(membership_ == Membership::kNone && !plan.join.member_id.empty());
@@ -54,8 +57,8 @@ void GroupSession::Want(const Partition& partition, Offset next) {
 }
 
 void GroupSession::Commit(const naru::v1::Commit& commit) {
-  absl::StatusOr<cluster::CommittedOffsets> offsets =
-      ReadOffsetCommits(commit.offsets(), *effects_.Catalog(), [this](LogId log) { return effects_.Info(log); });
+  absl::StatusOr<cluster::CommittedOffsets> offsets = ReadOffsetCommits(
+      commit.offsets(), *effects_.Catalog(), [this](LogId log) { return effects_.Info(log); });
   if (membership_ == Membership::kJoining) {
     offsets = MakeError(Reason::kMemberFenced, "commit: this is no member yet; wait for joined");
   }
@@ -94,8 +97,7 @@ void GroupSession::OnJoined(const std::string& member_id, int64_t member_epoch) 
   Go();
 }
 
-void GroupSession::OnAssigned(
-    const std::map<Partition, std::optional<cluster::CommittedOffset>>& granted) {
+void GroupSession::OnAssigned(const std::map<Partition, std::optional<cluster::CommittedOffset>>& granted) {
   if (membership_ != Membership::kMember) return;
   for (const auto& [partition, committed] : granted) {
     Assign(partition, committed);
@@ -104,16 +106,19 @@ void GroupSession::OnAssigned(
   Go();
 }
 
-void GroupSession::Assign(const Partition& partition, const std::optional<cluster::CommittedOffset>& committed) {
-  const std::shared_ptr<const cluster::TopicInfo> topic = effects_.Catalog()->FindById(Bytes(partition.topic));
+void GroupSession::Assign(const Partition& partition,
+                          const std::optional<cluster::CommittedOffset>& committed) {
+  const std::shared_ptr<const cluster::TopicInfo> topic =
+      effects_.Catalog()->FindById(Bytes(partition.topic));
   // Deleted just now: it will be revoked.
   if (topic == nullptr || !FindPartition(*topic, partition.partition).ok()) return;
   if (!committed && plan_.start == naru::v1::START_POLICY_FAIL) {
-    end_ = MakeError(Reason::kNoCommittedOffset,
-                     absl::StrCat("start: nothing is committed for ", topic->name, "/", partition.partition,
-                                  " in group \"", plan_.group,
-                                  "\", and the policy is to fail; commit a position, or choose another policy"),
-                     {{"topic", topic->name}, {"partition", absl::StrCat(partition.partition)}});
+    end_ =
+        MakeError(Reason::kNoCommittedOffset,
+                  absl::StrCat("start: nothing is committed for ", topic->name, "/", partition.partition,
+                               " in group \"", plan_.group,
+                               "\", and the policy is to fail; commit a position, or choose another policy"),
+                  {{"topic", topic->name}, {"partition", absl::StrCat(partition.partition)}});
     return;
   }
   if (owned_.size() >= partitions_aside_) {
@@ -261,10 +266,11 @@ void GroupSession::CheckProgress() {
   membership_ = Membership::kOver;
   effects_.Leave();
   if (end_) return;
-  end_ = MakeError(Reason::kMemberFenced,
-                   absl::StrCat("progress_timeout_ms: nothing was acknowledged for ", plan_.progress_timeout.count(),
-                                " ms, while ", ledger_.outstanding(),
-                                " deliveries were outstanding; acknowledge sooner, send progress, or raise it"));
+  end_ =
+      MakeError(Reason::kMemberFenced,
+                absl::StrCat("progress_timeout_ms: nothing was acknowledged for ",
+                             plan_.progress_timeout.count(), " ms, while ", ledger_.outstanding(),
+                             " deliveries were outstanding; acknowledge sooner, send progress, or raise it"));
 }
 
 std::chrono::nanoseconds GroupSession::NextTick() const {
@@ -353,7 +359,8 @@ void GroupSession::GoWrite() {
 void GroupSession::TakeReady() {
   LaneReader::Ready ready = reader_.TakeReady();
   const Partition partition = by_lane_.at(ready.lane);
-  if (plan_.commit_mode != naru::v1::COMMIT_MODE_ON_DELIVERY) return SendDelivery(partition, std::move(ready));
+  if (plan_.commit_mode != naru::v1::COMMIT_MODE_ON_DELIVERY)
+    return SendDelivery(partition, std::move(ready));
   Want(partition, ready.delivery.next_offset());
   held_.emplace(Held{partition, std::move(ready)});
   SendCommit();

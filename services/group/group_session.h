@@ -1,12 +1,12 @@
-// The protocol of one member's session, without gRPC, threads, the store or the coordinator: joins, reads what
-// is assigned, delivers it, turns acks into commits, gives back what is taken away. Its host (a Consume stream,
-// or a member that polls) tells it what happened, and it tells its Effects what to do. Thread-unsafe; effects
-// must not call back before the call that caused them has returned.
+// The protocol of one member's session, without gRPC, threads, the store or the coordinator: joins, reads
+// what is assigned, delivers it, turns acks into commits, gives back what is taken away. Its host (a Consume
+// stream, or a member that polls) tells it what happened, and it tells its Effects what to do. Thread-unsafe;
+// effects must not call back before the call that caused them has returned.
 //
 // What is committed by acks is a prefix of what was delivered of each partition (AckLedger). A partition that
-// is revoked is not read on; it is released when nothing of it is outstanding any more, after its last commit:
-// the coordinator takes both in that order. While one commit is under way further positions gather for the
-// next, so that a fast consumer costs few commits.
+// is revoked is not read on; it is released when nothing of it is outstanding any more, after its last
+// commit: the coordinator takes both in that order. While one commit is under way further positions gather
+// for the next, so that a fast consumer costs few commits.
 #pragma once
 
 #include <chrono>
@@ -104,13 +104,15 @@ class GroupSession {
   bool settled() const;
   bool joined() const { return membership_ == Membership::kMember; }
   bool finished() const { return finished_; }
-  // Once finished: the member leaves the group, unless its client is gone without a word. Else it is away, for
-  // its session timeout, or was no member any more.
+  // Once finished: the member leaves the group, unless its client is gone without a word. Else it is away,
+  // for its session timeout, or was no member any more.
   bool leaves() const { return leaves_; }
   // The coordinator does not know yet that the session is over.
   bool to_be_lost() const {
     return membership_ == Membership::kJoining || membership_ == Membership::kMember;
   }
+  // Once joined.
+  const JoinPlan& plan() const { return plan_; }
   const std::string& member_id() const { return member_id_; }
   int64_t member_epoch() const { return member_epoch_; }
 
@@ -120,7 +122,7 @@ class GroupSession {
   struct Owned {
     std::shared_ptr<const cluster::TopicInfo> topic;
     LogId log;
-    Lane lane = 0;            // of the reader; another one when reading begins anew
+    Lane lane = 0;               // of the reader; another one when reading begins anew
     AckLedger::Lane ledger = 0;  // of this assignment
     bool revoking = false;
   };
@@ -171,11 +173,11 @@ class GroupSession {
   absl::flat_hash_map<AckLedger::Lane, Partition> by_ledger_;
   std::set<Partition> revoking_;  // of owned_, and what is not known here
 
-  size_t partitions_aside_ = 0;   // that memory was set aside for
+  size_t partitions_aside_ = 0;  // that memory was set aside for
   bool delivering_ = true;
 
-  cluster::CommittedOffsets wanted_;  // to be committed
-  std::set<CommitNumber> commits_;    // of acks and deliveries, under way
+  cluster::CommittedOffsets wanted_;                  // to be committed
+  std::set<CommitNumber> commits_;                    // of acks and deliveries, under way
   std::map<CommitNumber, int64_t> explicit_commits_;  // under way: the client's commit_id
   CommitNumber last_commit_ = 0;
   // At most once: what is delivered when that commit is durable.

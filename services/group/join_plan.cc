@@ -85,10 +85,9 @@ absl::Status PlanTopics(const naru::v1::Join& join, const cluster::TopicCatalog&
 
 absl::Status PlanTimes(const naru::v1::Join& join, MemberKind kind, JoinPlan& plan) {
   NARU_ASSIGN_OR_RETURN(plan.unacked_bytes_max, Within(kUnackedBytes, join.unacked_bytes_max()));
-  NARU_ASSIGN_OR_RETURN(
-      plan.join.session_timeout_ms,
-      Within(kind == MemberKind::kStream ? kStreamSessionTimeout : kPollerSessionTimeout,
-             join.session_timeout_ms()));
+  NARU_ASSIGN_OR_RETURN(plan.join.session_timeout_ms,
+                        Within(kind == MemberKind::kStream ? kStreamSessionTimeout : kPollerSessionTimeout,
+                               join.session_timeout_ms()));
   NARU_ASSIGN_OR_RETURN(plan.join.rebalance_timeout_ms,
                         Within(kRebalanceTimeout, join.rebalance_timeout_ms()));
   NARU_ASSIGN_OR_RETURN(const int64_t progress_ms, Within(kProgressTimeout, join.progress_timeout_ms()));
@@ -122,12 +121,13 @@ absl::StatusOr<JoinPlan> PlanJoin(const naru::v1::Join& join, MemberKind kind, s
   NARU_RETURN_IF_ERROR(CheckLength("join.client_id", join.client_id()));
   plan.join.member_id = join.member_id();
   plan.join.instance_id = join.instance_id();
-  plan.join.client = join.client_id().empty() ? std::string(peer) : absl::StrCat(join.client_id(), " ", Absl(peer));
+  plan.join.client =
+      join.client_id().empty() ? std::string(peer) : absl::StrCat(join.client_id(), " ", Absl(peer));
   NARU_RETURN_IF_ERROR(PlanTopics(join, catalog, plan.join.subscription));
-  NARU_ASSIGN_OR_RETURN(plan.start,
-                        Known("join.start", join.start(), naru::v1::StartPolicy_IsValid(join.start()),
-                              naru::v1::START_POLICY_EARLIEST,
-                              "it is START_POLICY_EARLIEST (1), START_POLICY_LATEST (2) or START_POLICY_FAIL (3)"));
+  NARU_ASSIGN_OR_RETURN(
+      plan.start, Known("join.start", join.start(), naru::v1::StartPolicy_IsValid(join.start()),
+                        naru::v1::START_POLICY_EARLIEST,
+                        "it is START_POLICY_EARLIEST (1), START_POLICY_LATEST (2) or START_POLICY_FAIL (3)"));
   NARU_ASSIGN_OR_RETURN(
       plan.commit_mode,
       Known("join.commit_mode", join.commit_mode(), naru::v1::CommitMode_IsValid(join.commit_mode()),

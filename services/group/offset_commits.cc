@@ -52,16 +52,15 @@ absl::StatusOr<cluster::CommittedOffsets> ReadOffsetCommits(
       return OffsetOutOfRange(absl::StrCat(field, ".offset"), Offset(commit.offset()), log->log_start,
                               log->readable_end);
     }
-    const bool first = offsets
-                           .try_emplace({ToTopicId(topic->topic_id), commit.partition()},
-                                        cluster::CommittedOffset{.offset = commit.offset(),
-                                                                 .metadata = commit.metadata()})
-                           .second;
+    const bool first =
+        offsets
+            .try_emplace({ToTopicId(topic->topic_id), commit.partition()},
+                         cluster::CommittedOffset{.offset = commit.offset(), .metadata = commit.metadata()})
+            .second;
     if (!first) {
-      return InvalidField(field,
-                          absl::StrCat("partition ", commit.partition(), " of topic \"", commit.topic(),
-                                       "\" twice"),
-                          "a partition is named once");
+      return InvalidField(
+          field, absl::StrCat("partition ", commit.partition(), " of topic \"", commit.topic(), "\" twice"),
+          "a partition is named once");
     }
   }
   return offsets;

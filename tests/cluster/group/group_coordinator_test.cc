@@ -217,12 +217,13 @@ class UnusedGroupsTest : public testing::Test {
  protected:
   UnusedGroupsTest() {
     catalog_.SetTopic("orders", 2);
-    coordinator_ = std::make_unique<GroupCoordinator>(
-        GroupCoordinatorOptions{}, store_, catalog_, clock_, events_, [this](auto done) {
-          ++topics_made_;
-          if (make_status_.ok()) catalog_.SetTopic(std::string(kOffsetsTopic), 4);
-          done(make_status_);
-        });
+    coordinator_ = std::make_unique<GroupCoordinator>(GroupCoordinatorOptions{}, store_, catalog_, clock_,
+                                                      events_, [this](auto done) {
+                                                        ++topics_made_;
+                                                        if (make_status_.ok())
+                                                          catalog_.SetTopic(std::string(kOffsetsTopic), 4);
+                                                        done(make_status_);
+                                                      });
     coordinator_->Start();
   }
   ~UnusedGroupsTest() override { coordinator_->Stop(); }
