@@ -164,7 +164,14 @@ void TopicCoordinator::Run() {
 void TopicCoordinator::CreateTopic(naru::v1::CreateTopicRequest request, TopicDone done) {
   Enqueue([this, request = std::move(request), done = std::move(done)](absl::Status todo) mutable {
     if (!todo.ok()) return done(std::move(todo));
-    done(DoCreate(request));
+    done(DoCreate(request, TopicLedger::Maker::kClient));
+  });
+}
+
+void TopicCoordinator::CreateInternalTopic(naru::v1::CreateTopicRequest request, Done done) {
+  Enqueue([this, request = std::move(request), done = std::move(done)](absl::Status todo) mutable {
+    if (todo.ok()) todo = DoCreate(request, TopicLedger::Maker::kBroker).status();
+    done(ReasonOf(todo) == Reason::kTopicExists ? absl::OkStatus() : std::move(todo));
   });
 }
 
@@ -198,10 +205,10 @@ absl::Status TopicCoordinator::Advertise(std::string address) {
 }
 
 absl::StatusOr<TopicCoordinator::Topic> TopicCoordinator::DoCreate(
-    const naru::v1::CreateTopicRequest& request) {
+    const naru::v1::CreateTopicRequest& request, TopicLedger::Maker maker) {
   const bool make = !request.validate_only();
   NARU_ASSIGN_OR_RETURN(const TopicChange change,
-                        ledger_->Create(request, make ? RandomId() : "", make ? clock_.NowMs() : 0));
+                        ledger_->Create(request, make ? RandomId() : "", make ? clock_.NowMs() : 0, maker));
   if (!make) return change.after;
   NARU_ASSIGN_OR_RETURN(Topic topic, CarryOut(change));
   events_.Write(Severity::kInfo, "topic_created",

@@ -74,6 +74,8 @@ class TopicCoordinator final : public CatalogSource {
   // Errors are those of TopicLedger, and of the log store. With validate_only everything is checked and
   // nothing made; the answer is the topic as it would be, without an id or a creation time.
   void CreateTopic(naru::v1::CreateTopicRequest request, TopicDone done);
+  // The same for naru's own topics, of reserved names; OK also when it is there.
+  void CreateInternalTopic(naru::v1::CreateTopicRequest request, Done done);
   void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done);
   void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done);
   void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done);
@@ -104,7 +106,7 @@ class TopicCoordinator final : public CatalogSource {
   }
 
   // On the coordinator's thread.
-  absl::StatusOr<Topic> DoCreate(const naru::v1::CreateTopicRequest& request);
+  absl::StatusOr<Topic> DoCreate(const naru::v1::CreateTopicRequest& request, TopicLedger::Maker maker);
   absl::StatusOr<Topic> DoUpdate(const naru::v1::UpdateTopicRequest& request);
   absl::StatusOr<Topic> DoGrow(const naru::v1::CreatePartitionsRequest& request);
   absl::Status DoDelete(const naru::v1::DeleteTopicRequest& request);

@@ -46,9 +46,10 @@ TopicLedger::TopicLedger(const TopicLimits& limits, StoredMetadata stored, std::
 }
 
 absl::StatusOr<TopicChange> TopicLedger::Create(const naru::v1::CreateTopicRequest& request,
-                                                std::string_view topic_id, int64_t now_ms) const {
+                                                std::string_view topic_id, int64_t now_ms,
+                                                Maker maker) const {
   NARU_RETURN_IF_ERROR(ValidateTopicName("name", request.name()));
-  if (IsReservedTopicName(request.name())) {
+  if (maker == Maker::kClient && IsReservedTopicName(request.name())) {
     return InvalidField("name", absl::StrCat("\"", request.name(), "\""),
                         "names that begin with \"__\" are reserved for internal topics");
   }
@@ -197,7 +198,9 @@ absl::StatusOr<LogDifference> TopicLedger::CompareLogs(const std::vector<LogId>&
 absl::StatusOr<std::shared_ptr<const TopicInfo>> TopicLedger::Find(std::string_view name,
                                                                    std::string_view topic_id) const {
   NARU_RETURN_IF_ERROR(ValidateTopicName("name", name));
-  return catalog_.Find(name, topic_id);
+  NARU_ASSIGN_OR_RETURN(std::shared_ptr<const TopicInfo> topic, catalog_.Find(name, topic_id));
+  NARU_RETURN_IF_ERROR(CheckChangeable("name", name));
+  return topic;
 }
 
 absl::Status TopicLedger::CheckPartitionCount(int32_t count, int32_t least, int32_t present,

@@ -52,11 +52,15 @@ class TopicLedger {
   // What was stored (with its identity), and the brokers there are.
   TopicLedger(const TopicLimits& limits, StoredMetadata stored, std::vector<BrokerInfo> brokers);
 
+  // Who makes a topic: only naru itself makes those of reserved names.
+  enum class Maker { kClient, kBroker };
+
   // `topic_id`: 16 bytes, never used before.
   //   INVALID_FIELD  name, partition_count, replication_factor, config.…
   //   TOPIC_EXISTS
   absl::StatusOr<TopicChange> Create(const naru::v1::CreateTopicRequest& request, std::string_view topic_id,
-                                     int64_t now_ms) const;
+                                     int64_t now_ms, Maker maker = Maker::kClient) const;
+  // Of these three: INVALID_FIELD name for an internal topic, which clients neither change nor delete.
   // TOPIC_NOT_FOUND, TOPIC_ID_MISMATCH; INVALID_FIELD config.…, update_mask. Changes nothing when the
   // configuration stays as it is.
   absl::StatusOr<TopicChange> Update(const naru::v1::UpdateTopicRequest& request) const;
@@ -84,6 +88,7 @@ class TopicLedger {
   int64_t partitions_total() const { return partitions_total_; }
 
  private:
+  // A topic that clients may change.
   absl::StatusOr<std::shared_ptr<const TopicInfo>> Find(std::string_view name,
                                                         std::string_view topic_id) const;
   absl::Status CheckPartitionCount(int32_t count, int32_t least, int32_t present, std::string_view why) const;

@@ -19,6 +19,10 @@ absl::Status ShuttingDown() {
   return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
 }
 
+absl::Status NoGroup(std::string_view group) {
+  return MakeError(Reason::kGroupNotFound, absl::StrCat("group: there is no group \"", group, "\""));
+}
+
 std::shared_ptr<const GroupTopics> TopicsOf(const TopicCatalog& catalog) {
   auto topics = std::make_shared<GroupTopics>();
   for (const auto& [name, info] : catalog.topics) {
@@ -52,21 +56,19 @@ GroupSnapshot SnapshotOf(const std::string& group, const GroupMachine& machine) 
 }  // namespace
 
 GroupCoordinator::GroupCoordinator(const GroupCoordinatorOptions& options, LogStore& logs,
-                                   CatalogSource& catalog, const Clock& clock, EventLog& events)
-    : options_(options), logs_(logs), catalog_(catalog), clock_(clock), events_(events) {}
+                                   CatalogSource& catalog, const Clock& clock, EventLog& events,
+                                   MakeOffsetsTopic make_topic)
+    : options_(options),
+      logs_(logs),
+      catalog_(catalog),
+      clock_(clock),
+      events_(events),
+      make_topic_(std::move(make_topic)) {}
 
 GroupCoordinator::~GroupCoordinator() { Stop(); }
 
-absl::Status GroupCoordinator::Start() {
-  const std::shared_ptr<const TopicCatalog> catalog = catalog_.Current();
-  const auto topic = catalog->topics.find(kOffsetsTopic);
-  if (topic == catalog->topics.end()) {
-    return absl::FailedPreconditionError(absl::StrCat("there is no topic ", kOffsetsTopic));
-  }
-  for (const PartitionPlacement& partition : topic->second->partitions) {
-    shards_.push_back(std::make_unique<Shard>(*this, shards_.size(), partition.log));
-  }
-  topics_ = TopicsOf(*catalog);
+void GroupCoordinator::Start() {
+  topics_ = std::make_shared<GroupTopics>();
   {
     absl::MutexLock lock(&mutex_);
     NARU_CHECK(state_ == State::kNew);
@@ -76,12 +78,42 @@ absl::Status GroupCoordinator::Start() {
     absl::MutexLock lock(&mutex_);
     if (!std::exchange(topics_changed_, true)) queue_.push_back([this] { TakeTopics(); });
   });
-  Post([this] {
-    TakeTopics();  // what changed before the watch
-    for (const std::unique_ptr<Shard>& shard : shards_) Load(*shard);
-  });
+  Post([this] { TakeTopics(); });  // what was there before the watch
   thread_ = std::thread([this] { Run(); });
-  return absl::OkStatus();
+}
+
+void GroupCoordinator::OpenShards(const TopicCatalog& catalog) {
+  const auto topic = catalog.topics.find(kOffsetsTopic);
+  if (topic == catalog.topics.end()) return;
+  for (const PartitionPlacement& partition : topic->second->partitions) {
+    shards_.push_back(std::make_unique<Shard>(*this, shards_.size(), partition.log));
+  }
+  for (const std::unique_ptr<Shard>& shard : shards_) Load(*shard);
+  for (Task& task : std::exchange(homeless_.parked, {})) task();
+}
+
+void GroupCoordinator::MakeTopic() {
+  if (std::exchange(making_topic_, true)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    ++store_calls_;
+  }
+  make_topic_([this](absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    --store_calls_;
+    queue_.push_back([this, status = std::move(status)] { OnTopicMade(status); });
+  });
+}
+
+void GroupCoordinator::OnTopicMade(const absl::Status& status) {
+  making_topic_ = false;
+  if (stopping_) return;
+  if (status.ok()) TakeTopics();
+  if (!shards_.empty()) return;
+  homeless_.broken = status.ok() ? MakeError(Reason::kInternal, "the offsets topic is not there") : status;
+  events_.Write(Severity::kError, "offsets_topic_not_made", {{"status", Std(status.message())}});
+  for (Task& task : std::exchange(homeless_.parked, {})) task();
+  homeless_.broken = absl::OkStatus();  // the next may have more luck
 }
 
 void GroupCoordinator::Stop() {
@@ -151,6 +183,8 @@ void GroupCoordinator::ShutDown() {
     for (Task& task : tasks) task();
   }
   for (const std::unique_ptr<Shard>& shard : shards_) Break(*shard, ShuttingDown());
+  homeless_.broken = ShuttingDown();
+  for (Task& task : std::exchange(homeless_.parked, {})) task();
   for (auto& [request, done] : std::exchange(requests_, {})) done(ShuttingDown());
   for (auto& [number, session] : std::exchange(sessions_, {})) session.listener->OnEnded(ShuttingDown());
 }
@@ -181,6 +215,13 @@ GroupCoordinator::Shard& GroupCoordinator::ShardOf(std::string_view group) {
 }
 
 void GroupCoordinator::WhenReady(const std::string& group, absl::AnyInvocable<void(Shard&)> task) {
+  if (shards_.empty()) {
+    homeless_.parked.push_back([this, group, task = std::move(task)]() mutable {
+      if (!homeless_.broken.ok()) return task(homeless_);
+      WhenReady(group, std::move(task));
+    });
+    return MakeTopic();
+  }
   Shard& shard = ShardOf(group);
   if (shard.ready || !shard.broken.ok()) return task(shard);
   shard.parked.push_back([&shard, task = std::move(task)]() mutable { task(shard); });
@@ -215,6 +256,7 @@ void GroupCoordinator::EndOf(uint64_t session, absl::AnyInvocable<GroupEvent()> 
     if (it == sessions_.end()) return;
     const std::string group = it->second.group;
     sessions_.erase(it);
+    if (shards_.empty()) return;  // it had not joined
     const Shard& shard = ShardOf(group);
     if (shard.ready) shard.groups->On(group, event(), Now());
   });
@@ -231,10 +273,10 @@ void GroupCoordinator::Leave(uint64_t session) {
 void GroupCoordinator::Release(uint64_t session, std::set<GroupPartition> partitions) {
   Post([this, session, partitions = std::move(partitions)]() mutable {
     const auto it = sessions_.find(session);
-    if (it == sessions_.end()) return;
+    if (it == sessions_.end() || shards_.empty()) return;
     const Shard& shard = ShardOf(it->second.group);
-    if (shard.ready)
-      shard.groups->On(it->second.group, ReleasePartitions{session, std::move(partitions)}, Now());
+    if (!shard.ready) return;
+    shard.groups->On(it->second.group, ReleasePartitions{session, std::move(partitions)}, Now());
   });
 }
 
@@ -244,9 +286,11 @@ uint64_t GroupCoordinator::Remember(Done done) {
 }
 
 void GroupCoordinator::Ask(const std::string& group, absl::AnyInvocable<GroupEvent(uint64_t)> event,
-                           Done done) {
+                           Done done, std::optional<absl::Status> without_topic) {
   if (absl::Status refused = Admit(); !refused.ok()) return done(std::move(refused));
-  Post([this, group, event = std::move(event), done = std::move(done)]() mutable {
+  Post([this, group, event = std::move(event), done = std::move(done),
+        without_topic = std::move(without_topic)]() mutable {
+    if (shards_.empty() && without_topic) return done(*std::move(without_topic));
     WhenReady(group, [this, group, event = std::move(event), done = std::move(done)](Shard& shard) mutable {
       if (!shard.broken.ok()) return done(shard.broken);
       shard.groups->On(group, event(Remember(std::move(done))), Now());
@@ -272,7 +316,7 @@ void GroupCoordinator::Remove(const std::string& group, LeaveGroup leave, Done d
         leave.session = 0;
         return std::move(leave);
       },
-      std::move(done));
+      std::move(done), absl::OkStatus());
 }
 
 void GroupCoordinator::Reset(const std::string& group, ResetOffsets reset, Done done) {
@@ -287,18 +331,18 @@ void GroupCoordinator::Reset(const std::string& group, ResetOffsets reset, Done 
 
 void GroupCoordinator::Delete(const std::string& group, Done done) {
   Ask(
-      group, [](uint64_t request) { return DeleteGroup{request}; }, std::move(done));
+      group, [](uint64_t request) { return DeleteGroup{request}; }, std::move(done), NoGroup(group));
 }
 
 void GroupCoordinator::Describe(const std::string& group, SnapshotDone done) {
   if (absl::Status refused = Admit(); !refused.ok()) return done(std::move(refused));
   Post([this, group, done = std::move(done)]() mutable {
+    if (shards_.empty()) return done(NoGroup(group));
     WhenReady(group, [this, group, done = std::move(done)](Shard& shard) mutable {
       if (!shard.broken.ok()) return done(shard.broken);
       const GroupMachine* machine = shard.groups->Find(group);
       if (machine == nullptr) {
-        return done(
-            MakeError(Reason::kGroupNotFound, absl::StrCat("group: there is no group \"", group, "\"")));
+        return done(NoGroup(group));
       }
       // Taken now, told when all that it shows is written.
       shard.groups->Barrier(Remember(
@@ -455,9 +499,11 @@ void GroupCoordinator::TakeTopics() {
     absl::MutexLock lock(&mutex_);
     topics_changed_ = false;
   }
-  std::shared_ptr<const GroupTopics> topics = TopicsOf(*catalog_.Current());
+  const std::shared_ptr<const TopicCatalog> catalog = catalog_.Current();
+  std::shared_ptr<const GroupTopics> topics = TopicsOf(*catalog);
   if (*topics == *topics_) return;
   topics_ = std::move(topics);
+  if (shards_.empty()) return OpenShards(*catalog);
   for (const std::unique_ptr<Shard>& shard : shards_) {
     if (shard->ready) shard->groups->ChangeTopics(topics_, Now());
   }

@@ -42,6 +42,9 @@ struct GroupCoordinatorOptions {
   int64_t reload_after_ms = 1'000;
 };
 
+// Makes the internal topic, then calls back, on any thread: with OK once the catalog has it.
+using MakeOffsetsTopic = absl::AnyInvocable<void(absl::AnyInvocable<void(absl::Status)> done)>;
+
 // What one application hears from its group. Called on the coordinator's thread: short, and without calling
 // back.
 class GroupListener {
@@ -88,14 +91,14 @@ class GroupCoordinator {
   using SnapshotDone = absl::AnyInvocable<void(absl::StatusOr<GroupSnapshot>)>;
   using ListingDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<GroupListing>>)>;
 
-  // All outlive the coordinator.
+  // All outlive the coordinator. `make_topic` is called for the first that joins or commits where there is no
+  // internal topic: until then there are no groups.
   GroupCoordinator(const GroupCoordinatorOptions& options, LogStore& logs, CatalogSource& catalog,
-                   const Clock& clock, EventLog& events);
+                   const Clock& clock, EventLog& events, MakeOffsetsTopic make_topic);
   ~GroupCoordinator();
 
-  // Begins to read the groups; what comes meanwhile waits. Once. FAILED_PRECONDITION when the catalog lacks
-  // the internal topic.
-  absl::Status Start();
+  // Begins to read the groups; what comes meanwhile waits. Once.
+  void Start();
   // Ends every session and request with SHUTTING_DOWN. Idempotent; blocks.
   void Stop();
 
@@ -154,10 +157,16 @@ class GroupCoordinator {
   void PassTime();
   std::optional<int64_t> NextDeadline() const;
   Shard& ShardOf(std::string_view group);
-  // When the group's shard is ready, or at once when it is broken.
+  // When the group's shard is ready, or at once when it is broken. Where there is no topic yet it is made.
   void WhenReady(const std::string& group, absl::AnyInvocable<void(Shard&)> task);
+  // Once the catalog has the topic.
+  void OpenShards(const TopicCatalog& catalog);
+  void MakeTopic();
+  void OnTopicMade(const absl::Status& status);
   uint64_t Remember(Done done);
-  void Ask(const std::string& group, absl::AnyInvocable<GroupEvent(uint64_t request)> event, Done done);
+  // `without_topic`: the answer where there are no groups yet; absent: the topic is made.
+  void Ask(const std::string& group, absl::AnyInvocable<GroupEvent(uint64_t request)> event, Done done,
+           std::optional<absl::Status> without_topic = std::nullopt);
   void EndOf(uint64_t session, absl::AnyInvocable<GroupEvent()> event);
 
   void DoList(ListingDone done);
@@ -180,7 +189,10 @@ class GroupCoordinator {
   EventLog& events_;
 
   // The thread's.
-  std::vector<std::unique_ptr<Shard>> shards_;
+  MakeOffsetsTopic make_topic_;
+  std::vector<std::unique_ptr<Shard>> shards_;  // none: there is no topic
+  Shard homeless_{*this, 0, LogId(0)};          // what waits for it, and why it could not be made
+  bool making_topic_ = false;
   std::shared_ptr<const GroupTopics> topics_;
   absl::flat_hash_map<uint64_t, Session> sessions_;
   absl::flat_hash_map<uint64_t, Done> requests_;

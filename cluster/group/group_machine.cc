@@ -94,7 +94,7 @@ GroupMachine::Members::iterator GroupMachine::OfSession(uint64_t session) {
 void GroupMachine::Do(const JoinGroup& join) {
   NARU_CHECK(!join.member_id.empty());
   auto it = FindJoining(join);
-  if (it == members_.end() && members_.size() >= limits_.members_max) {
+  if (it == members_.end() && std::ssize(members_) >= limits_.members_max) {
     return Say(EndSession{join.session, MakeError(Reason::kTooManyMembers,
                                                   absl::StrCat("group: it has ", members_.size(),
                                                                " members, which is the limit"),

@@ -32,7 +32,7 @@
 namespace naru::cluster {
 
 struct GroupLimits {
-  size_t members_max = 10'000;                          // of one group; beyond: TOO_MANY_MEMBERS
+  int64_t members_max = 10'000;                         // of one group; beyond: TOO_MANY_MEMBERS
   int64_t offsets_retention_ms = 7LL * 24 * 3'600'000;  // of a group that stays empty
 };
 

@@ -31,6 +31,14 @@ absl::Status ValidateTopicName(std::string_view field, std::string_view name) {
 
 bool IsReservedTopicName(std::string_view name) { return name.starts_with("__"); }
 
+absl::Status CheckChangeable(std::string_view field, std::string_view topic) {
+  if (!IsReservedTopicName(topic)) return absl::OkStatus();
+  return InvalidField(
+      field, absl::StrCat("\"", topic, "\""),
+      "internal topics, whose names begin with \"__\", can be read, but neither written, changed "
+      "nor deleted");
+}
+
 absl::StatusOr<std::shared_ptr<const TopicInfo>> TopicCatalog::Find(std::string_view name,
                                                                     std::string_view topic_id) const {
   const auto it = topics.find(name);
@@ -57,6 +65,13 @@ absl::StatusOr<std::shared_ptr<const TopicInfo>> TopicCatalog::Find(std::string_
         {{"topic_id", actual}});
   }
   return topic;
+}
+
+std::shared_ptr<const TopicInfo> TopicCatalog::FindById(std::string_view topic_id) const {
+  for (const auto& [name, topic] : topics) {
+    if (topic->topic_id == topic_id) return topic;
+  }
+  return nullptr;
 }
 
 absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, int32_t partition) {

@@ -16,7 +16,7 @@
 
 namespace naru::cluster {
 
-enum class CleanupPolicy { kDelete };
+enum class CleanupPolicy { kDelete, kCompact, kCompactAndDelete };
 
 // A topic's configuration, complete. Defaults and ranges are those of proto/naru/v1/admin.proto
 // (TopicConfig).
@@ -28,9 +28,21 @@ struct TopicConfig {
   int32_t min_in_sync_replicas = 1;
   Durability durability = Durability::kFsync;
   bool append_time_stamped = false;
+  int64_t delete_retention_ms = 86'400'000;
+  int64_t min_compaction_lag_ms = 0;
+  double min_cleanable_dirty_ratio = 0.5;
 
+  bool compacted() const { return cleanup_policy != CleanupPolicy::kDelete; }
   LogSettings ToLogSettings() const {
-    return {durability, retention_ms, retention_bytes, append_time_stamped};
+    const bool retained = cleanup_policy != CleanupPolicy::kCompact;
+    return {.durability = durability,
+            .retention_ms = retained ? retention_ms : -1,
+            .retention_bytes = retained ? retention_bytes : -1,
+            .append_time_stamped = append_time_stamped,
+            .compact = compacted(),
+            .delete_retention_ms = delete_retention_ms,
+            .min_compaction_lag_ms = min_compaction_lag_ms,
+            .min_cleanable_dirty_ratio = min_cleanable_dirty_ratio};
   }
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };
@@ -70,6 +82,8 @@ struct TopicCatalog {
   // not the topic's; INVALID_FIELD for a name that no topic can have or an id that is not 16 bytes.
   absl::StatusOr<std::shared_ptr<const TopicInfo>> Find(std::string_view name,
                                                         std::string_view topic_id = {}) const;
+  // The topic with this id, or nothing. Looks at all of them.
+  std::shared_ptr<const TopicInfo> FindById(std::string_view topic_id) const;
 };
 
 // PARTITION_NOT_FOUND (metadata partitions) unless 0 ≤ partition < partition_count.
@@ -89,6 +103,9 @@ absl::Status ValidateTopicName(std::string_view field, std::string_view name);
 
 // Names that begin with "__" belong to naru itself: nobody else creates such a topic.
 bool IsReservedTopicName(std::string_view name);
+
+// INVALID_FIELD for an internal topic: clients read those, and neither write, change nor delete them.
+absl::Status CheckChangeable(std::string_view field, std::string_view topic);
 
 // Where snapshots come from. Thread-safe; never blocks.
 class CatalogSource {

@@ -25,6 +25,12 @@ absl::Status SetBound(std::string_view field, int64_t value, std::string_view mi
   return absl::OkStatus();
 }
 
+absl::Status SetTime(std::string_view field, int64_t value, int64_t& target) {
+  if (value < 0) return InvalidField(field, absl::StrCat(value), "allowed: 0 and more");
+  target = value;
+  return absl::OkStatus();
+}
+
 absl::Status SetInRange(std::string_view field, int32_t value, int32_t max, std::string_view max_is,
                         int32_t& target) {
   if (value < 1 || value > max) {
@@ -44,8 +50,15 @@ absl::Status SetCleanupPolicy(const Message& message, TopicConfig& config) {
     case naru::v1::CLEANUP_POLICY_DELETE:
       config.cleanup_policy = CleanupPolicy::kDelete;
       return absl::OkStatus();
+    case naru::v1::CLEANUP_POLICY_COMPACT:
+      config.cleanup_policy = CleanupPolicy::kCompact;
+      return absl::OkStatus();
+    case naru::v1::CLEANUP_POLICY_COMPACT_AND_DELETE:
+      config.cleanup_policy = CleanupPolicy::kCompactAndDelete;
+      return absl::OkStatus();
     default:
-      return InvalidEnum("config.cleanup_policy", message.cleanup_policy(), "CLEANUP_POLICY_DELETE");
+      return InvalidEnum("config.cleanup_policy", message.cleanup_policy(),
+                         "CLEANUP_POLICY_DELETE, CLEANUP_POLICY_COMPACT, CLEANUP_POLICY_COMPACT_AND_DELETE");
   }
 }
 
@@ -77,6 +90,29 @@ absl::Status SetTimestampType(const Message& message, TopicConfig& config) {
       return InvalidEnum("config.timestamp_type", message.timestamp_type(),
                          "TIMESTAMP_TYPE_CREATE_TIME, TIMESTAMP_TYPE_APPEND_TIME");
   }
+}
+
+absl::Status SetDirtyRatio(const Message& message, TopicConfig& config) {
+  const double ratio = message.has_min_cleanable_dirty_ratio() ? message.min_cleanable_dirty_ratio()
+                                                               : TopicConfig().min_cleanable_dirty_ratio;
+  // Written so that what is not a number is refused, too.
+  if (!(ratio >= 0 && ratio <= 1)) {
+    return InvalidField("config.min_cleanable_dirty_ratio", absl::StrCat(ratio), "allowed: 0 to 1");
+  }
+  config.min_cleanable_dirty_ratio = ratio;
+  return absl::OkStatus();
+}
+
+naru::v1::CleanupPolicy ToMessage(CleanupPolicy policy) {
+  switch (policy) {
+    case CleanupPolicy::kDelete:
+      break;
+    case CleanupPolicy::kCompact:
+      return naru::v1::CLEANUP_POLICY_COMPACT;
+    case CleanupPolicy::kCompactAndDelete:
+      return naru::v1::CLEANUP_POLICY_COMPACT_AND_DELETE;
+  }
+  return naru::v1::CLEANUP_POLICY_DELETE;
 }
 
 // One field of TopicConfig: is it in the message, and how it gets from there into the typed one. An absent
@@ -128,6 +164,24 @@ constexpr std::array kFields = {
           [](const Message& m, const TopicConfigLimits&, TopicConfig& config) {
             return SetTimestampType(m, config);
           }},
+    Field{"delete_retention_ms", [](const Message& m) { return m.has_delete_retention_ms(); },
+          [](const Message& m, const TopicConfigLimits&, TopicConfig& config) {
+            return SetTime(
+                "config.delete_retention_ms",
+                m.has_delete_retention_ms() ? m.delete_retention_ms() : kDefaults.delete_retention_ms,
+                config.delete_retention_ms);
+          }},
+    Field{"min_compaction_lag_ms", [](const Message& m) { return m.has_min_compaction_lag_ms(); },
+          [](const Message& m, const TopicConfigLimits&, TopicConfig& config) {
+            return SetTime(
+                "config.min_compaction_lag_ms",
+                m.has_min_compaction_lag_ms() ? m.min_compaction_lag_ms() : kDefaults.min_compaction_lag_ms,
+                config.min_compaction_lag_ms);
+          }},
+    Field{"min_cleanable_dirty_ratio", [](const Message& m) { return m.has_min_cleanable_dirty_ratio(); },
+          [](const Message& m, const TopicConfigLimits&, TopicConfig& config) {
+            return SetDirtyRatio(m, config);
+          }},
 };
 
 const Field* FindField(std::string_view name) {
@@ -174,13 +228,16 @@ Message ToMessage(const TopicConfig& config) {
   Message message;
   message.set_retention_ms(config.retention_ms);
   message.set_retention_bytes(config.retention_bytes);
-  message.set_cleanup_policy(naru::v1::CLEANUP_POLICY_DELETE);
+  message.set_cleanup_policy(ToMessage(config.cleanup_policy));
   message.set_max_record_bytes(config.record_bytes_max);
   message.set_min_in_sync_replicas(config.min_in_sync_replicas);
   message.set_durability(config.durability == Durability::kBackground ? naru::v1::DURABILITY_BACKGROUND
                                                                       : naru::v1::DURABILITY_FSYNC);
   message.set_timestamp_type(config.append_time_stamped ? naru::v1::TIMESTAMP_TYPE_APPEND_TIME
                                                         : naru::v1::TIMESTAMP_TYPE_CREATE_TIME);
+  message.set_delete_retention_ms(config.delete_retention_ms);
+  message.set_min_compaction_lag_ms(config.min_compaction_lag_ms);
+  message.set_min_cleanable_dirty_ratio(config.min_cleanable_dirty_ratio);
   return message;
 }
 

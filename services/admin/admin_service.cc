@@ -148,6 +148,8 @@ grpc::ServerUnaryReactor* AdminService::DeleteRecords(grpc::CallbackServerContex
         if (const absl::Status valid = ValidateDeletion(asked); !valid.ok()) return call->Finish(valid);
         auto topic = coordinator_.Current()->Find(asked.topic(), asked.topic_id());
         if (!topic.ok()) return call->Finish(topic.status());
+        const absl::Status changeable = cluster::CheckChangeable("topic", asked.topic());
+        if (!changeable.ok()) return call->Finish(changeable);
         services::DeleteRecords(*std::move(topic), asked, logs_, coordinator_, call->response(),
                                 [call] { call->Finish(absl::OkStatus()); });
       });

@@ -42,6 +42,8 @@ struct ConsumeContext {
   const std::shared_ptr<ConsumeMemory> memory;
   // For what subscriptions remember about their partitions.
   MemoryBudget subscriptions;
+  // Streams and polling members that messages are read for, now.
+  std::atomic<int64_t> senders{0};
   ConsumeCounters counters;
   std::atomic<bool> stopping{false};
 };

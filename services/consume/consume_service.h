@@ -53,6 +53,9 @@ class ConsumeService : public naru::v1::ConsumeService::WithRawCallbackMethod_Fe
 
   ConsumeSnapshot Counters() const;
 
+  // For services that read for clients as this one does, within the same bounds.
+  const std::shared_ptr<ConsumeContext>& context() const { return context_; }
+
  private:
   struct Open;
 

@@ -1,16 +1,8 @@
-// The protocol of one Subscribe stream, without gRPC, threads or the store: which partition is read next,
-// what is sent, what credit is left, when the stream ends. Its stream tells it what happened, and it tells
-// its Effects what to do. Thread-unsafe; effects must not call back before the call that caused them has
-// returned.
+// The protocol of one Subscribe stream, without gRPC, threads or the store: what is read and sent, what
+// credit is left, when the stream ends. Its stream tells it what happened, and it tells its Effects what to
+// do. Thread-unsafe; effects must not call back before the call that caused them has returned.
 //
-// One read and one write are out at a time, and one message is ready meanwhile: that is all that a stream
-// holds of the consume service's memory. Partitions with records take turns, a message each. The others wait
-// in the store's watches.
-//
-// Messages begin small and double while the client takes many of them fast, and only for such a client is the
-// next one made ready while one is being written; so a client that does not read pins little
-// (ConsumeOptions::stream_first_message_bytes). While memory is scarce nothing is made ready ahead, and
-// messages stay within a share of it, or for a client that has proved to read, one batch.
+// Reading is the LaneReader's affair. A lane is a partition of the stream; it stays one after it has retired.
 #pragma once
 
 #include <chrono>
@@ -23,13 +15,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/cord.h"
 #include "cluster/metadata/topic_catalog.h"
 #include "naru/v1/consume.pb.h"
 #include "services/consume/consume_options.h"
-#include "services/consume/delivery.h"
+#include "services/consume/lane_reader.h"
+#include "services/consume/outgoing_message.h"
 #include "services/consume/subscribe_plan.h"
-#include "services/rpc/memory_gate.h"
 #include "storage/base/clock.h"
 #include "storage/log/log_store.h"
 
@@ -37,37 +28,17 @@ namespace naru::services {
 
 class SubscribeSession {
  public:
-  // Index of a partition of the stream.
-  using Lane = uint32_t;
+  using Lane = LaneReader::Lane;
 
-  // A SubscribeResponse: `head` followed by records or batches.
-  struct Message {
-    std::string head;
-    std::string records;
-    absl::Cord batches;
-    MemoryGate::Hold hold;
-    int64_t record_count = 0;
-    int64_t credit_bytes = 0;  // what it takes of the stream's credit
-    int64_t size_bytes() const { return static_cast<int64_t>(head.size() + records.size() + batches.size()); }
-  };
+  // A SubscribeResponse.
+  using Message = OutgoingMessage;
 
-  class Effects {
+  class Effects : public LaneReader::Store {
    public:
-    virtual ~Effects() = default;
-    virtual absl::StatusOr<LogInfo> Info(LogId log) = 0;
     // The topics as they are now.
     virtual std::shared_ptr<const cluster::TopicCatalog> Catalog() = 0;
-    // What one message may take, bytes; less than INT64_MAX while memory is scarce.
-    virtual int64_t MessageBytesMax() = 0;
     // Sets memory aside for as long as the stream lives; false: there is none.
     virtual bool SetAside(int64_t bytes) = 0;
-    // Then OnFound.
-    virtual void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) = 0;
-    // Takes `memory_bytes` first, in that line, however long that takes; then OnRead.
-    virtual void Read(Lane lane, const ReadRequest& request, int64_t memory_bytes, MemoryGate::Line line) = 0;
-    // Then OnReadable, once, unless it is unwatched before.
-    virtual void Watch(Lane lane, LogId log, Offset offset) = 0;
-    virtual void Unwatch(Lane lane) = 0;
     // Then OnWritten.
     virtual void Write(Message message) = 0;
     // The last effect.
@@ -93,49 +64,35 @@ class SubscribeSession {
   bool finished() const { return finished_; }
 
  private:
-  enum class State { kQueued, kReading, kWatching, kGone };
   struct Partition {
-    SubscribedPartition plan;
-    Offset next;
-    int64_t batch_bytes = 0;  // of a batch there, as far as known: what the next read may bring
-    State state = State::kQueued;
-    bool located = false;
-    // Something was read from it, so that its position is the client's affair.
-    bool begun = false;
-    absl::Status outcome;  // of kGone: OK when the end was reached
-  };
-  struct Ready {
-    Lane lane;
-    Message message;
-    bool full = false;  // about as large as it may be
+    size_t topic = 0;  // index of SubscribePlan::topics
+    int32_t number = 0;
+    absl::Status outcome;  // once it has retired: OK when the end was reached
   };
 
   void Start(const naru::v1::SubscribeStart& start, const cluster::TopicCatalog& catalog);
   absl::Status AddPartition(const SubscribedPartition& plan);
   void AddCredit(int64_t bytes);
   void FollowTopic(size_t topic, const cluster::TopicCatalog& catalog);
-  // The partition leaves: with OK, its end was reached.
-  void Retire(Lane lane, const absl::Status& outcome);
-  void Queue(Lane lane);
+  // Lanes that retired are to be told of; a broker that shuts down ends the stream.
+  void NoteRetired();
 
   // Does what can be done now.
   void Go();
   void GoWrite();
-  void GoRead();
-  void Read(Lane lane, int64_t share_bytes);
-  // Whether a subscription may begin where it says, when there is nothing to read between that and its end.
-  absl::Status CheckStart(const Partition& partition) const;
+  void Finish(const absl::Status& status);
   bool HasCredit() const { return !credit_ || *credit_ > 0; }
   // Nothing will ever be delivered any more.
   bool Exhausted() const;
-  void Send(Message message);
+  // `full`: about as large as a message may be.
+  void Send(Message message, bool full = false);
   void SendReady();
   Message Notice(Lane lane) const;
   Message IdleMessage() const;
-  Message DeliveryMessage(Lane lane, Delivery& delivery, MemoryGate::Hold hold) const;
+  Message DeliveryMessage(LaneReader::Ready ready) const;
   int64_t NowNs() const { return clock_.MonotonicNs(); }
   const cluster::TopicInfo& TopicOf(const Partition& partition) const {
-    return *plan_.topics[partition.plan.topic].info;
+    return *plan_.topics[partition.topic].info;
   }
 
   const ConsumeOptions& options_;
@@ -147,21 +104,10 @@ class SubscribeSession {
   std::optional<absl::Status> end_;
   SubscribePlan plan_;
   std::optional<int64_t> credit_;
-  std::vector<Partition> partitions_;
-  size_t gone_ = 0;
-  std::deque<Lane> queue_;  // to be read, in turn
-  bool reading_ = false;
-  std::optional<Ready> ready_;
-  std::deque<Lane> notices_;   // to be told that they are gone
-  int64_t message_bytes_ = 0;  // bound of messages as the client takes them now
-  int64_t reading_bytes_ = 0;  // bound of the one that is read
-  int full_taken_ = 0;         // messages of about that bound, taken at once
-  int64_t taken_bytes_ = 0;    // at once, without a pause
+  LaneReader reader_;
+  std::vector<Partition> partitions_;  // by lane
+  std::deque<Lane> notices_;           // to be told that they have retired
   bool writing_ = false;
-  bool wrote_full_ = false;
-  int64_t wrote_bytes_ = 0;
-  bool prompt_ = false;  // the client took the last message at once
-  int64_t write_begun_ns_ = 0;
   int64_t last_sent_ns_ = 0;
 };
 

@@ -10,6 +10,7 @@ std::shared_ptr<SubscribeStream> SubscribeStream::Make(std::shared_ptr<ConsumeCo
                                                        grpc::CallbackServerContext& grpc) {
   const std::shared_ptr<SubscribeStream> stream(new SubscribeStream(std::move(context), grpc));
   stream->self_ = stream;
+  stream->store_.SetStream(stream);
   return stream;
 }
 
@@ -17,12 +18,11 @@ SubscribeStream::SubscribeStream(std::shared_ptr<ConsumeContext> context, grpc::
     : context_(std::move(context)),
       grpc_(grpc),
       strand_(context_->executor),
+      store_(*context_, strand_, *this),
       session_(context_->options, context_->clock, *this) {
   context_->counters.streams.fetch_add(1, std::memory_order_relaxed);
   context_->counters.streams_open.fetch_add(1, std::memory_order_relaxed);
 }
-
-SubscribeStream::~SubscribeStream() { context_->subscriptions.Give(aside_bytes_); }
 
 void SubscribeStream::Start() {
   strand_.Run([self = shared_from_this()] {
@@ -99,66 +99,6 @@ void SubscribeStream::CutOff() {
   });
 }
 
-absl::StatusOr<LogInfo> SubscribeStream::Info(LogId log) { return context_->store.Info(log); }
-
-int64_t SubscribeStream::MessageBytesMax() {
-  // Any of the streams that are open may turn out not to read.
-  return context_->memory->MessageBytesMax(context_->counters.streams_open.load(std::memory_order_relaxed));
-}
-
-bool SubscribeStream::SetAside(int64_t bytes) {
-  if (!context_->subscriptions.TryTake(bytes)) return false;
-  aside_bytes_ += bytes;
-  return true;
-}
-
-void SubscribeStream::FindByTime(SubscribeSession::Lane lane, LogId log, int64_t timestamp_ms) {
-  context_->store.FindByTime(log, timestamp_ms, [self = shared_from_this(), lane](auto found) {
-    self->strand_.Post([self, lane, found = std::move(found)] { self->session_.OnFound(lane, found); });
-  });
-}
-
-void SubscribeStream::Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes,
-                           MemoryGate::Line line) {
-  MemoryGate::Hold hold;
-  const auto granted = [self = shared_from_this(), lane, request](MemoryGate::Hold bytes) {
-    self->strand_.Post([self, lane, request, bytes = std::move(bytes)]() mutable {
-      self->memory_wait_ = 0;
-      self->ReadWith(lane, request, std::move(bytes));
-    });
-  };
-  context_->memory->gate().TakeOrWait(memory_bytes, hold, memory_wait_, granted, line);
-  if (memory_wait_ == 0) ReadWith(lane, request, std::move(hold));
-}
-
-void SubscribeStream::ReadWith(SubscribeSession::Lane lane, const ReadRequest& request,
-                               MemoryGate::Hold hold) {
-  if (session_.finished()) return;
-  context_->store.Read(request, [self = shared_from_this(), lane,
-                                 hold = std::move(hold)](absl::StatusOr<ReadResult> result) mutable {
-    Strand& strand = self->strand_;
-    strand.Post([self = std::move(self), lane, hold = std::move(hold), result = std::move(result)]() mutable {
-      self->session_.OnRead(lane, std::move(result), std::move(hold));
-    });
-  });
-}
-
-void SubscribeStream::Watch(SubscribeSession::Lane lane, LogId log, Offset offset) {
-  watches_[lane] = context_->store.Watch(log, offset, [self = shared_from_this(), lane] {
-    self->strand_.Post([self, lane] {
-      self->watches_.erase(lane);
-      if (!self->session_.finished()) self->session_.OnReadable(lane);
-    });
-  });
-}
-
-void SubscribeStream::Unwatch(SubscribeSession::Lane lane) {
-  const auto it = watches_.find(lane);
-  if (it == watches_.end()) return;
-  context_->store.CancelWatch(it->second);
-  watches_.erase(it);
-}
-
 void SubscribeStream::Write(SubscribeSession::Message message) {
   ConsumeCounters& counters = context_->counters;
   if (message.record_count > 0) {
@@ -175,9 +115,7 @@ void SubscribeStream::Write(SubscribeSession::Message message) {
 
 void SubscribeStream::Finish(const absl::Status& status) {
   context_->executor.Cancel(tick_);
-  if (memory_wait_ != 0) context_->memory->gate().CancelWait(memory_wait_);
-  for (const auto& [lane, watch] : watches_) context_->store.CancelWatch(watch);
-  watches_.clear();
+  store_.Close();
   response_.Clear();
   if (absl::IsCancelled(status)) return ServerBidiReactor::Finish(grpc::Status::CANCELLED);
   context_->counters.errors.Count(status);

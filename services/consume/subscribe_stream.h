@@ -8,11 +8,12 @@
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "services/consume/consume_context.h"
+#include "services/consume/lane_store.h"
 #include "services/consume/subscribe_session.h"
 #include "services/rpc/strand.h"
 
@@ -21,12 +22,12 @@ namespace naru::services {
 class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                               public std::enable_shared_from_this<SubscribeStream>,
                               public ConsumeMemory::Reader,
-                              private SubscribeSession::Effects {
+                              private SubscribeSession::Effects,
+                              private LaneStore::Answers {
  public:
   // `grpc` is gRPC's and lives until OnDone.
   static std::shared_ptr<SubscribeStream> Make(std::shared_ptr<ConsumeContext> context,
                                                grpc::CallbackServerContext& grpc);
-  ~SubscribeStream() override;
   // Called once, when gRPC is done with the stream. Set before Start.
   void SetDone(absl::AnyInvocable<void()> done) { done_ = std::move(done); }
   void Start();
@@ -42,24 +43,35 @@ class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   void OnDone() override;
 
  private:
+  using Lane = SubscribeSession::Lane;
+
   SubscribeStream(std::shared_ptr<ConsumeContext> context, grpc::CallbackServerContext& grpc);
 
   // All of these in the strand.
   void OnRequest();
   void Tick();
   void ArmTick();
-  absl::StatusOr<LogInfo> Info(LogId log) override;
   std::shared_ptr<const cluster::TopicCatalog> Catalog() override { return context_->catalog.Current(); }
-  int64_t MessageBytesMax() override;
-  bool SetAside(int64_t bytes) override;
-  void FindByTime(SubscribeSession::Lane lane, LogId log, int64_t timestamp_ms) override;
-  void Read(SubscribeSession::Lane lane, const ReadRequest& request, int64_t memory_bytes,
-            MemoryGate::Line line) override;
-  void Watch(SubscribeSession::Lane lane, LogId log, Offset offset) override;
-  void Unwatch(SubscribeSession::Lane lane) override;
+  bool SetAside(int64_t bytes) override { return store_.SetAside(bytes); }
+  absl::StatusOr<LogInfo> Info(LogId log) override { return store_.Info(log); }
+  int64_t MessageBytesMax() override { return store_.MessageBytesMax(); }
+  void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) override {
+    store_.FindByTime(lane, log, timestamp_ms);
+  }
+  void Read(Lane lane, const ReadRequest& request, int64_t memory_bytes, MemoryGate::Line line) override {
+    store_.Read(lane, request, memory_bytes, line);
+  }
+  void Watch(Lane lane, LogId log, Offset offset) override { store_.Watch(lane, log, offset); }
+  void Unwatch(Lane lane) override { store_.Unwatch(lane); }
+  void OnFound(Lane lane, const absl::StatusOr<std::optional<TimedOffset>>& found) override {
+    session_.OnFound(lane, found);
+  }
+  void OnRead(Lane lane, absl::StatusOr<ReadResult> result, MemoryGate::Hold hold) override {
+    session_.OnRead(lane, std::move(result), std::move(hold));
+  }
+  void OnReadable(Lane lane) override { session_.OnReadable(lane); }
   void Write(SubscribeSession::Message message) override;
   void Finish(const absl::Status& status) override;
-  void ReadWith(SubscribeSession::Lane lane, const ReadRequest& request, MemoryGate::Hold hold);
 
   const std::shared_ptr<ConsumeContext> context_;
   grpc::CallbackServerContext& grpc_;
@@ -68,10 +80,8 @@ class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   absl::AnyInvocable<void()> done_;
   Strand strand_;
 
+  LaneStore store_;
   SubscribeSession session_;
-  int64_t aside_bytes_ = 0;
-  MemoryGate::WaitId memory_wait_ = 0;
-  absl::flat_hash_map<SubscribeSession::Lane, LogStore::WatchId> watches_;
   bool ticking_ = false;
   Executor::TimerId tick_;
   std::shared_ptr<SubscribeStream> self_;

@@ -31,12 +31,19 @@ ProducePart WholeBatch(const cluster::TopicInfo& topic, PartitionId partition, c
   return {partition, topic.partitions[static_cast<size_t>(partition.value())].log, batch, info, {}};
 }
 
+// Compaction keeps the newest record of each key: what has no key would stay for ever.
+absl::Status KeylessOnCompacted(const cluster::TopicInfo& topic) {
+  return InvalidField("batch.records.key", "absent",
+                      absl::StrCat("topic \"", topic.name, "\" is compacted: every record needs a key"));
+}
+
 }  // namespace
 
 absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
                                          const cluster::TopicCatalog& catalog) {
   ProduceTarget target;
   NARU_ASSIGN_OR_RETURN(target.topic, catalog.Find(request.topic, request.topic_id));
+  NARU_RETURN_IF_ERROR(cluster::CheckChangeable("topic", request.topic));
   NARU_RETURN_IF_ERROR(CheckAcks(request.acks));
   NARU_RETURN_IF_ERROR(CheckExpectedOffset(request));
   target.wants_ack = request.acks != naru::v1::ACKS_NONE;
@@ -58,6 +65,7 @@ absl::StatusOr<std::vector<ProducePart>> PlanParts(const ProduceTarget& target, 
                      .batch_bytes_max = options.batch_bytes_max,
                      .records_max = options.batch_records_max};
   NARU_ASSIGN_OR_RETURN(const BatchInfo info, WalkBatch(batch, limits));
+  if (info.has_keyless && topic.config.compacted()) return KeylessOnCompacted(topic);
   std::vector<ProducePart> parts;
   if (target.partition) {
     parts.push_back(WholeBatch(topic, *target.partition, batch, info));

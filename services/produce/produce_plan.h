@@ -39,7 +39,8 @@ struct ProducePart {
 absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
                                          const cluster::TopicCatalog& catalog);
 
-// At least one part, by partition. Errors of WalkBatch.
+// At least one part, by partition. Errors of WalkBatch; INVALID_FIELD for a record without a key when the
+// topic is compacted.
 absl::StatusOr<std::vector<ProducePart>> PlanParts(const ProduceTarget& target, const absl::Cord& batch,
                                                    const cluster::TopicCatalog& catalog,
                                                    const ProduceOptions& options, KeylessTurns& turns);

@@ -9,6 +9,7 @@
 #include "services/admin/admin_service.h"
 #include "services/cluster/cluster_service.h"
 #include "services/consume/consume_service.h"
+#include "services/group/group_service.h"
 #include "services/produce/produce_service.h"
 #include "services/rpc/status.h"
 #include "services/server/call_limit.h"
@@ -119,6 +120,38 @@ class BoundedClusterService final : public BoundedService<ClusterService> {
   }
   UnaryReactor* DescribeCluster(Context* context, const Bytes* request, Bytes* response) override {
     return Unary(context, [&] { return ClusterService::DescribeCluster(context, request, response); });
+  }
+};
+
+class BoundedGroupService final : public BoundedService<GroupService> {
+ public:
+  using BoundedService::BoundedService;
+  BidiReactor* Consume(Context* context) override {
+    return Stream<BidiReactor>(context, [&] { return GroupService::Consume(context); });
+  }
+  UnaryReactor* Poll(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::Poll(context, request, response); });
+  }
+  UnaryReactor* CommitOffsets(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::CommitOffsets(context, request, response); });
+  }
+  UnaryReactor* ListCommittedOffsets(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::ListCommittedOffsets(context, request, response); });
+  }
+  UnaryReactor* LeaveGroup(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::LeaveGroup(context, request, response); });
+  }
+  UnaryReactor* ListGroups(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::ListGroups(context, request, response); });
+  }
+  UnaryReactor* GetGroup(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::GetGroup(context, request, response); });
+  }
+  UnaryReactor* ResetOffsets(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::ResetOffsets(context, request, response); });
+  }
+  UnaryReactor* DeleteGroup(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return GroupService::DeleteGroup(context, request, response); });
   }
 };
 

@@ -40,6 +40,19 @@ std::vector<OptionSpec> PlaceOptions() {
   };
 }
 
+std::vector<OptionSpec> GroupOptions() {
+  return {
+      {"offsets-retention", "Groups",
+       "How long a group that stays empty keeps its committed positions, from its last member or commit on.",
+       DurationOption{NARU_OPTION(groups.offsets_retention_ms), 60'000, INT64_MAX / 1'000'000}},
+      {"offsets-partitions", "Groups",
+       "Partitions of __consumer_offsets, over which groups are spread. Counts once: when the first group "
+       "makes the "
+       "topic.",
+       CountOption{NARU_OPTION(offsets_partitions), 1, 1'000}},
+  };
+}
+
 std::vector<OptionSpec> MemoryOptions() {
   return {
       {"memory-limit", "Memory",
@@ -97,6 +110,12 @@ std::vector<OptionSpec> CountLimitOptions() {
        CountOption{NARU_OPTION(max_metadata_watches), 1, 1'000'000}},
       {"max-queued-topic-requests", "Limits", "Requests to make, change or delete topics that may wait.",
        CountOption{NARU_OPTION(max_queued_topic_requests), 1, 1'000'000}},
+      {"max-group-members", "Limits", "Members of one consumer group. Beyond: TOO_MANY_MEMBERS.",
+       CountOption{NARU_OPTION(groups.members_max), 1, 1'000'000}},
+      {"max-pollers", "Limits", "Members of all groups that use Poll, each remembered between its calls.",
+       CountOption{NARU_OPTION(max_pollers), 1, 1'000'000}},
+      {"max-queued-group-requests", "Limits", "Joins, commits and other requests to groups that may wait.",
+       CountOption{NARU_OPTION(max_queued_group_requests), 1, 10'000'000}},
       {"max-streams-per-connection", "Limits", "Calls and streams that one connection may have open.",
        CountOption{NARU_OPTION(max_streams_per_connection), 1, 100'000}},
       {"max-streams", "Limits",
@@ -151,8 +170,8 @@ std::vector<OptionSpec> RunOptions() {
 
 std::vector<OptionSpec> MakeTable() {
   std::vector<OptionSpec> table;
-  for (auto part :
-       {PlaceOptions, MemoryOptions, MessageLimitOptions, CountLimitOptions, StoreOptionsTable, RunOptions}) {
+  for (auto part : {PlaceOptions, MemoryOptions, MessageLimitOptions, CountLimitOptions, GroupOptions,
+                    StoreOptionsTable, RunOptions}) {
     for (OptionSpec& spec : part()) table.push_back(std::move(spec));
   }
   return table;

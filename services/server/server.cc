@@ -30,7 +30,8 @@ constexpr int kExecutorThreads = 2;
 const std::vector<std::string>& ServiceNames() {
   static const auto* names = new std::vector<std::string>{
       naru::v1::ProduceService::service_full_name(), naru::v1::ConsumeService::service_full_name(),
-      naru::v1::AdminService::service_full_name(), naru::v1::ClusterService::service_full_name()};
+      naru::v1::AdminService::service_full_name(), naru::v1::ClusterService::service_full_name(),
+      naru::v1::GroupService::service_full_name()};
   return *names;
 }
 
@@ -59,6 +60,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   auto server = std::unique_ptr<Server>(new Server(options, plan, events));
   NARU_RETURN_IF_ERROR(server->OpenStorage());
   NARU_RETURN_IF_ERROR(server->StartCoordinator());
+  server->StartGroups();
   server->MakeServices();
   NARU_RETURN_IF_ERROR(server->Listen());
   NARU_RETURN_IF_ERROR(server->Announce());
@@ -113,6 +115,22 @@ absl::Status Server::StartCoordinator() {
   return absl::OkStatus();
 }
 
+void Server::StartGroups() {
+  cluster::GroupCoordinatorOptions options;
+  options.limits = options_.groups;
+  options.queued_requests_max = static_cast<size_t>(options_.max_queued_group_requests);
+  const auto make_topic = [this](absl::AnyInvocable<void(absl::Status)> done) {
+    naru::v1::CreateTopicRequest request;
+    request.set_name(std::string(cluster::kOffsetsTopic));
+    request.set_partition_count(static_cast<int32_t>(options_.offsets_partitions));
+    request.mutable_config()->set_cleanup_policy(naru::v1::CLEANUP_POLICY_COMPACT);
+    coordinator_->CreateInternalTopic(std::move(request), std::move(done));
+  };
+  groups_ = std::make_unique<cluster::GroupCoordinator>(options, *store_, *coordinator_, clock_, events_,
+                                                        make_topic);
+  groups_->Start();
+}
+
 void Server::MakeServices() {
   executor_ = std::make_unique<Executor>(kExecutorThreads);
 
@@ -128,6 +146,9 @@ void Server::MakeServices() {
   cluster.watches_max = static_cast<size_t>(options_.max_metadata_watches);
   cluster_ = std::make_unique<BoundedClusterService>(
       call_limit_, *coordinator_, [this] { return DescribeBroker(); }, cluster);
+  GroupServiceOptions group;
+  group.pollers_max = static_cast<size_t>(options_.max_pollers);
+  group_ = std::make_unique<BoundedGroupService>(call_limit_, consume_->context(), *groups_, group);
   metrics_.Attach({store_.get(), coordinator_.get(), produce_.get(), consume_.get()});
 }
 
@@ -142,7 +163,8 @@ absl::Status Server::Listen() {
   };
   NARU_ASSIGN_OR_RETURN(
       listener_,
-      StartGrpcListener(options, {produce_.get(), consume_.get(), admin_.get(), cluster_.get()}, calls_));
+      StartGrpcListener(options, {produce_.get(), consume_.get(), admin_.get(), cluster_.get(), group_.get()},
+                        calls_));
   if (options_.advertise.empty()) {
     if (IsWildcard(listener_.address.host)) {
       events_.Write(Severity::kWarning, "wildcard_advertised",
@@ -211,6 +233,7 @@ void Server::Shutdown(int64_t drain_timeout_ms) {
   health_.Drain();
   if (produce_) produce_->Shutdown();
   if (consume_) consume_->Shutdown();
+  if (group_) group_->Shutdown();
   if (admin_) admin_->Shutdown();
   if (cluster_) cluster_->Shutdown();
   if (listener_.server) {
@@ -220,6 +243,7 @@ void Server::Shutdown(int64_t drain_timeout_ms) {
     listener_.server->Wait();
   }
   metrics_.Detach();
+  if (groups_) groups_->Stop();
   if (coordinator_) coordinator_->Stop();
   if (store_) store_->Stop();
   if (executor_) executor_->Stop();

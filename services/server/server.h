@@ -2,7 +2,7 @@
 // order. The only place that knows all of them; no part is handed the server.
 //
 // Start: HTTP (so that /healthz answers while the store recovers), data directory, metadata, store,
-// coordinator, services, gRPC. Stop: the same backwards.
+// coordinators of topics and of groups, services, gRPC. Stop: the same backwards.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,11 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
 #include "cluster/coordinator/topic_coordinator.h"
+#include "cluster/group/group_coordinator.h"
 #include "services/admin/admin_service.h"
 #include "services/cluster/cluster_service.h"
 #include "services/consume/consume_service.h"
+#include "services/group/group_service.h"
 #include "services/produce/produce_service.h"
 #include "services/rpc/executor.h"
 #include "services/server/call_limit.h"
@@ -60,6 +62,7 @@ class Server {
   absl::Status StartHttp();
   absl::Status OpenStorage();
   absl::Status StartCoordinator();
+  void StartGroups();
   void MakeServices();
   absl::Status Listen();
   absl::Status Announce();
@@ -88,11 +91,13 @@ class Server {
   std::unique_ptr<OrderedMapStore> metadata_;
   std::unique_ptr<PartitionStore> store_;
   std::unique_ptr<cluster::TopicCoordinator> coordinator_;
+  std::unique_ptr<cluster::GroupCoordinator> groups_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ProduceService> produce_;
   std::unique_ptr<ConsumeService> consume_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ClusterService> cluster_;
+  std::unique_ptr<GroupService> group_;
   GrpcListener listener_;
 
   absl::Notification stopping_;

@@ -25,6 +25,7 @@ enum class Reason {
   kTopicIdMismatch,  // metadata: topic_id
   kMemberFenced,
   kGroupNotEmpty,
+  kNoCommittedOffset,  // metadata: topic, partition
   // OUT_OF_RANGE
   kOffsetOutOfRange,  // metadata: log_start_offset, high_watermark
   // UNAVAILABLE

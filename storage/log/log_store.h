@@ -46,6 +46,14 @@ struct LogSettings {
   int64_t retention_bytes = -1;
   // Mark batches so that readers see append times.
   bool append_time_stamped = false;
+  // Of each key the newest record stays, older ones go in time.
+  bool compact = false;
+  // With `compact`: how long a tombstone stays after the compaction that first reached it; how long after
+  // their append batches are left alone; the share of bytes not compacted yet from which on a log is
+  // compacted.
+  int64_t delete_retention_ms = 86'400'000;
+  int64_t min_compaction_lag_ms = 0;
+  double min_cleanable_dirty_ratio = 0.5;
 };
 
 // An idempotent producer's claim on a batch (KIP-98): sequences count records, per producer and log.

@@ -12,19 +12,23 @@ using ::testing::HasSubstr;
 
 TEST(TopicSettings, EveryFieldCanBeSet) {
   naru::v1::TopicConfig config;
-  for (const char* setting :
-       {"retention_ms=7d", "retention_bytes=1GiB", "cleanup_policy=delete", "max_record_bytes=2MiB",
-        "min_in_sync_replicas=2", "durability=background", "timestamp_type=append_time"}) {
+  for (const char* setting : {"retention_ms=7d", "retention_bytes=1GiB", "cleanup_policy=compact_and_delete",
+                              "max_record_bytes=2MiB", "min_in_sync_replicas=2", "durability=background",
+                              "timestamp_type=append_time", "delete_retention_ms=1h",
+                              "min_compaction_lag_ms=5m", "min_cleanable_dirty_ratio=0.25"}) {
     EXPECT_TRUE(ApplySetting(setting, config).ok()) << setting;
   }
   EXPECT_EQ(config.retention_ms(), 604'800'000);
   EXPECT_EQ(config.retention_bytes(), 1 << 30);
-  EXPECT_EQ(config.cleanup_policy(), naru::v1::CLEANUP_POLICY_DELETE);
+  EXPECT_EQ(config.cleanup_policy(), naru::v1::CLEANUP_POLICY_COMPACT_AND_DELETE);
   EXPECT_EQ(config.max_record_bytes(), 2 << 20);
   EXPECT_EQ(config.min_in_sync_replicas(), 2);
   EXPECT_EQ(config.durability(), naru::v1::DURABILITY_BACKGROUND);
   EXPECT_EQ(config.timestamp_type(), naru::v1::TIMESTAMP_TYPE_APPEND_TIME);
-  EXPECT_EQ(DescribeSettings(config).size(), 7u) << "this test names every field there is";
+  EXPECT_EQ(config.delete_retention_ms(), 3'600'000);
+  EXPECT_EQ(config.min_compaction_lag_ms(), 300'000);
+  EXPECT_EQ(config.min_cleanable_dirty_ratio(), 0.25);
+  EXPECT_EQ(DescribeSettings(config).size(), 10u) << "this test names every field there is";
 }
 
 TEST(TopicSettings, MinusOneIsNoBound) {
@@ -48,8 +52,9 @@ TEST(TopicSettings, WhatIsWrongIsNamedWithWhatIsAllowed) {
 TEST(TopicSettings, WhatIsDescribedCanBeAppliedAgain) {
   naru::v1::TopicConfig config, copy;
   for (const char* setting :
-       {"retention_ms=12h", "retention_bytes=-1", "cleanup_policy=delete", "max_record_bytes=1",
-        "min_in_sync_replicas=1", "durability=fsync", "timestamp_type=create_time"}) {
+       {"retention_ms=12h", "retention_bytes=-1", "cleanup_policy=compact", "max_record_bytes=1",
+        "min_in_sync_replicas=1", "durability=fsync", "timestamp_type=create_time", "delete_retention_ms=0",
+        "min_compaction_lag_ms=0", "min_cleanable_dirty_ratio=0.3"}) {
     ASSERT_TRUE(ApplySetting(setting, config).ok());
   }
   for (const auto& [key, value] : DescribeSettings(config))

@@ -1,5 +1,6 @@
 #include "cluster/metadata/topic_config.h"
 
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -26,11 +27,14 @@ Message Everything() {
   Message message;
   message.set_retention_ms(1);
   message.set_retention_bytes(2);
-  message.set_cleanup_policy(naru::v1::CLEANUP_POLICY_DELETE);
+  message.set_cleanup_policy(naru::v1::CLEANUP_POLICY_COMPACT_AND_DELETE);
   message.set_max_record_bytes(3);
   message.set_min_in_sync_replicas(2);
   message.set_durability(naru::v1::DURABILITY_BACKGROUND);
   message.set_timestamp_type(naru::v1::TIMESTAMP_TYPE_APPEND_TIME);
+  message.set_delete_retention_ms(0);
+  message.set_min_compaction_lag_ms(4);
+  message.set_min_cleanable_dirty_ratio(0.25);
   return message;
 }
 
@@ -61,10 +65,26 @@ TEST(TopicConfigTest, EveryFieldTravelsBothWays) {
 TEST(TopicConfigTest, WhatIsReadHasEveryFieldSet) {
   const Message message = ToMessage(TopicConfig());
   EXPECT_TRUE(message.has_retention_ms() && message.has_retention_bytes() && message.has_max_record_bytes() &&
-              message.has_min_in_sync_replicas());
+              message.has_min_in_sync_replicas() && message.has_delete_retention_ms() &&
+              message.has_min_compaction_lag_ms() && message.has_min_cleanable_dirty_ratio());
   EXPECT_NE(message.cleanup_policy(), naru::v1::CLEANUP_POLICY_UNSPECIFIED);
   EXPECT_NE(message.durability(), naru::v1::DURABILITY_UNSPECIFIED);
   EXPECT_NE(message.timestamp_type(), naru::v1::TIMESTAMP_TYPE_UNSPECIFIED);
+}
+
+TEST(TopicConfigTest, RetentionAppliesUnlessCompactionAloneIsAskedFor) {
+  for (const auto policy :
+       {CleanupPolicy::kDelete, CleanupPolicy::kCompact, CleanupPolicy::kCompactAndDelete}) {
+    TopicConfig config;
+    config.retention_ms = 5;
+    config.retention_bytes = 6;
+    config.cleanup_policy = policy;
+    const LogSettings settings = config.ToLogSettings();
+    const bool retained = policy != CleanupPolicy::kCompact;
+    EXPECT_EQ(settings.retention_ms, retained ? 5 : -1);
+    EXPECT_EQ(settings.retention_bytes, retained ? 6 : -1);
+    EXPECT_EQ(settings.compact, policy != CleanupPolicy::kDelete);
+  }
 }
 
 TEST(TopicConfigTest, AnErrorNamesTheFieldItsValueAndWhatIsAllowed) {
@@ -89,6 +109,13 @@ TEST(TopicConfigTest, AnErrorNamesTheFieldItsValueAndWhatIsAllowed) {
        "DURABILITY_FSYNC, DURABILITY_BACKGROUND"},
       {[](Message& m) { m.set_timestamp_type(naru::v1::TimestampType(-1)); }, "config.timestamp_type", "-1",
        "TIMESTAMP_TYPE_CREATE_TIME, TIMESTAMP_TYPE_APPEND_TIME"},
+      {[](Message& m) { m.set_delete_retention_ms(-1); }, "config.delete_retention_ms", "-1", "0 and more"},
+      {[](Message& m) { m.set_min_compaction_lag_ms(-1); }, "config.min_compaction_lag_ms", "-1",
+       "0 and more"},
+      {[](Message& m) { m.set_min_cleanable_dirty_ratio(1.5); }, "config.min_cleanable_dirty_ratio", "1.5",
+       "0 to 1"},
+      {[](Message& m) { m.set_min_cleanable_dirty_ratio(NAN); }, "config.min_cleanable_dirty_ratio", "nan",
+       "0 to 1"},
   };
   for (const Case& c : cases) {
     Message message;

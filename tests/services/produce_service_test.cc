@@ -61,6 +61,21 @@ TEST_F(ProduceServiceTest, AKeylessBatchGoesWholeToOnePartition) {
   EXPECT_THAT(Stored(hub_, "orders", 0), ElementsAre("a", "b", "c"));
 }
 
+TEST_F(ProduceServiceTest, ACompactedTopicRefusesRecordsWithoutAKey) {
+  cluster::TopicConfig config;
+  config.cleanup_policy = cluster::CleanupPolicy::kCompact;
+  hub_.catalog.SetTopic("latest", 1, config);
+  naru::v1::ProduceRequest request = RequestFor("latest", {"a", "b"});
+  request.mutable_batch()->mutable_records(0)->set_key("");
+  const CallEnd end = hub_.Produce(request);
+  EXPECT_EQ(end.code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(end.reason, "INVALID_FIELD");
+  EXPECT_THAT(end.message, HasSubstr("batch.records.key"));
+  EXPECT_EQ(hub_.EndOffset("latest", 0), 0);
+  request.mutable_batch()->mutable_records(1)->set_key("k");
+  EXPECT_EQ(hub_.Produce(request).code, grpc::StatusCode::OK) << "an empty key is a key";
+}
+
 TEST_F(ProduceServiceTest, TopicsTakeTheirTurnsApart) {
   hub_.catalog.SetTopic("other", 3);
   MustProduce(RequestFor("orders", {"a"}));

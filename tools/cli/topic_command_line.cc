@@ -35,7 +35,7 @@ void TopicCommandLine::AddTopicCreate(CLI::App* topic) {
       AddCommand(*topic, context_, "create", "Create a topic",
                  "  naru topic create orders --partitions 6\n"
                  "  naru topic create audit --config retention_ms=-1 --config durability=fsync\n"
-                 "  naru topic create cache --config retention_bytes=1GiB,cleanup_policy=delete\n",
+                 "  naru topic create cache --config cleanup_policy=compact,delete_retention_ms=1h\n",
                  [this] { return RunCreateTopic(context_.global, create_); });
   AddTopicName(*create, create_.name);
   create->add_option("--partitions", create_.partitions, "How many partitions")

@@ -32,7 +32,7 @@ std::string DescribeTable(const Topic& topic) {
   for (const auto& [key, value] : DescribeSettings(topic.config())) {
     std::string meaning;
     const auto number = ParseInteger(value, -1, INT64_MAX);
-    if (key == "retention_ms" && number) meaning = FormatMilliseconds(*number);
+    if (key.ends_with("_ms") && number) meaning = FormatMilliseconds(*number);
     if (key == "retention_bytes" && number) meaning = *number < 0 ? "no bound" : FormatBytes(*number);
     if (key == "max_record_bytes" && number) meaning = FormatBytes(*number);
     settings.AddRow({key, value, meaning});

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "storage/base/status.h"
@@ -30,9 +31,19 @@ std::optional<int64_t> ParseNumber(const FieldDescriptor& field, std::string_vie
   return std::nullopt;
 }
 
+absl::Status SetShare(const FieldDescriptor& field, std::string_view value, naru::v1::TopicConfig& config) {
+  double share;
+  if (!absl::SimpleAtod(value, &share) || !(share >= 0 && share <= 1)) {
+    return InvalidField(field.name(), value, "a share from 0 to 1, such as 0.5, is allowed");
+  }
+  config.GetReflection()->SetDouble(&config, &field, share);
+  return absl::OkStatus();
+}
+
 std::string_view AllowedNumber(const FieldDescriptor& field) {
   if (field.name() == "retention_ms") return "milliseconds, a duration such as 7d or 12h, or -1 for no bound";
   if (field.name() == "retention_bytes") return "bytes, a size such as 1GiB, or -1 for no bound";
+  if (field.name().ends_with("_ms")) return "milliseconds, or a duration such as 24h";
   if (field.name().ends_with("_bytes")) return "bytes, or a size such as 2MiB";
   return "a whole number";
 }
@@ -84,6 +95,7 @@ absl::Status ApplySetting(std::string_view assignment, naru::v1::TopicConfig& co
   NARU_RETURN_IF_ERROR(CheckSettingKey(key));
   const FieldDescriptor& field = *ConfigDescriptor().FindFieldByName(std::string(key));
   if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) return SetEnum(field, value, config);
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) return SetShare(field, value, config);
   const std::optional<int64_t> number = ParseNumber(field, value);
   const bool is_int32 = field.cpp_type() == FieldDescriptor::CPPTYPE_INT32;
   if (!number || (is_int32 && *number > std::numeric_limits<int32_t>::max())) {
@@ -106,6 +118,9 @@ std::vector<std::pair<std::string, std::string>> DescribeSettings(const naru::v1
     switch (field.cpp_type()) {
       case FieldDescriptor::CPPTYPE_ENUM:
         value = ShortName(*reflection.GetEnum(config, &field));
+        break;
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        value = absl::StrCat(reflection.GetDouble(config, &field));
         break;
       case FieldDescriptor::CPPTYPE_INT32:
         value = absl::StrCat(reflection.GetInt32(config, &field));

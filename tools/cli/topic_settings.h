@@ -11,10 +11,9 @@
 
 namespace naru::cli {
 
-// Sets the field that "key=value" names. Keys are the fields of TopicConfig. retention_ms also takes a
-// duration
-// ("7d"), sizes take units ("1GiB"), enums their last word in lower case ("background"); -1 is "no bound".
-// INVALID_ARGUMENT naming the key, the value and what is allowed.
+// Sets the field that "key=value" names. Keys are the fields of TopicConfig. Times also take a
+// duration ("7d"), sizes take units ("1GiB"), enums their last word in lower case ("background"); -1 is "no
+// bound". INVALID_ARGUMENT naming the key, the value and what is allowed.
 absl::Status ApplySetting(std::string_view assignment, naru::v1::TopicConfig& config);
 
 // INVALID_ARGUMENT naming the keys there are, unless `key` is one.

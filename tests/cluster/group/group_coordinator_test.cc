@@ -15,6 +15,9 @@ namespace {
 
 constexpr absl::Duration kLong = absl::Seconds(20);
 
+// Where the topic is there from the beginning.
+void Never(absl::AnyInvocable<void(absl::Status)> done) { FAIL() << "the topic is there"; }
+
 // What an application heard, as text; waited for.
 class Heard final : public GroupListener {
  public:
@@ -62,9 +65,8 @@ class GroupCoordinatorTest : public testing::Test {
 
   void Start() {
     coordinator_ = std::make_unique<GroupCoordinator>(GroupCoordinatorOptions{.reload_after_ms = 1}, store_,
-                                                      catalog_, clock_, events_);
-    const absl::Status started = coordinator_->Start();
-    ASSERT_TRUE(started.ok()) << started;
+                                                      catalog_, clock_, events_, Never);
+    coordinator_->Start();
   }
   void Restart() {
     coordinator_->Stop();
@@ -210,10 +212,89 @@ TEST_F(GroupCoordinatorTest, AGroupThatIsNotThereIsNotFound) {
   EXPECT_EQ(ReasonOf(Describe("none").status()), Reason::kGroupNotFound);
 }
 
-TEST_F(GroupCoordinatorTest, WithoutItsTopicItDoesNotStart) {
-  services::FixedCatalog catalog(store_);
-  GroupCoordinator coordinator({}, store_, catalog, clock_, events_);
-  EXPECT_EQ(coordinator.Start().code(), absl::StatusCode::kFailedPrecondition);
+// A hub on which no group was ever used.
+class UnusedGroupsTest : public testing::Test {
+ protected:
+  UnusedGroupsTest() {
+    catalog_.SetTopic("orders", 2);
+    coordinator_ = std::make_unique<GroupCoordinator>(GroupCoordinatorOptions{}, store_, catalog_, clock_,
+                                                      events_, [this](auto done) {
+                                                        ++topics_made_;
+                                                        if (make_status_.ok())
+                                                          catalog_.SetTopic(std::string(kOffsetsTopic), 4);
+                                                        done(make_status_);
+                                                      });
+    coordinator_->Start();
+  }
+  ~UnusedGroupsTest() override { coordinator_->Stop(); }
+
+  absl::Status Commit() {
+    absl::Notification answered;
+    absl::Status answer;
+    CommitOffsets commit;
+    GroupPartition partition;
+    const std::string id = catalog_.Topic("orders")->topic_id;
+    std::copy(id.begin(), id.end(), partition.topic.begin());
+    commit.offsets[partition].offset = 0;
+    coordinator_->Commit("g", commit, [&](absl::Status status) {
+      answer = std::move(status);
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return answer;
+  }
+  template <typename Call>
+  absl::Status Answer(Call call) {
+    absl::Notification answered;
+    absl::Status answer;
+    call([&](absl::Status status) {
+      answer = std::move(status);
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return answer;
+  }
+
+  SystemClock clock_;
+  MemoryLogStore store_{clock_};
+  services::FixedCatalog catalog_{store_};
+  NullEventLog events_;
+  int topics_made_ = 0;
+  absl::Status make_status_;
+  std::unique_ptr<GroupCoordinator> coordinator_;
+};
+
+TEST_F(UnusedGroupsTest, AreMadeByTheFirstCommit) {
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(topics_made_, 1);
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(topics_made_, 1);
+}
+
+TEST_F(UnusedGroupsTest, AreNotMadeByLookingOrGoing) {
+  const absl::Status described = Answer([this](auto answer) {
+    coordinator_->Describe("g", [answer](const auto& snapshot) mutable { answer(snapshot.status()); });
+  });
+  EXPECT_EQ(ReasonOf(described), Reason::kGroupNotFound);
+  const absl::Status listed = Answer([this](auto answer) {
+    coordinator_->List([answer](const auto& groups) mutable {
+      EXPECT_TRUE(groups.ok() && groups->empty());
+      answer(groups.status());
+    });
+  });
+  EXPECT_TRUE(listed.ok());
+  EXPECT_TRUE(Answer([this](auto answer) { coordinator_->Remove("g", {.member_id = "m"}, answer); }).ok());
+  EXPECT_EQ(ReasonOf(Answer([this](auto answer) { coordinator_->Delete("g", answer); })),
+            Reason::kGroupNotFound);
+  EXPECT_EQ(topics_made_, 0);
+}
+
+TEST_F(UnusedGroupsTest, FailWithWhatKeepsTheirTopicFromBeingMadeUntilItCanBe) {
+  make_status_ = MakeError(Reason::kStorageFull, "full");
+  EXPECT_EQ(ReasonOf(Commit()), Reason::kStorageFull);
+  make_status_ = absl::OkStatus();
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(topics_made_, 2);
 }
 
 }  // namespace

@@ -1,0 +1,65 @@
+// One Poll on gRPC, from its request to its answer. Owns itself until gRPC is done with it. What it answers
+// is its member's affair.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "naru/v1/group.pb.h"
+#include "services/group/group_context.h"
+
+namespace naru::services {
+
+class PollCall final : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<PollCall> {
+ public:
+  // `grpc` and `response` are gRPC's and live until OnDone.
+  static std::shared_ptr<PollCall> Make(std::shared_ptr<GroupContext> context,
+                                        grpc::CallbackServerContext& grpc, grpc::ByteBuffer& response);
+  // Hands it to its member, or answers with what is wrong with it.
+  void Start(const grpc::ByteBuffer& request);
+
+  const naru::v1::PollRequest& request() const { return request_; }
+  std::string peer() const { return peer_; }
+  // From now on.
+  std::chrono::nanoseconds wait() const { return wait_; }
+  int64_t bytes_max() const { return bytes_max_; }
+
+  // Once, whichever comes first; any thread.
+  void Answer(grpc::ByteBuffer answer);
+  void Fail(const absl::Status& status);
+  // The client is gone: it cannot be answered any more.
+  bool cancelled() const;
+
+  void OnCancel() override;
+  void OnDone() override { self_.reset(); }
+
+ private:
+  PollCall(std::shared_ptr<GroupContext> context, grpc::CallbackServerContext& grpc,
+           grpc::ByteBuffer& response)
+      : context_(std::move(context)), grpc_(grpc), response_(response), peer_(grpc.peer()) {}
+
+  absl::Status Read(const grpc::ByteBuffer& request);
+  // True the first time.
+  bool Claim();
+
+  const std::shared_ptr<GroupContext> context_;
+  grpc::CallbackServerContext& grpc_;
+  grpc::ByteBuffer& response_;
+  const std::string peer_;
+  naru::v1::PollRequest request_;
+  std::chrono::nanoseconds wait_{0};
+  int64_t bytes_max_ = 0;
+  mutable absl::Mutex mutex_;
+  bool answered_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  std::weak_ptr<PollMember> member_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<PollCall> self_;
+};
+
+}  // namespace naru::services

@@ -1,0 +1,173 @@
+#include "services/group/poll_member.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "services/rpc/byte_buffer.h"
+#include "storage/base/status.h"
+#include "storage/base/strings.h"
+
+namespace naru::services {
+
+absl::StatusOr<std::shared_ptr<PollMember>> PollMember::Begin(std::shared_ptr<GroupContext> context) {
+  if (!context->pollers.Begin()) {
+    return MakeError(
+        Reason::kTooManyInFlight,
+        absl::StrCat(context->pollers.limit(), " members poll already, as many as may; try again"));
+  }
+  const std::shared_ptr<PollMember> member(new PollMember(std::move(context)));
+  member->Attach();
+  return member;
+}
+
+PollMember::~PollMember() { context().pollers.Gone(); }
+
+void PollMember::Poll(std::shared_ptr<PollCall> call) {
+  strand().Run([self = Self(), call = std::move(call)]() mutable { self->Take(std::move(call)); });
+}
+
+void PollMember::Take(std::shared_ptr<PollCall> call) {
+  const naru::v1::PollRequest& request = call->request();
+  if (request.has_join()) {
+    group_ = request.join().group();
+    call_ = call;
+    if (absl::Status joined = Join(request.join(), MemberKind::kPoller, call->peer()); !joined.ok()) {
+      session().End(std::move(joined));
+      return;
+    }
+    session_timeout_ms_ = session().plan().join.session_timeout_ms;
+  } else {
+    if (session().finished() || request.member_epoch() != session().member_epoch()) {
+      return call->Fail(MakeError(Reason::kMemberFenced,
+                                  absl::StrCat("member_epoch: ", request.member_epoch(), " of member ",
+                                               request.member_id(), " is over; join again")));
+    }
+    consume().executor.Cancel(absence_timer_);
+    if (call_ != nullptr) {
+      consume().executor.Cancel(wait_timer_);
+      std::exchange(call_, nullptr)
+          ->Fail(MakeError(Reason::kTooManyInFlight, "member_id: a newer call of this member has come"));
+    }
+    call_ = call;
+    for (const int64_t id : request.acked_delivery_ids()) session().Ack(id);
+  }
+  waited_ = call_ != nullptr && call->wait() <= std::chrono::nanoseconds(0);
+  if (call_ == nullptr) return;  // what it acknowledged was none of it
+  if (!waited_) {
+    wait_timer_ = consume().executor.RunAfter(call->wait(), [self = Self(), call] {
+      self->Post([self, call] { self->waited_ = self->waited_ || self->call_ == call; });
+    });
+  }
+  session().SetDelivering(true);
+  WriteOn();
+  AfterEvent();
+}
+
+void PollMember::OnCancelled(std::shared_ptr<PollCall> call) {
+  Post([self = Self(), call = std::move(call)] {
+    if (self->call_ != call) return;
+    self->consume().executor.Cancel(self->wait_timer_);
+    self->call_.reset();
+    self->session().SetDelivering(false);
+    self->BeginAbsence();
+  });
+}
+
+void PollMember::AfterEvent() {
+  if (session().finished() || !session().joined()) return;
+  if (!std::exchange(registered_, true)) context().pollers.Put(group_, session().member_id(), Self());
+  if (call_ == nullptr) return;
+  const bool settled = session().settled();
+  const bool enough = !deliveries_.empty() && (deliveries_bytes_ >= call_->bytes_max() || settled);
+  // Who does not want to wait gets what a read brings that has begun.
+  const bool over = waited_ && (settled || call_->wait() > std::chrono::nanoseconds(0));
+  if (enough || over) Answer();
+}
+
+void PollMember::Tell(const naru::v1::ConsumeResponse& response) {
+  switch (response.response_case()) {
+    case naru::v1::ConsumeResponse::kAssigned:
+      answer_.mutable_assigned()->MergeFrom(response.assigned().partitions());
+      break;
+    case naru::v1::ConsumeResponse::kRevoking:
+      answer_.mutable_revoking()->MergeFrom(response.revoking().partitions());
+      break;
+    case naru::v1::ConsumeResponse::kFailure:
+      *answer_.add_failures() = response.failure();
+      break;
+    default:
+      break;
+  }
+  write_held_ = true;
+  Post([self = Self()] { self->WriteOn(); });
+}
+
+void PollMember::Deliver(OutgoingMessage message) {
+  GroupServiceCounters& counters = context().counters;
+  counters.deliveries.fetch_add(1, std::memory_order_relaxed);
+  counters.records.fetch_add(message.record_count, std::memory_order_relaxed);
+  counters.bytes.fetch_add(message.size_bytes(), std::memory_order_relaxed);
+  deliveries_bytes_ += message.size_bytes();
+  deliveries_.push_back(std::move(message));
+  write_held_ = true;
+  // A full answer goes out as it is.
+  if (call_ == nullptr || deliveries_bytes_ < call_->bytes_max()) Post([self = Self()] { self->WriteOn(); });
+}
+
+void PollMember::WriteOn() {
+  if (std::exchange(write_held_, false)) session().OnWritten(true);
+}
+
+void PollMember::Answer() {
+  consume().executor.Cancel(wait_timer_);
+  // Before what is ready could be put into this answer.
+  session().SetDelivering(false);
+  if (call_ == nullptr) return;
+  answer_.set_member_id(session().member_id());
+  answer_.set_member_epoch(session().member_epoch());
+  absl::Cord body;
+  auto unread = std::make_shared<std::vector<std::shared_ptr<const void>>>();
+  for (OutgoingMessage& message : deliveries_) {
+    body.Append(std::move(message.head));
+    body.Append(std::move(message.records));
+    body.Append(message.batches);
+    unread->push_back(consume().memory->HandOver(std::move(message.hold), Self()));
+  }
+  deliveries_.clear();
+  deliveries_bytes_ = 0;
+  std::exchange(call_, nullptr)->Answer(ToByteBuffer(answer_.SerializeAsString(), body, std::move(unread)));
+  answer_.Clear();
+  WriteOn();
+  BeginAbsence();
+}
+
+void PollMember::BeginAbsence() {
+  absence_timer_ =
+      consume().executor.RunAfter(std::chrono::milliseconds(session_timeout_ms_), [weak = weak_from_this()] {
+        const std::shared_ptr<SessionHost> self = weak.lock();
+        if (self == nullptr) return;
+        auto* member = static_cast<PollMember*>(self.get());
+        member->Post([member] {
+          if (member->call_ != nullptr) return;
+          member->session().End(
+              MakeError(Reason::kMemberFenced,
+                        absl::StrCat("member_id: it did not poll for ", member->session_timeout_ms_,
+                                     " ms; join again, or raise session_timeout_ms")));
+        });
+      });
+}
+
+void PollMember::Finish(const absl::Status& status) {
+  Close();
+  consume().executor.Cancel(wait_timer_);
+  consume().executor.Cancel(absence_timer_);
+  deliveries_.clear();
+  write_held_ = false;
+  if (call_ != nullptr) std::exchange(call_, nullptr)->Fail(status);
+  if (registered_) context().pollers.Remove(group_, session().member_id(), this);
+  // The session must not be called back from here.
+  strand().Post([self = Self()] { self->EndMembership(false); });
+}
+
+}  // namespace naru::services
