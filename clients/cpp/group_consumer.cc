@@ -309,6 +309,12 @@ void GroupConsumer::Handle(ConsumeResponse response, bool* joined) {
     case ConsumeResponse::kRevoking:
       queue_.emplace_back(std::move(*response.mutable_revoking()));
       break;
+    case ConsumeResponse::kFailure: {
+      const naru::v1::PartitionFailure& failure = response.failure();
+      queue_.emplace_back(PartitionFailed{{failure.topic(), failure.partition(), failure.next_offset()},
+                                          FromError(failure.error())});
+      break;
+    }
     case ConsumeResponse::kDelivery: {
       naru::v1::GroupDelivery& delivery = *response.mutable_delivery();
       delivery.set_delivery_id(ids_before_ + delivery.delivery_id());

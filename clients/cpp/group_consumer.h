@@ -37,6 +37,7 @@
 #include "absl/time/time.h"
 #include "clients/cpp/cancellation.h"
 #include "clients/cpp/client.h"
+#include "clients/cpp/partition_position.h"
 #include "naru/v1/group.grpc.pb.h"
 #include "naru/v1/group.pb.h"
 
@@ -66,7 +67,9 @@ struct GroupJoined {
 };
 
 // A delivery's delivery_id is the consumer's own: it rises over all streams, and is never used twice.
-using GroupEvent = std::variant<naru::v1::GroupDelivery, naru::v1::Assigned, naru::v1::Revoking, GroupJoined>;
+// PartitionFailed: CORRUPT_DATA; the partition stays assigned.
+using GroupEvent = std::variant<naru::v1::GroupDelivery, naru::v1::Assigned, naru::v1::Revoking, GroupJoined,
+                                PartitionFailed>;
 
 // Next and Close from one thread; everything else from any, also from several. Owns one thread that reads the
 // stream. What was received and not taken is in memory: at most unacked_bytes_max and one delivery.

@@ -34,6 +34,7 @@
 #include "absl/time/time.h"
 #include "clients/cpp/cancellation.h"
 #include "clients/cpp/client.h"
+#include "clients/cpp/partition_position.h"
 #include "naru/v1/consume.grpc.pb.h"
 #include "naru/v1/consume.pb.h"
 
@@ -52,28 +53,16 @@ struct SubscriptionOptions {
   bool read_added_partitions = false;
 };
 
-// A partition of a subscription and the offset to go on from.
-struct PartitionPosition {
-  std::string topic;
-  int32_t partition = 0;
-  int64_t next_offset = 0;
-};
-
 // Everything below the partition's end_offset was delivered.
 struct PartitionEnded {
   PartitionPosition position;
 };
 
-// A partition cannot be read on (OFFSET_OUT_OF_RANGE, CORRUPT_DATA, or TOPIC_NOT_FOUND, also when there is a
-// new topic of that name); the others go on.
-struct PartitionFailed {
-  PartitionPosition position;
-  absl::Status status;
-};
-
 // Every partition ended or failed: nothing more will come.
 struct SubscriptionEnded {};
 
+// PartitionFailed: OFFSET_OUT_OF_RANGE, CORRUPT_DATA, or TOPIC_NOT_FOUND, also when there is a new topic of
+// that name.
 using SubscriptionEvent =
     std::variant<naru::v1::PartitionDelivery, PartitionEnded, PartitionFailed, SubscriptionEnded>;
 

@@ -50,11 +50,8 @@ class FakeGroupHub::Session final : public grpc::ServerBidiReactor<ConsumeReques
   }
 
   void End(Reason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(hub_.mutex_) { end_ = reason; }
-  void Revoke(int partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(hub_.mutex_) {
-    ConsumeResponse& answer = answers_.emplace_back();
-    auto* revoked = answer.mutable_revoking()->add_partitions();
-    revoked->set_topic("t");
-    revoked->set_partition(partition);
+  void Tell(const ConsumeResponse& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(hub_.mutex_) {
+    answers_.push_back(answer);
   }
 
  private:
@@ -274,15 +271,37 @@ void FakeGroupHub::EndStreams(Reason reason) {
   PumpAll();
 }
 
+void FakeGroupHub::Tell(const ConsumeResponse& answer) {
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& session : sessions_) {
+      [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { session->Tell(answer); }();
+    }
+  }
+  PumpAll();
+}
+
 void FakeGroupHub::Revoke(int partition) {
   {
     absl::MutexLock lock(&mutex_);
     given_away_.insert(partition);
-    for (const auto& session : sessions_) {
-      [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { session->Revoke(partition); }();
-    }
   }
-  PumpAll();
+  ConsumeResponse answer;
+  auto* revoked = answer.mutable_revoking()->add_partitions();
+  revoked->set_topic("t");
+  revoked->set_partition(partition);
+  Tell(answer);
+}
+
+void FakeGroupHub::Corrupt(int partition) {
+  ConsumeResponse answer;
+  auto* failure = answer.mutable_failure();
+  failure->set_topic("t");
+  failure->set_partition(partition);
+  failure->set_next_offset(7);
+  failure->mutable_error()->set_code(static_cast<int>(CanonicalCode(Reason::kCorruptData)));
+  failure->mutable_error()->set_reason(std::string(ReasonName(Reason::kCorruptData)));
+  Tell(answer);
 }
 
 void FakeGroupHub::HoldAnswers() {

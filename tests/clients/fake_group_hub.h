@@ -38,6 +38,8 @@ class FakeGroupHub final : public naru::v1::GroupService::CallbackService {
   void EndStreams(Reason reason);
   // The partition goes to another member, which there is not.
   void Revoke(int partition);
+  // Every stream tells that the partition cannot be read on.
+  void Corrupt(int partition);
   // Half-closed streams are not ended, and commits not answered, any more.
   void HoldAnswers();
 
@@ -67,6 +69,8 @@ class FakeGroupHub final : public naru::v1::GroupService::CallbackService {
 
   // With every session, outside of the lock.
   void PumpAll() ABSL_LOCKS_EXCLUDED(mutex_);
+  // By every session.
+  void Tell(const naru::v1::ConsumeResponse& answer) ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::Mutex mutex_;
   std::vector<std::vector<naru::v1::Record>> logs_ ABSL_GUARDED_BY(mutex_);

@@ -224,6 +224,16 @@ TEST_F(GroupConsumerTest, PartitionsThatAreTakenAwayAreTold) {
   EXPECT_EQ(revoking.partitions(0).partition(), 1);
 }
 
+TEST_F(GroupConsumerTest, APartitionThatCannotBeReadOnIsTold) {
+  auto consumer = Open();
+  NextOf<naru::v1::Assigned>(*consumer);
+  hub_.Corrupt(1);
+  const auto failed = NextOf<PartitionFailed>(*consumer);
+  EXPECT_EQ(failed.position.partition, 1);
+  EXPECT_EQ(failed.position.next_offset, 7);
+  EXPECT_EQ(ReasonOf(failed.status), Reason::kCorruptData);
+}
+
 TEST_F(GroupConsumerTest, AnExplicitCommitIsAnsweredAndOneOfAnotherMembersPartitionIsFenced) {
   join_.set_commit_mode(naru::v1::COMMIT_MODE_EXPLICIT);
   Append(3);

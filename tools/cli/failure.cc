@@ -28,6 +28,8 @@ std::string_view Advice(const absl::Status& status) {
                "leave`";
       case Reason::kGroupNotFound:
         return "`naru group list` shows the groups";
+      case Reason::kNoCommittedOffset:
+        return "--start earliest or latest begins without a position; `naru group reset` sets one";
       case Reason::kCorruptData:
         return "other offsets are not affected; see `narud salvage`";
       default:

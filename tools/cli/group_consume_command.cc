@@ -64,6 +64,11 @@ class GroupConsumeRun {
       if (const auto* delivery = std::get_if<naru::v1::GroupDelivery>(&*event)) {
         NARU_RETURN_IF_ERROR(Take(*delivery, consumer));
         quiet_since_ = absl::Now();
+      } else if (const auto* failed = std::get_if<client::PartitionFailed>(&*event)) {
+        std::fprintf(stderr, "%s [%s/%d, offset %lld]\n", FailureLine(failed->status).c_str(),
+                     failed->position.topic.c_str(), failed->position.partition,
+                     static_cast<long long>(failed->position.next_offset));
+        if (first_failure_.ok()) first_failure_ = failed->status;
       } else {
         Tell(*event);
       }
@@ -71,6 +76,8 @@ class GroupConsumeRun {
     return absl::OkStatus();
   }
   int64_t printed() const { return printed_; }
+  // Of a partition that cannot be read on.
+  absl::Status first_failure() const { return first_failure_; }
 
  private:
   // Commits and prints in the order that was asked for.
@@ -126,6 +133,7 @@ class GroupConsumeRun {
   Output output_;
   int64_t left_;
   int64_t printed_ = 0;
+  absl::Status first_failure_;
   absl::Time quiet_since_ = absl::InfiniteFuture();
 };
 
@@ -158,7 +166,7 @@ int RunGroupConsume(const GlobalArguments& global, const GroupConsumeArguments& 
                  static_cast<long long>(run.printed()),
                  arguments.instance_id.empty() ? "left" : "kept its place in", arguments.group.c_str());
   }
-  return kExitOk;
+  return ExitCodeOf(run.first_failure());
 }
 
 }  // namespace naru::cli

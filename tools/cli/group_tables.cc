@@ -49,8 +49,8 @@ std::string MemberTable(const Group& group) {
       {{"MEMBER"}, {"INSTANCE"}, {"CLIENT"}, {"PEER"}, {"EPOCH", Align::kRight}, {"STATE"}, {"PARTITIONS"}});
   for (const GroupMember& member : group.members()) {
     const auto assignment = assignments.find(member.member_id());
-    table.AddRow({member.member_id(), OrDash(member.instance_id()), OrDash(member.client_id()),
-                  OrDash(member.peer()), absl::StrCat(member.member_epoch()), member.away() ? "away" : "here",
+    table.AddRow({member.member_id(), OrDash(member.instance_id()), OrDash(member.client()),
+                  absl::StrCat(member.member_epoch()), member.away() ? "away" : "here",
                   assignment == assignments.end() ? "-" : assignment->second});
   }
   return table.Render();
@@ -84,7 +84,8 @@ std::string Count(int64_t count, const std::string& one) {
 }  // namespace
 
 std::string GroupStateText(naru::v1::GroupState state) {
-  std::string name = naru::v1::GroupState_Name(state);
+  const std::string name = naru::v1::GroupState_Name(state);
+  if (name.empty()) return "unknown";
   return absl::AsciiStrToLower(name.substr(std::string("GROUP_STATE_").size()));
 }
 

@@ -33,7 +33,7 @@ STUBS = None  # their folder
 
 def generate_stubs(folder):
     """Runs protoc on the public API, and imports what it made."""
-    names = ["types", "produce", "consume", "admin", "cluster"]
+    names = ["types", "produce", "consume", "admin", "cluster", "group"]
     plugin = shutil.which("grpc_python_plugin")
     subprocess.run(["protoc", "-I", PROTO, "--python_out", folder, "--grpc_python_out", folder,
                     f"--plugin=protoc-gen-grpc_python={plugin}"] + [f"naru/v1/{name}.proto" for name in names],
@@ -66,6 +66,7 @@ class Hub:
         self.consume = pb.consume_grpc.ConsumeServiceStub(self.channel)
         self.admin = pb.admin_grpc.AdminServiceStub(self.channel)
         self.cluster = pb.cluster_grpc.ClusterServiceStub(self.channel)
+        self.group = pb.group_grpc.GroupServiceStub(self.channel)
 
     def stop(self):
         self.channel.close()
@@ -448,7 +449,8 @@ class Examples(unittest.TestCase):
         self.assertEqual(lines, ["0:0 fr bonjour\n", "0:1 de guten Tag\n", "0:2  salut\n"])
 
 
-def main():
+def main(tests=__name__):
+    """Runs the tests of a module against a hub that is made for them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--narud", required=True)
     parser.add_argument("-v", "--verbose", action="store_true")
@@ -459,7 +461,7 @@ def main():
         generate_stubs(folder)
         hub = Hub(options.narud, folder)
         try:
-            program = unittest.main(module=__name__, argv=[sys.argv[0]] + options.tests, exit=False,
+            program = unittest.main(module=tests, argv=[sys.argv[0]] + options.tests, exit=False,
                                     verbosity=2 if options.verbose else 1)
             passed = program.result.wasSuccessful()
         finally:
