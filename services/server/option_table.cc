@@ -50,6 +50,11 @@ std::vector<OptionSpec> GroupOptions() {
        "makes the "
        "topic.",
        CountOption{NARU_OPTION(offsets_partitions), 1, 1'000}},
+      {"lag-interval", "Groups", "How often the lag of groups is measured for metrics.",
+       DurationOption{NARU_OPTION(lag.interval_ms), 100, kHourMs}},
+      {"max-lag-partitions", "Groups",
+       "Partitions of groups whose lag is told apart in metrics. Beyond them only the sums of groups are.",
+       CountOption{NARU_OPTION(lag.partitions_max), 0, 10'000'000}},
   };
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "cluster/group/group_machine.h"
 #include "services/consume/consume_options.h"
+#include "services/group/lag_monitor.h"
 #include "services/produce/produce_options.h"
 #include "storage/base/event_log.h"
 #include "storage/store/partition_store.h"
@@ -57,6 +58,7 @@ struct ServerOptions {
   cluster::GroupLimits groups;
   // Of the internal topic, when it is made.
   int64_t offsets_partitions = 50;
+  LagOptions lag;
 
   // Complete by ProduceConfiguration() and ConsumeConfiguration().
   ProduceOptions produce;
