@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -114,8 +115,9 @@ std::vector<naru::v1::SubscribeStart> FakeHub::starts() {
 
 grpc::Status FakeHub::GetMetadata(grpc::ServerContext* context, const naru::v1::GetMetadataRequest* request,
                                   naru::v1::GetMetadataResponse* response) {
-  ++metadata_calls_begun_;
+  bool held = false;
   while (metadata_held_ && !context->IsCancelled() && !stopping_) {
+    if (!std::exchange(held, true)) ++metadata_calls_held_;
     absl::MutexLock lock(&mutex_);
     changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(1));
   }
