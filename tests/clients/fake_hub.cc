@@ -27,8 +27,11 @@ struct FakeHub::StreamState {
   naru::v1::ProduceStreamResponse out;
 };
 
-FakeHub::FakeHub() {
+FakeHub::FakeHub(int idle_connection_timeout_ms) {
   grpc::ServerBuilder builder;
+  if (idle_connection_timeout_ms > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, idle_connection_timeout_ms);
+  }
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(static_cast<naru::v1::ProduceService::Service*>(this));

@@ -45,7 +45,8 @@ class FakeHub final : public naru::v1::ProduceService::Service,
                       public naru::v1::ConsumeService::Service,
                       public naru::v1::ClusterService::Service {
  public:
-  FakeHub();
+  // `idle_connection_timeout_ms`: connections are closed after as long without a call; 0: never.
+  explicit FakeHub(int idle_connection_timeout_ms = 0);
   ~FakeHub() override;
 
   std::string address() const { return address_; }
