@@ -52,6 +52,8 @@ struct ServerOptions {
   int64_t max_streams = kAuto;
   int64_t max_metadata_watches = 1'000;
   int64_t max_queued_topic_requests = 1'000;
+  // How long a connection may be without a call; 0: for ever.
+  int64_t idle_connection_timeout_ms = 300'000;
 
   int64_t max_pollers = 10'000;
   int64_t max_queued_group_requests = 100'000;

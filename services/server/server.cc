@@ -167,6 +167,7 @@ absl::Status Server::Listen() {
       .quota_bytes = plan_.GrpcQuotaBytes(),
       .stream_window_bytes = plan_.StreamWindowBytes(),
       .streams_per_connection_max = options_.max_streams_per_connection,
+      .idle_connection_timeout_ms = options_.idle_connection_timeout_ms,
   };
   NARU_ASSIGN_OR_RETURN(
       listener_,
