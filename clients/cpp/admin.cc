@@ -4,25 +4,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "clients/cpp/unary_call.h"
 #include "naru/v1/admin.grpc.pb.h"
 #include "naru/v1/cluster.grpc.pb.h"
 #include "storage/base/status.h"
 
 namespace naru::client {
 namespace {
-
-// One unary call of a service's stub.
-template <typename Service, typename Request, typename Response>
-absl::StatusOr<Response> CallUnary(Client& client, CallKind kind, const Request& request,
-                                   grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&,
-                                                                         Response*)) {
-  Response response;
-  NARU_RETURN_IF_ERROR(
-      client.Call(kind, [&](const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext* context) {
-        return (Service::NewStub(channel).get()->*method)(context, request, &response);
-      }));
-  return response;
-}
 
 // Brokers tell the state of 20,000 in one answer at most.
 constexpr int32_t kPartitionStatesAtOnce = 10'000;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "naru/v1/group.pb.h"
 #include "naru/v1/types.pb.h"
 #include "storage/batch/batch.h"
 #include "tools/cli/offset_spec.h"
@@ -70,15 +71,48 @@ struct ProduceArguments {
   bool quiet = false;
 };
 
+// Whether records are shown as what their bytes stand for.
+enum class Decode {
+  kByTopic,  // those of internal topics
+  kGroups,   // as rows of __consumer_offsets
+  kNone,
+};
+
 struct ConsumeArguments {
   std::string topic;
   OffsetSpec from;
   std::optional<OffsetSpec> until;  // kLatest: the end as of the start
   bool follow = false;
   std::optional<int64_t> max_records;
-  std::vector<int32_t> partitions;  // empty: all
-  std::string format;               // a template, or "json"
+  std::vector<int32_t> partitions;    // empty: all
+  std::optional<std::string> format;  // a template, or "json"
   std::string null_text;
+  Decode decode = Decode::kByTopic;
+};
+
+struct GroupConsumeArguments {
+  std::string group;
+  std::vector<std::string> topics;
+  std::string topic_pattern;
+  std::string instance_id;
+  naru::v1::StartPolicy start = naru::v1::START_POLICY_EARLIEST;
+  // When a record's position is committed.
+  enum class Commit { kPrinted, kBeforePrinting } commit = Commit::kPrinted;
+  std::optional<int64_t> max_records;
+  std::optional<absl::Duration> until_idle;
+  std::optional<std::string> format;  // a template, or "json"
+  std::string null_text;
+  bool verbose = false;
+};
+
+struct DescribeGroupArguments {
+  std::string group;
+  bool follow = false;
+};
+
+struct DeleteGroupArguments {
+  std::string group;
+  bool yes = false;
 };
 
 struct OffsetsArguments {

@@ -11,7 +11,9 @@
 #include "tools/cli/completion.h"
 #include "tools/cli/completion_tree.h"
 #include "tools/cli/connect.h"
+#include "tools/cli/consume_command_line.h"
 #include "tools/cli/failure.h"
+#include "tools/cli/group_command_line.h"
 #include "tools/cli/quantity.h"
 #include "tools/cli/record_command_line.h"
 #include "tools/cli/topic_command_line.h"
@@ -28,17 +30,19 @@ constexpr const char* kMainFooter =
     "  naru topic create orders --partitions 6\n"
     "  echo hello | naru produce orders\n"
     "  naru consume orders --format '{partition}:{offset} {key} {value}'\n"
+    "  naru consume orders --group billing\n"
+    "  naru group describe billing\n"
     "  naru --server hub-1:9410,hub-2:9410 cluster describe\n"
     "\n"
-    "Exit codes: 0 done; 1 failed; 2 the command line or its input is wrong; 3 topic or partition not "
-    "found;\n"
+    "Exit codes: 0 done; 1 failed; 2 the command line or its input is wrong; 3 topic, partition or "
+    "group not found;\n"
     "  4 no server, timed out, or refused for the time being; 130 interrupted before everything was sent.\n"
     "`naru COMMAND --help` says more about each.";
 
 // Builds the commands, and keeps what the options are parsed into.
 class CommandLine {
  public:
-  CommandLine() : app_("naru: topics, records and the cluster, from the shell.", "naru") {
+  CommandLine() : app_("naru: topics, records, consumer groups and the cluster, from the shell.", "naru") {
     app_.set_version_flag("--version", std::string("naru ") + NARU_VERSION, "Print the version");
     app_.require_subcommand(1);
     app_.fallthrough();
@@ -47,6 +51,8 @@ class CommandLine {
     AddGlobalOptions();
     topics_.AddTo(app_);
     records_.AddTo(app_);
+    consume_.AddTo(app_);
+    groups_.AddTo(app_);
     AddCluster();
     AddCompletion();
   }
@@ -127,6 +133,8 @@ class CommandLine {
   const CommandContext context_{global_, run_};
   TopicCommandLine topics_{context_};
   RecordCommandLine records_{context_};
+  ConsumeCommandLine consume_{context_};
+  GroupCommandLine groups_{context_};
   std::string output_, timeout_, shell_;
 };
 

@@ -17,7 +17,13 @@ int RunDeleteTopic(const GlobalArguments& global, const DeleteTopicArguments& ar
 int RunDeleteRecords(const GlobalArguments& global, const DeleteRecordsArguments& arguments);
 int RunProduce(const GlobalArguments& global, const ProduceArguments& arguments);
 int RunConsume(const GlobalArguments& global, const ConsumeArguments& arguments);
+int RunGroupConsume(const GlobalArguments& global, const GroupConsumeArguments& arguments);
 int RunOffsets(const GlobalArguments& global, const OffsetsArguments& arguments);
 int RunDescribeCluster(const GlobalArguments& global);
+int RunListGroups(const GlobalArguments& global, bool names_only);
+int RunDescribeGroup(const GlobalArguments& global, const DescribeGroupArguments& arguments);
+int RunResetGroup(const GlobalArguments& global, const naru::v1::ResetOffsetsRequest& request);
+int RunDeleteGroup(const GlobalArguments& global, const DeleteGroupArguments& arguments);
+int RunLeaveGroup(const GlobalArguments& global, const naru::v1::LeaveGroupRequest& request);
 
 }  // namespace naru::cli

@@ -9,6 +9,9 @@
 namespace naru::cli {
 namespace {
 
+constexpr const char* kTopicNames = "naru topic list --names --timeout 1s 2>/dev/null";
+constexpr const char* kGroupNames = "naru group list --names --timeout 1s 2>/dev/null";
+
 std::string OptionWords(const CompletionCommand& command) {
   return absl::StrJoin(command.options, " ",
                        [](std::string* out, const auto& choice) { absl::StrAppend(out, choice.option); });
@@ -65,11 +68,15 @@ std::string PathFunction(const std::vector<CompletionCommand>& commands) {
   for (const auto& [option, values] : FixedValues(commands)) {
     absl::StrAppend(&script, "      ", option, ") echo \"", absl::StrJoin(values, " "), "\" ;;\n");
   }
+  absl::StrAppend(&script, "      --group) ", kGroupNames, " ;;\n");
   script += "    esac\n    return\n  fi\n  case \"$path\" in\n";
   for (const CompletionCommand& command : commands) {
     absl::StrAppend(&script, "    \"", command.path, "\") echo \"", absl::StrJoin(command.subcommands, " "),
                     " ", OptionWords(command), "\"",
-                    command.takes_topic ? "; naru topic list --names --timeout 1s 2>/dev/null" : "", " ;;\n");
+                    command.takes_topic   ? absl::StrCat("; ", kTopicNames)
+                    : command.takes_group ? absl::StrCat("; ", kGroupNames)
+                                          : "",
+                    " ;;\n");
   }
   return script + "  esac\n}\n";
 }
@@ -126,15 +133,17 @@ std::string FishScript(const std::vector<CompletionCommand>& commands) {
       absl::StrAppend(&script, "complete -c naru -f -n '__naru_at_end ", command.path, "' -a '",
                       absl::StrJoin(command.subcommands, " "), "'\n");
     }
-    if (command.takes_topic) {
-      absl::StrAppend(&script, "complete -c naru -f -n '__naru_at_end ", command.path,
-                      "' -a '(naru topic list --names --timeout 1s 2>/dev/null)'\n");
+    if (command.takes_topic || command.takes_group) {
+      absl::StrAppend(&script, "complete -c naru -f -n '__naru_at_end ", command.path, "' -a '(",
+                      command.takes_topic ? kTopicNames : kGroupNames, ")'\n");
     }
     for (const auto& choice : command.options) {
       if (!choice.option.starts_with("--")) continue;
       absl::StrAppend(&script, "complete -c naru -n '__naru_at ", command.path, "' -l ",
                       choice.option.substr(2));
-      if (!choice.values.empty()) {
+      if (choice.option == "--group") {
+        absl::StrAppend(&script, " -x -a '(", kGroupNames, ")'");
+      } else if (!choice.values.empty()) {
         absl::StrAppend(&script, " -x -a '", absl::StrJoin(choice.values, " "), "'");
       } else if (choice.takes_value) {
         absl::StrAppend(&script, " -r");

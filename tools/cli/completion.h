@@ -19,10 +19,11 @@ struct CompletionCommand {
   std::vector<std::string> subcommands;
   std::vector<Choice> options;
   bool takes_topic = false;
+  bool takes_group = false;
 };
 
-// The script for "bash", "zsh" or "fish"; nothing for another shell. Topics are completed by asking the
-// server that the shell's NARU_SERVER names.
+// The script for "bash", "zsh" or "fish"; nothing for another shell. Topics and groups, also those of
+// --group, are completed by asking the server that the shell's NARU_SERVER names.
 std::optional<std::string> CompletionScript(std::string_view shell,
                                             const std::vector<CompletionCommand>& commands);
 

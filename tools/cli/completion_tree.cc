@@ -14,7 +14,10 @@ std::vector<std::string> UsualValues(const std::string& command, const std::stri
   if (option == "output") return {"table", "json"};
   if (option == "acks") return {"none", "leader", "all"};
   if (option == "compression") return {"none", "gzip", "lz4", "zstd", "snappy"};
-  if (option == "from" || option == "at") return {"earliest", "latest"};
+  if (option == "from" || option == "at" || option == "to") return {"earliest", "latest"};
+  if (option == "start") return {"earliest", "latest", "fail"};
+  if (option == "commit") return {"ack", "delivery"};
+  if (option == "decode") return {"auto", "groups", "none"};
   if (option == "until") return {"end"};
   if (option == "format") {
     return command == "produce" ? std::vector<std::string>{"lines", "json"}
@@ -27,6 +30,7 @@ void AddOptions(const CLI::App& app, CompletionCommand& command) {
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional()) {
       command.takes_topic |= option->get_name() == "TOPIC";
+      command.takes_group |= option->get_name() == "GROUP";
       continue;
     }
     for (const std::string& name : option->get_lnames()) {

@@ -20,9 +20,9 @@ absl::StatusOr<std::shared_ptr<client::Client>> MakeClient(const GlobalArguments
   return client::Client::Create(std::move(options));
 }
 
-std::string ToJson(const google::protobuf::Message& message) {
+std::string ToJson(const google::protobuf::Message& message, bool one_line) {
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
+  options.add_whitespace = !one_line;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
   std::string json;

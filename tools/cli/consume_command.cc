@@ -2,9 +2,11 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "clients/cpp/admin.h"
 #include "clients/cpp/consumer.h"
 #include "clients/cpp/errors.h"
 #include "clients/cpp/subscription.h"
@@ -12,6 +14,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/connect.h"
 #include "tools/cli/failure.h"
+#include "tools/cli/group_row_text.h"
 #include "tools/cli/quantity.h"
 #include "tools/cli/record_format.h"
 #include "tools/cli/table.h"
@@ -129,9 +132,13 @@ naru::v1::SubscribeStart MakeStart(const ConsumeArguments& arguments, const std:
 // One run of `consume`.
 class ConsumeRun {
  public:
-  ConsumeRun(const ConsumeArguments& arguments, const RecordFormat& format,
+  // `rows`: the records are shown as rows of consumer groups; null: as they are.
+  ConsumeRun(const ConsumeArguments& arguments, const RecordFormat& format, const GroupRowText* rows,
              const std::map<int32_t, Range>& ranges)
-      : arguments_(arguments), format_(format), left_(arguments.max_records.value_or(INT64_MAX)) {
+      : arguments_(arguments),
+        format_(format),
+        rows_(rows),
+        left_(arguments.max_records.value_or(INT64_MAX)) {
     for (const auto& [partition, range] : ranges) next_[partition] = range.from;
   }
 
@@ -175,7 +182,12 @@ class ConsumeRun {
     int64_t& next = next_[delivery.partition()];
     for (const naru::v1::Record& record : delivery.records()) {
       if (left_ == 0 || output_.closed()) return;
-      format_.Append({delivery.topic(), delivery.partition(), &record}, output_.buffer());
+      if (rows_ != nullptr) {
+        const naru::v1::Record shown = rows_->Show(record);
+        format_.Append({delivery.topic(), delivery.partition(), &shown}, output_.buffer());
+      } else {
+        format_.Append({delivery.topic(), delivery.partition(), &record}, output_.buffer());
+      }
       output_.Written();
       --left_;
       next = record.offset() + 1;
@@ -185,16 +197,33 @@ class ConsumeRun {
 
   const ConsumeArguments& arguments_;
   const RecordFormat& format_;
+  const GroupRowText* const rows_;
   Output output_;
   int64_t left_;
   std::map<int32_t, int64_t> next_;
   absl::Status first_failure_;
 };
 
+bool ShowsGroupRows(const ConsumeArguments& arguments) {
+  return arguments.decode == Decode::kGroups ||
+         (arguments.decode == Decode::kByTopic && arguments.topic == kGroupRowsTopic);
+}
+
+GroupRowText MakeGroupRowText(const std::shared_ptr<client::Client>& client) {
+  std::map<std::string, std::string> names;
+  // Without names the topics' ids are shown.
+  if (const auto topics = client::Admin(client).ListTopics(); topics.ok()) {
+    for (const naru::v1::Topic& topic : *topics) names[topic.topic_id()] = topic.name();
+  }
+  return GroupRowText(std::move(names));
+}
+
 }  // namespace
 
 int RunConsume(const GlobalArguments& global, const ConsumeArguments& arguments) {
-  const auto format = RecordFormat::Parse(arguments.format, arguments.null_text);
+  const bool shows_rows = ShowsGroupRows(arguments);
+  const auto format = RecordFormat::Parse(
+      arguments.format.value_or(shows_rows ? "{key}: {value}" : "{value}"), arguments.null_text);
   if (!format.ok()) return Fail(format.status());
   auto client = MakeClient(global);
   if (!client.ok()) return Fail(client.status());
@@ -213,7 +242,9 @@ int RunConsume(const GlobalArguments& global, const ConsumeArguments& arguments)
   CatchSignals();
   auto subscription = client::Subscription::Open(*client, start, options);
   if (!subscription.ok()) return Fail(subscription.status());
-  ConsumeRun run(arguments, *format, *ranges);
+  std::optional<GroupRowText> rows;
+  if (shows_rows) rows.emplace(MakeGroupRowText(*client));
+  ConsumeRun run(arguments, *format, rows ? &*rows : nullptr, *ranges);
   const absl::Status status = run.Run(**subscription);
   if (Interrupted()) {
     std::fprintf(stderr, "naru: stopped; next offsets of %s: %s\n", arguments.topic.c_str(),

@@ -21,6 +21,13 @@ std::string_view Advice(const absl::Status& status) {
         return "`naru topic describe` shows it, `naru topic alter` changes it";
       case Reason::kPartitionNotFound:
         return "`naru topic describe` shows the partitions";
+      case Reason::kMemberFenced:
+        return "others read on where it was; start it again to join anew";
+      case Reason::kGroupNotEmpty:
+        return "`naru group describe` shows the members; end them, or make them leave with `naru group "
+               "leave`";
+      case Reason::kGroupNotFound:
+        return "`naru group list` shows the groups";
       case Reason::kCorruptData:
         return "other offsets are not affected; see `narud salvage`";
       default:

@@ -12,7 +12,7 @@ enum ExitCode : int {
   kExitOk = 0,
   kExitFailed = 1,
   kExitUsage = 2,        // the command line, or input that it names, is wrong
-  kExitNotFound = 3,     // no such topic or partition
+  kExitNotFound = 3,     // no such topic, partition or group
   kExitUnavailable = 4,  // no server, timed out, or the server cannot now
   kExitInterrupted = 130,
 };

@@ -12,7 +12,6 @@ namespace naru::cli {
 
 void RecordCommandLine::AddTo(CLI::App& app) {
   AddProduce(app);
-  AddConsume(app);
   AddOffsets(app);
 }
 
@@ -103,63 +102,6 @@ void RecordCommandLine::AddProduceTuning(CLI::App* produce) {
       ->each([this](const std::string& text) { produce_.linger = *ParseDuration(text); })
       ->default_str("5ms");
   produce->add_flag("--quiet,-q", produce_.quiet, "No progress and no summary");
-}
-
-void RecordCommandLine::AddConsume(CLI::App& app) {
-  CLI::App* consume = AddCommand(
-      app, context_, "consume", "Read records",
-      "  naru consume orders\n"
-      "  naru consume orders --from latest --follow\n"
-      "  naru consume orders --from -1h --until 2024-01-01T12:00:00Z\n"
-      "  naru consume orders --follow --partition 0 --until 5000\n"
-      "  naru consume orders --partition 3 --from 1000 --max 10 --format json\n"
-      "  naru consume orders --format '{timestamp} {partition}:{offset} {key}\\t{value}'\n"
-      "\n"
-      "Template fields: {topic} {partition} {offset} {key} {value} {timestamp} {timestamp_ms} "
-      "{headers}; escapes:\n"
-      "\\n \\t \\r \\0 \\\\, and \\c at the end for no newline; {{ and }} are braces. Ctrl-C ends and "
-      "says where to go on.\n",
-      [this] { return CheckAndConsume(); });
-  AddTopicName(*consume, consume_.topic);
-  consume
-      ->add_option(
-          "--from", from_,
-          "earliest, latest, an offset, or a time: 2024-01-01T12:00:00Z, 2024-01-01 (UTC), -1h, @EPOCH_MS")
-      ->type_name("WHERE")
-      ->check(OffsetSpecCheck())
-      ->each([this](const std::string& text) { consume_.from = ToOffsetSpec(text); })
-      ->default_str("earliest");
-  consume
-      ->add_option(
-          "--until", until_,
-          "An offset or a time that is not read any more, or end: what is there at the start. A time "
-          "is looked up once, at the start, also with --follow: where nothing that late is there yet, "
-          "it means end")
-      ->type_name("WHERE")
-      ->check(OffsetSpecCheck())
-      ->each([this](const std::string& text) { consume_.until = ToOffsetSpec(text); })
-      ->default_str("end, unless --follow");
-  consume->add_flag("--follow,-f", consume_.follow,
-                    "Go on reading what is appended; without --partition and --until also in partitions that "
-                    "are added, from their beginning");
-  consume->add_option("--max", max_records_, "End after so many records")
-      ->type_name("N")
-      ->check(IntegerCheck(1, INT64_MAX))
-      ->each([this](const std::string& text) { consume_.max_records = *ParseInteger(text, 1, INT64_MAX); });
-  consume->add_option("--partition", consume_.partitions, "Only this partition; may be repeated")
-      ->type_name("N")
-      ->check(IntegerCheck(0, INT32_MAX))
-      ->allow_extra_args(false);
-  consume_.format = "{value}";
-  consume->add_option("--format", consume_.format, "A template, or json")->capture_default_str();
-  consume->add_option("--null", consume_.null_text, "What a template shows for an absent key or value");
-}
-
-int RecordCommandLine::CheckAndConsume() {
-  if (consume_.until && consume_.until->kind == OffsetSpec::Kind::kEarliest) {
-    return Fail(InvalidField("until", until_, "an offset, a time or end is allowed"));
-  }
-  return RunConsume(context_.global, consume_);
 }
 
 void RecordCommandLine::AddOffsets(CLI::App& app) {

@@ -1,4 +1,4 @@
-// `naru produce`, `naru consume` and `naru offsets` on the command line.
+// `naru produce` and `naru offsets` on the command line.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,17 +19,13 @@ class RecordCommandLine {
  private:
   void AddProduce(CLI::App& app);
   void AddProduceTuning(CLI::App* produce);
-  void AddConsume(CLI::App& app);
-  int CheckAndConsume();
   void AddOffsets(CLI::App& app);
 
   const CommandContext context_;
   ProduceArguments produce_;
-  ConsumeArguments consume_;
   OffsetsArguments offsets_;
   // Texts of options that are kept in another form.
-  std::string input_, partition_, acks_, compression_, batch_bytes_, linger_, from_, until_, max_records_,
-      at_;
+  std::string input_, partition_, acks_, compression_, batch_bytes_, linger_, at_;
   std::vector<std::string> header_texts_;
 };
 

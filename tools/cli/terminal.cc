@@ -5,6 +5,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <iostream>
+
 namespace naru::cli {
 namespace {
 
@@ -29,6 +32,14 @@ void CatchSignals() {
 }
 
 const volatile bool& Interrupted() { return interrupted; }
+
+bool Confirm(const std::string& question) {
+  if (::isatty(STDIN_FILENO) == 0) return false;
+  std::fprintf(stderr, "%s [y/N] ", question.c_str());
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
 
 void Output::Write(std::string_view text) {
   buffer_ += text;

@@ -1,4 +1,4 @@
-// What a command has to do with the terminal and the shell: Ctrl-C, pipes that close, output that is
+// What a command has to do with the terminal and the shell: Ctrl-C, consent, pipes that close, output that is
 // buffered.
 #pragma once
 
@@ -12,6 +12,9 @@ namespace naru::cli {
 void CatchSignals();
 // Set by SIGINT and SIGTERM.
 const volatile bool& Interrupted();
+
+// Asks on the terminal; a standard input that is none gives no consent.
+bool Confirm(const std::string& question);
 
 // Standard output with a buffer. Not thread-safe.
 class Output {

@@ -1,8 +1,3 @@
-#include <unistd.h>
-
-#include <cstdio>
-#include <iostream>
-
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -14,22 +9,13 @@
 #include "tools/cli/failure.h"
 #include "tools/cli/quantity.h"
 #include "tools/cli/table.h"
+#include "tools/cli/terminal.h"
 #include "tools/cli/topic_settings.h"
 
 namespace naru::cli {
 namespace {
 
 using naru::v1::Topic;
-
-// Runs `command` with an Admin; its error becomes the exit code.
-template <typename Command>
-int WithAdmin(const GlobalArguments& global, Command command) {
-  auto client = MakeClient(global);
-  if (!client.ok()) return Fail(client.status());
-  client::Admin admin(*client);
-  const absl::StatusOr<std::string> printed = command(admin);
-  return printed.ok() ? Print(*printed) : Fail(printed.status());
-}
 
 std::string Count(int64_t count, std::string_view one) {
   return absl::StrCat(count, " ", std::string(one), count == 1 ? "" : "s");
@@ -92,19 +78,10 @@ std::string ListTable(const std::vector<Topic>& topics) {
   return table.Render();
 }
 
-// Asks on the terminal; what is not a terminal gives no consent.
-bool Confirm(const std::string& question) {
-  if (isatty(STDIN_FILENO) == 0) return false;
-  std::fprintf(stderr, "%s [y/N] ", question.c_str());
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 }  // namespace
 
 int RunCreateTopic(const GlobalArguments& global, const CreateTopicArguments& arguments) {
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     naru::v1::CreateTopicRequest request;
     request.set_name(arguments.name);
     request.set_partition_count(arguments.partitions);
@@ -121,7 +98,7 @@ int RunCreateTopic(const GlobalArguments& global, const CreateTopicArguments& ar
 }
 
 int RunListTopics(const GlobalArguments& global, const ListTopicsArguments& arguments) {
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     NARU_ASSIGN_OR_RETURN(const std::vector<Topic> topics, admin.ListTopics(arguments.prefix));
     if (arguments.names_only) {
       std::string names;
@@ -136,14 +113,14 @@ int RunListTopics(const GlobalArguments& global, const ListTopicsArguments& argu
 }
 
 int RunDescribeTopic(const GlobalArguments& global, const std::string& name) {
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     NARU_ASSIGN_OR_RETURN(const Topic topic, admin.GetTopic(name));
     return global.output == OutputFormat::kJson ? ToJson(topic) : DescribeTable(topic);
   });
 }
 
 int RunAlterTopic(const GlobalArguments& global, const AlterTopicArguments& arguments) {
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     naru::v1::UpdateTopicRequest request;
     request.set_name(arguments.name);
     for (const std::string& setting : arguments.config) {
@@ -170,7 +147,7 @@ int RunAlterTopic(const GlobalArguments& global, const AlterTopicArguments& argu
 }
 
 int RunAddPartitions(const GlobalArguments& global, const std::string& name, int32_t partition_count) {
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     NARU_ASSIGN_OR_RETURN(const Topic topic, admin.CreatePartitions(name, partition_count));
     if (global.output == OutputFormat::kJson) return ToJson(topic);
     return absl::StrCat("topic ", topic.name(), " has ", Count(topic.partition_count(), "partition"),
@@ -183,7 +160,7 @@ int RunDeleteTopic(const GlobalArguments& global, const DeleteTopicArguments& ar
     return Fail(absl::InvalidArgumentError(
         absl::StrCat("deleting topic ", arguments.name, " needs consent; --yes gives it")));
   }
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     NARU_RETURN_IF_ERROR(admin.DeleteTopic(arguments.name));
     if (global.output == OutputFormat::kJson) return ToJson(naru::v1::DeleteTopicResponse());
     return absl::StrCat("deleted topic ", arguments.name, "\n");
@@ -191,7 +168,7 @@ int RunDeleteTopic(const GlobalArguments& global, const DeleteTopicArguments& ar
 }
 
 int RunDeleteRecords(const GlobalArguments& global, const DeleteRecordsArguments& arguments) {
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     naru::v1::DeleteRecordsRequest request;
     request.set_topic(arguments.topic);
     auto* truncation = request.add_partitions();
@@ -212,7 +189,7 @@ int RunDeleteRecords(const GlobalArguments& global, const DeleteRecordsArguments
 }
 
 int RunDescribeCluster(const GlobalArguments& global) {
-  return WithAdmin(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
+  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     NARU_ASSIGN_OR_RETURN(const auto cluster, admin.DescribeCluster());
     if (global.output == OutputFormat::kJson) return ToJson(cluster);
     std::string out = absl::StrCat("cluster     ", cluster.cluster_id(), "\n");
