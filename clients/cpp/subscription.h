@@ -91,7 +91,8 @@ class Subscription {
   // Makes Next fail with CANCELLED, also one that waits. What was delivered before may be left untaken.
   void Cancel();
 
-  // Why the stream is being made again at the moment; OK while it is there.
+  // Why the stream is being made again at the moment; OK while it is there, and until a first try has failed:
+  // one that finds no server fails after the client's connect_timeout.
   absl::Status ConnectionStatus() const;
 
  private:

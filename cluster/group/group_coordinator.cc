@@ -7,50 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"
-#include "storage/batch/batch.h"
 #include "storage/batch/partitioner.h"
 
 namespace naru::cluster {
 namespace {
 
-constexpr int64_t kReadBytes = 1 << 20;
-
-absl::Status ShuttingDown() {
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
-}
-
 absl::Status NoGroup(std::string_view group) {
   return MakeError(Reason::kGroupNotFound, absl::StrCat("group: there is no group \"", group, "\""));
-}
-
-std::shared_ptr<const GroupTopics> TopicsOf(const TopicCatalog& catalog) {
-  auto topics = std::make_shared<GroupTopics>();
-  for (const auto& [name, info] : catalog.topics) {
-    GroupTopic& topic = (*topics)[name];
-    NARU_CHECK(info->topic_id.size() == topic.id.size());
-    std::copy(info->topic_id.begin(), info->topic_id.end(), topic.id.begin());
-    topic.partition_count = info->partition_count();
-  }
-  return topics;
-}
-
-GroupSnapshot SnapshotOf(const std::string& group, const GroupMachine& machine) {
-  GroupSnapshot snapshot{.group = group,
-                         .state = machine.state(),
-                         .epoch = machine.epoch(),
-                         .members = {},
-                         .offsets = machine.offsets()};
-  for (const auto& [id, member] : machine.members()) {
-    snapshot.members.push_back({.member_id = id,
-                                .instance_id = member.instance_id,
-                                .client = member.client,
-                                .epoch = member.epoch,
-                                .away = member.session == 0,
-                                .subscription = member.subscription,
-                                .owned = member.owned,
-                                .revoking = member.revoking});
-  }
-  return snapshot;
 }
 
 }  // namespace
@@ -82,40 +45,6 @@ void GroupCoordinator::Start() {
   thread_ = std::thread([this] { Run(); });
 }
 
-void GroupCoordinator::OpenShards(const TopicCatalog& catalog) {
-  const auto topic = catalog.topics.find(kOffsetsTopic);
-  if (topic == catalog.topics.end()) return;
-  for (const PartitionPlacement& partition : topic->second->partitions) {
-    shards_.push_back(std::make_unique<Shard>(*this, shards_.size(), partition.log));
-  }
-  for (const std::unique_ptr<Shard>& shard : shards_) Load(*shard);
-  for (Task& task : std::exchange(homeless_.parked, {})) task();
-}
-
-void GroupCoordinator::MakeTopic() {
-  if (std::exchange(making_topic_, true)) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    ++store_calls_;
-  }
-  make_topic_([this](absl::Status status) {
-    absl::MutexLock lock(&mutex_);
-    --store_calls_;
-    queue_.push_back([this, status = std::move(status)] { OnTopicMade(status); });
-  });
-}
-
-void GroupCoordinator::OnTopicMade(const absl::Status& status) {
-  making_topic_ = false;
-  if (stopping_) return;
-  if (status.ok()) TakeTopics();
-  if (!shards_.empty()) return;
-  homeless_.broken = status.ok() ? MakeError(Reason::kInternal, "the offsets topic is not there") : status;
-  events_.Write(Severity::kError, "offsets_topic_not_made", {{"status", Std(status.message())}});
-  for (Task& task : std::exchange(homeless_.parked, {})) task();
-  homeless_.broken = absl::OkStatus();  // the next may have more luck
-}
-
 void GroupCoordinator::Stop() {
   if (!thread_.joinable()) return;
   catalog_.CancelWatch(watch_);
@@ -134,8 +63,9 @@ void GroupCoordinator::Wake() {
 
 absl::Status GroupCoordinator::Admit() {
   absl::MutexLock lock(&mutex_);
-  if (state_ != State::kRunning) return ShuttingDown();
+  if (state_ != State::kRunning) return GroupsShuttingDown();
   if (queue_.size() < options_.queued_requests_max) return absl::OkStatus();
+  ++refused_;
   return MakeError(
       Reason::kTooManyInFlight,
       absl::StrCat(queue_.size(), " requests to groups wait already, as many as may; try again"));
@@ -163,7 +93,28 @@ void GroupCoordinator::Run() {
     for (Task& task : tasks) task();
     if (stopping) return ShutDown();
     PassTime();
+    PublishStats();
   }
+}
+
+void GroupCoordinator::PublishStats() {
+  GroupShardStats groups;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    groups += shard->before;
+    if (shard->groups != nullptr) groups += shard->groups->stats();
+  }
+  absl::MutexLock lock(&mutex_);
+  stats_.groups = groups;
+  stats_.sessions = static_cast<int64_t>(sessions_.size());
+  stats_.reloads = reloads_;
+}
+
+GroupCoordinatorStats GroupCoordinator::Stats() const {
+  absl::MutexLock lock(&mutex_);
+  GroupCoordinatorStats stats = stats_;
+  stats.queued = static_cast<int64_t>(queue_.size());
+  stats.requests_refused = refused_;
+  return stats;
 }
 
 // Nothing new comes any more but the completions of the store, which are waited for.
@@ -182,17 +133,21 @@ void GroupCoordinator::ShutDown() {
     }
     for (Task& task : tasks) task();
   }
-  for (const std::unique_ptr<Shard>& shard : shards_) Break(*shard, ShuttingDown());
-  homeless_.broken = ShuttingDown();
+  for (const std::unique_ptr<Shard>& shard : shards_) Break(*shard, GroupsShuttingDown());
+  homeless_.broken = GroupsShuttingDown();
   for (Task& task : std::exchange(homeless_.parked, {})) task();
-  for (auto& [request, done] : std::exchange(requests_, {})) done(ShuttingDown());
-  for (auto& [number, session] : std::exchange(sessions_, {})) session.listener->OnEnded(ShuttingDown());
+  for (auto& [request, done] : std::exchange(requests_, {})) done(GroupsShuttingDown());
+  for (auto& [number, session] : std::exchange(sessions_, {}))
+    session.listener->OnEnded(GroupsShuttingDown());
 }
 
 void GroupCoordinator::PassTime() {
   const GroupTime now = Now();
   for (const std::unique_ptr<Shard>& shard : shards_) {
-    if (shard->reload_at_ms && *shard->reload_at_ms <= now.steady_ms) Load(*shard);
+    if (shard->reload_at_ms && *shard->reload_at_ms <= now.steady_ms) {
+      ++reloads_;
+      Load(*shard);
+    }
     if (shard->ready) shard->groups->PassTime(now);
   }
 }
@@ -375,94 +330,17 @@ void GroupCoordinator::DoList(ListingDone done) {
   done(std::move(listing));
 }
 
-void GroupCoordinator::Load(Shard& shard) {
-  shard.reload_at_ms.reset();
-  shard.broken = absl::OkStatus();
-  shard.groups = std::make_unique<GroupShard>(options_.limits, shard);
-  const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);
-  if (!info.ok()) return Break(shard, info.status());
-  ReadOn(shard, info->log_start);
-}
-
-void GroupCoordinator::ReadOn(Shard& shard, Offset from) {
-  {
-    absl::MutexLock lock(&mutex_);
-    ++store_calls_;
-  }
-  logs_.Read({.log = shard.log, .from = from, .bytes_max = kReadBytes},
-             [this, &shard, from](absl::StatusOr<ReadResult> result) {
-               absl::MutexLock lock(&mutex_);
-               --store_calls_;
-               queue_.push_back([this, &shard, from, result = std::move(result)]() mutable {
-                 OnLoaded(shard, from, std::move(result));
-               });
-             });
-}
-
-void GroupCoordinator::OnLoaded(Shard& shard, Offset from, absl::StatusOr<ReadResult> result) {
-  if (stopping_) return Break(shard, ShuttingDown());
-  // Compaction and retention may move the start meanwhile.
-  if (ReasonOf(result.status()) == Reason::kOffsetOutOfRange) {
-    const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);
-    if (info.ok() && info->log_start > from) return ReadOn(shard, info->log_start);
-  }
-  if (!result.ok()) return Break(shard, result.status());
-  if (result->batches.empty()) return Begin(shard);
-  if (absl::Status replayed = Replay(shard, *result); !replayed.ok()) return Break(shard, replayed);
-  ReadOn(shard, result->batches.back().next_offset);
-}
-
-absl::Status GroupCoordinator::Replay(Shard& shard, const ReadResult& result) const {
-  for (const StoredBatchView& batch : result.batches) {
-    absl::Status replayed;
-    NARU_RETURN_IF_ERROR(ForEachRecord(batch.bytes, [&](const RecordView& record) {
-      if (record.key) replayed = shard.groups->Replay(*record.key, record.value);
-      return replayed.ok();
-    }));
-    NARU_RETURN_IF_ERROR(replayed);
-  }
-  return absl::OkStatus();
-}
-
-void GroupCoordinator::Begin(Shard& shard) {
-  shard.ready = true;
-  shard.groups->Start(topics_, Now());
-  for (Task& task : std::exchange(shard.parked, {})) task();
-}
-
-void GroupCoordinator::Break(Shard& shard, const absl::Status& status) {
-  shard.ready = false;
-  shard.broken = status;
-  // What is not readable will not be; whatever else it was may pass.
-  if (ReasonOf(status) != Reason::kCorruptData)
-    shard.reload_at_ms = Now().steady_ms + options_.reload_after_ms;
-  if (ReasonOf(status) != Reason::kShuttingDown) {
-    events_.Write(Severity::kError, "groups_unavailable",
-                  {{"partition", shard.index}, {"status", Std(status.message())}});
-  }
-  for (Task& task : std::exchange(shard.parked, {})) task();
-}
-
-void GroupCoordinator::Append(Shard& shard, absl::Cord batch) {
-  const BatchLimits limits{.record_bytes_max = kBatchBytesCeiling, .batch_bytes_max = kBatchBytesCeiling};
-  const absl::StatusOr<BatchInfo> info = WalkBatch(batch, limits);
-  NARU_CHECK_OK(info.status());
-  {
-    absl::MutexLock lock(&mutex_);
-    ++store_calls_;
-  }
-  logs_.Append({.log = shard.log, .batch = std::move(batch), .info = *info},
-               [this, &shard](const absl::StatusOr<Appended>& appended) {
-                 absl::MutexLock lock(&mutex_);
-                 --store_calls_;
-                 queue_.push_back([this, &shard, status = appended.status()] { OnAppended(shard, status); });
-               });
-}
-
-void GroupCoordinator::OnAppended(Shard& shard, const absl::Status& status) {
-  shard.groups->OnAppended(status);
-  if (!shard.groups->failed()) return;
-  Break(shard, status);
+void GroupCoordinator::Survey(SurveyDone done) {
+  if (absl::Status refused = Admit(); !refused.ok()) return done(std::move(refused));
+  Post([this, done = std::move(done)]() mutable {
+    std::vector<GroupSnapshot> groups;
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+      if (!shard->ready) continue;
+      for (const auto& [name, machine] : shard->groups->groups())
+        groups.push_back(SnapshotOf(name, *machine));
+    }
+    done(std::move(groups));
+  });
 }
 
 void GroupCoordinator::Tell(const GroupEffect& effect) {
@@ -492,21 +370,6 @@ void GroupCoordinator::Tell(const GroupEffect& effect) {
         }
       },
       effect);
-}
-
-void GroupCoordinator::TakeTopics() {
-  {
-    absl::MutexLock lock(&mutex_);
-    topics_changed_ = false;
-  }
-  const std::shared_ptr<const TopicCatalog> catalog = catalog_.Current();
-  std::shared_ptr<const GroupTopics> topics = TopicsOf(*catalog);
-  if (*topics == *topics_) return;
-  topics_ = std::move(topics);
-  if (shards_.empty()) return OpenShards(*catalog);
-  for (const std::unique_ptr<Shard>& shard : shards_) {
-    if (shard->ready) shard->groups->ChangeTopics(topics_, Now());
-  }
 }
 
 }  // namespace naru::cluster

@@ -25,6 +25,7 @@
 #include "absl/synchronization/mutex.h"
 #include "cluster/group/group_machine.h"
 #include "cluster/group/group_shard.h"
+#include "cluster/group/group_snapshot.h"
 #include "cluster/metadata/topic_catalog.h"
 #include "storage/base/clock.h"
 #include "storage/base/event_log.h"
@@ -57,29 +58,16 @@ class GroupListener {
   virtual void OnEnded(const absl::Status& why) = 0;
 };
 
-// A group at one moment, durable as it stands.
-struct GroupSnapshot {
-  struct Member {
-    std::string member_id;
-    std::string instance_id;
-    std::string client;
-    int64_t epoch = 0;
-    bool away = false;
-    GroupSubscription subscription;
-    std::set<GroupPartition> owned;
-    std::set<GroupPartition> revoking;
-  };
-  std::string group;
-  GroupState state = GroupState::kEmpty;
-  int64_t epoch = 0;
-  std::vector<Member> members;  // by id
-  CommittedOffsets offsets;
-};
+// SHUTTING_DOWN.
+absl::Status GroupsShuttingDown();
 
-struct GroupListing {
-  std::string group;
-  GroupState state = GroupState::kEmpty;
-  size_t members = 0;
+// What happened since the start, and what is there now.
+struct GroupCoordinatorStats {
+  int64_t queued = 0;            // requests that wait for the thread
+  int64_t sessions = 0;          // that are told of their groups
+  int64_t requests_refused = 0;  // since as many waited as may
+  int64_t reloads = 0;           // of groups after a write that failed
+  GroupShardStats groups;        // of all partitions of the topic
 };
 
 // Thread-safe. Completions run on the coordinator's thread, or inline when a request is refused at once, and
@@ -90,6 +78,7 @@ class GroupCoordinator {
   using Done = absl::AnyInvocable<void(absl::Status)>;
   using SnapshotDone = absl::AnyInvocable<void(absl::StatusOr<GroupSnapshot>)>;
   using ListingDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<GroupListing>>)>;
+  using SurveyDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<GroupSnapshot>>)>;
 
   // All outlive the coordinator. `make_topic` is called for the first that joins or commits where there is no
   // internal topic: until then there are no groups.
@@ -118,6 +107,11 @@ class GroupCoordinator {
   void Describe(const std::string& group, SnapshotDone done);
   // By name.
   void List(ListingDone done);
+  // All groups whose partitions are read, as they are in memory; for measurements.
+  void Survey(SurveyDone done);
+
+  // Never waits for the thread.
+  GroupCoordinatorStats Stats() const;
 
   // Looks at the clock now. For tests with a clock that does not move by itself.
   void Wake();
@@ -136,6 +130,7 @@ class GroupCoordinator {
     const size_t index;
     const LogId log;
     std::unique_ptr<GroupShard> groups;  // being read, or ready
+    GroupShardStats before;              // what those counted that were read anew
     bool ready = false;
     std::deque<Task> parked;              // what waits for that
     absl::Status broken;                  // not OK: it cannot be read
@@ -170,6 +165,7 @@ class GroupCoordinator {
   void EndOf(uint64_t session, absl::AnyInvocable<GroupEvent()> event);
 
   void DoList(ListingDone done);
+  void PublishStats();
   void Load(Shard& shard);
   void ReadOn(Shard& shard, Offset from);
   void OnLoaded(Shard& shard, Offset from, absl::StatusOr<ReadResult> result);
@@ -199,13 +195,16 @@ class GroupCoordinator {
   uint64_t next_request_ = 1;
   bool stopping_ = false;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kNew;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool topics_changed_ ABSL_GUARDED_BY(mutex_) = false;  // and a task for that waits
   size_t store_calls_ ABSL_GUARDED_BY(mutex_) = 0;       // that will come back
   uint64_t next_session_ ABSL_GUARDED_BY(mutex_) = 1;
+  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  GroupCoordinatorStats stats_ ABSL_GUARDED_BY(mutex_);  // as of the thread's last round
+  int64_t reloads_ = 0;                                  // the thread's
   CatalogSource::WatchId watch_ = 0;
   std::thread thread_;
 };

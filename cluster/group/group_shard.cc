@@ -14,7 +14,44 @@ namespace {
 // Steps share a batch up to here; one step's records always stand in one batch.
 constexpr size_t kBatchBytes = 512 << 10;
 
+bool IsPosition(const GroupEffect& effect) {
+  const auto* persist = std::get_if<Persist>(&effect);
+  return persist != nullptr && std::holds_alternative<OffsetRow>(persist->record);
+}
+
 }  // namespace
+
+GroupShardStats& GroupShardStats::operator+=(const GroupShardStats& other) {
+  commits += other.commits;
+  positions += other.positions;
+  rebalances += other.rebalances;
+  rebalance_ms += other.rebalance_ms;
+  fenced += other.fenced;
+  return *this;
+}
+
+void GroupShard::Count(const GroupEffect& effect) {
+  if (IsPosition(effect)) ++stats_.positions;
+  moved_ = moved_ || std::holds_alternative<TellAssigned>(effect);
+  if (const auto* end = std::get_if<EndSession>(&effect)) {
+    if (ReasonOf(end->why) == Reason::kMemberFenced) ++stats_.fenced;
+  }
+}
+
+void GroupShard::WatchState(const std::string& group, const GroupMachine& machine, const GroupTime& now) {
+  const auto since = reconciling_since_ms_.find(group);
+  const bool reconciling = machine.state() == GroupState::kReconciling;
+  const bool moved = std::exchange(moved_, false);
+  if (reconciling) {
+    reconciling_since_ms_.try_emplace(group, now.steady_ms);
+  } else if (since != reconciling_since_ms_.end()) {
+    ++stats_.rebalances;
+    stats_.rebalance_ms += now.steady_ms - since->second;
+    reconciling_since_ms_.erase(since);
+  } else if (moved) {
+    ++stats_.rebalances;  // nobody had to give anything up first
+  }
+}
 
 absl::Status GroupShard::Replay(std::string_view key, std::optional<std::string_view> value) {
   NARU_CHECK(topics_ == nullptr);
@@ -33,6 +70,7 @@ void GroupShard::Start(std::shared_ptr<const GroupTopics> topics, const GroupTim
     const auto& [name, machine] = *it++;
     Take(name, machine->Start(topics_, now));
     SetDeadline(name, *machine, now);
+    WatchState(name, *machine, now);
     ForgetIfVacant(name);
   }
   Go();
@@ -48,7 +86,10 @@ void GroupShard::On(const std::string& group, const GroupEvent& event, const Gro
   Take(group, machine->On(event, now));
   // A commit, by far the most frequent, moves no deadline where there are members.
   const bool settled = std::holds_alternative<CommitOffsets>(event) && !machine->members().empty();
-  if (!settled) SetDeadline(group, *machine, now);
+  if (!settled) {
+    SetDeadline(group, *machine, now);
+    WatchState(group, *machine, now);
+  }
   ForgetIfVacant(group);
   Go();
 }
@@ -67,6 +108,7 @@ void GroupShard::ChangeTopics(std::shared_ptr<const GroupTopics> topics, const G
     const auto& [name, machine] = *it++;
     Take(name, machine->On(cluster::ChangeTopics{topics_}, now));
     SetDeadline(name, *machine, now);
+    WatchState(name, *machine, now);
     ForgetIfVacant(name);
   }
   Go();
@@ -78,6 +120,7 @@ void GroupShard::PassTime(const GroupTime& now) {
     GroupMachine& machine = *groups_.at(group);
     Take(group, machine.On(cluster::PassTime{}, now));
     SetDeadline(group, machine, now);
+    WatchState(group, machine, now);
     ForgetIfVacant(group);
   }
   Go();
@@ -97,13 +140,17 @@ void GroupShard::Take(const std::string& group, GroupEffects effects) {
   if (effects.empty()) return;
   Step step;
   BatchBuilder records;
+  bool committed = false;
   for (GroupEffect& effect : effects) {
+    Count(effect);
+    committed = committed || IsPosition(effect);
     if (const auto* persist = std::get_if<Persist>(&effect)) {
       records.AddRaw(ToRecord(EncodeGroupRecord(group, persist->record)));
     } else {
       step.said.push_back(std::move(effect));
     }
   }
+  if (committed) ++stats_.commits;
   step.record_count = records.record_count();
   if (step.record_count > 0) {
     const absl::StatusOr<absl::Cord> bytes = records.Finish(Codec::kNone);
@@ -130,6 +177,7 @@ void GroupShard::SetDeadline(const std::string& group, const GroupMachine& machi
 void GroupShard::ForgetIfVacant(const std::string& group) {
   const auto it = groups_.find(group);
   if (!it->second->vacant()) return;
+  reconciling_since_ms_.erase(group);
   if (const auto due = deadline_of_.find(group); due != deadline_of_.end()) {
     deadlines_.erase({due->second, group});
     deadline_of_.erase(due);
@@ -194,6 +242,7 @@ void GroupShard::Fail(const absl::Status& status) {
   groups_.clear();
   deadlines_.clear();
   deadline_of_.clear();
+  reconciling_since_ms_.clear();
   for (const uint64_t request : requests) effects_.Tell(Answer{request, status});
   for (const uint64_t session : sessions) effects_.Tell(EndSession{session, status});
 }

@@ -26,6 +26,17 @@
 
 namespace naru::cluster {
 
+// What happened since the shard began.
+struct GroupShardStats {
+  int64_t commits = 0;       // of positions, all of one request together
+  int64_t positions = 0;     // in them
+  int64_t rebalances = 0;    // changes of an assignment that were carried through
+  int64_t rebalance_ms = 0;  // how long they took, summed up
+  int64_t fenced = 0;        // sessions ended for being slow, or replaced
+
+  GroupShardStats& operator+=(const GroupShardStats& other);
+};
+
 class GroupShard {
  public:
   class Effects {
@@ -56,6 +67,7 @@ class GroupShard {
   void OnAppended(const absl::Status& status);
 
   bool failed() const { return failed_; }
+  const GroupShardStats& stats() const { return stats_; }
   const GroupMachine* Find(std::string_view group) const;
   const std::map<std::string, std::unique_ptr<GroupMachine>, std::less<>>& groups() const { return groups_; }
   // Records handed over and not known to be durable.
@@ -69,6 +81,9 @@ class GroupShard {
   };
 
   void Take(const std::string& group, GroupEffects effects);
+  void Count(const GroupEffect& effect);
+  // After a change that may have begun or ended a rebalance.
+  void WatchState(const std::string& group, const GroupMachine& machine, const GroupTime& now);
   void SetDeadline(const std::string& group, const GroupMachine& machine, const GroupTime& now);
   void ForgetIfVacant(const std::string& group);
   // Writes what waits, or tells what waits for nothing.
@@ -81,6 +96,9 @@ class GroupShard {
   std::map<std::string, std::unique_ptr<GroupMachine>, std::less<>> groups_;
   absl::flat_hash_map<std::string, int64_t> deadline_of_;
   std::set<std::pair<int64_t, std::string>> deadlines_;
+  absl::flat_hash_map<std::string, int64_t> reconciling_since_ms_;  // steady
+  bool moved_ = false;  // partitions were assigned since the last WatchState
+  GroupShardStats stats_;
   std::deque<Step> waiting_;
   std::vector<Step> writing_;
   size_t waiting_records_ = 0;

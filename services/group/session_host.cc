@@ -31,7 +31,7 @@ absl::Status SessionHost::Join(const naru::v1::Join& join, MemberKind kind, cons
                         PlanJoin(join, kind, peer, *consume().catalog.Current(), consume().options));
   if (plan.join.member_id.empty()) plan.join.member_id = RandomMemberId();
   session_.Join(std::move(plan));
-  if (!session_.finished()) ArmTick();
+  ArmTick();
   return absl::OkStatus();
 }
 
@@ -44,7 +44,12 @@ void SessionHost::Post(absl::AnyInvocable<void()> task) {
 }
 
 void SessionHost::OnJoined(const std::string& member_id, int64_t member_epoch) {
-  Post([this, member_id, member_epoch] { session_.OnJoined(member_id, member_epoch); });
+  Post([this, member_id, member_epoch] {
+    session_.OnJoined(member_id, member_epoch);
+    // From now on there is something to keep time for.
+    consume().executor.Cancel(tick_);
+    ArmTick();
+  });
 }
 
 void SessionHost::OnAssigned(
@@ -118,6 +123,7 @@ void SessionHost::EndMembership(bool gone) {
 }
 
 void SessionHost::ArmTick() {
+  if (session_.finished()) return;
   tick_ = consume().executor.RunAfter(session_.NextTick(), [weak = weak_from_this()] {
     if (const std::shared_ptr<SessionHost> self = weak.lock()) {
       self->strand_.Post([self] { self->Tick(); });
@@ -129,7 +135,7 @@ void SessionHost::Tick() {
   if (session_.finished()) return;
   session_.OnTick();
   AfterEvent();
-  if (!session_.finished()) ArmTick();
+  ArmTick();
 }
 
 }  // namespace naru::services

@@ -23,6 +23,8 @@ struct GrpcListenerOptions {
   // How much of one stream may be on the way unread; 0: as the connection's speed suggests.
   int64_t stream_window_bytes = 0;
   int64_t streams_per_connection_max = 0;
+  // Connections are closed after this long without a call, pings or none; 0: never. At most INT_MAX.
+  int64_t idle_connection_timeout_ms = 0;
 };
 
 struct GrpcListener {

@@ -50,6 +50,11 @@ std::vector<OptionSpec> GroupOptions() {
        "makes the "
        "topic.",
        CountOption{NARU_OPTION(offsets_partitions), 1, 1'000}},
+      {"lag-interval", "Groups", "How often the lag of groups is measured for metrics.",
+       DurationOption{NARU_OPTION(lag.interval_ms), 100, kHourMs}},
+      {"max-lag-partitions", "Groups",
+       "Partitions of groups whose lag is told apart in metrics. Beyond them only the sums of groups are.",
+       CountOption{NARU_OPTION(lag.partitions_max), 0, 10'000'000}},
   };
 }
 
@@ -123,6 +128,10 @@ std::vector<OptionSpec> CountLimitOptions() {
        "limit, and "
        "an eighth is kept aside for health checks. Beyond it calls are refused with TOO_MANY_IN_FLIGHT.",
        CountOption{NARU_OPTION(max_streams), 1, 100'000'000, true}},
+      {"idle-connection-timeout", "Limits",
+       "A connection that has been without a call for this long, or up to twice as long, is closed. Clients "
+       "connect again at their next call. 0: never.",
+       DurationOption{NARU_OPTION(idle_connection_timeout_ms), 0, 24 * kHourMs}},
   };
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "cluster/group/group_machine.h"
 #include "services/consume/consume_options.h"
+#include "services/group/lag_monitor.h"
 #include "services/produce/produce_options.h"
 #include "storage/base/event_log.h"
 #include "storage/store/partition_store.h"
@@ -51,12 +52,15 @@ struct ServerOptions {
   int64_t max_streams = kAuto;
   int64_t max_metadata_watches = 1'000;
   int64_t max_queued_topic_requests = 1'000;
+  // How long a connection may be without a call; 0: for ever.
+  int64_t idle_connection_timeout_ms = 300'000;
 
   int64_t max_pollers = 10'000;
   int64_t max_queued_group_requests = 100'000;
   cluster::GroupLimits groups;
   // Of the internal topic, when it is made.
   int64_t offsets_partitions = 50;
+  LagOptions lag;
 
   // Complete by ProduceConfiguration() and ConsumeConfiguration().
   ProduceOptions produce;

@@ -149,7 +149,14 @@ void Server::MakeServices() {
   GroupServiceOptions group;
   group.pollers_max = static_cast<size_t>(options_.max_pollers);
   group_ = std::make_unique<BoundedGroupService>(call_limit_, consume_->context(), *groups_, group);
-  metrics_.Attach({store_.get(), coordinator_.get(), produce_.get(), consume_.get()});
+  lag_ = LagMonitor::Start(options_.lag, *groups_, *coordinator_, *store_, *executor_, clock_);
+  metrics_.Attach({.store = store_.get(),
+                   .catalog = coordinator_.get(),
+                   .produce = produce_.get(),
+                   .consume = consume_.get(),
+                   .group = group_.get(),
+                   .groups = groups_.get(),
+                   .lag = lag_.get()});
 }
 
 absl::Status Server::Listen() {
@@ -160,6 +167,7 @@ absl::Status Server::Listen() {
       .quota_bytes = plan_.GrpcQuotaBytes(),
       .stream_window_bytes = plan_.StreamWindowBytes(),
       .streams_per_connection_max = options_.max_streams_per_connection,
+      .idle_connection_timeout_ms = options_.idle_connection_timeout_ms,
   };
   NARU_ASSIGN_OR_RETURN(
       listener_,
@@ -243,6 +251,7 @@ void Server::Shutdown(int64_t drain_timeout_ms) {
     listener_.server->Wait();
   }
   metrics_.Detach();
+  if (lag_) lag_->Stop();
   if (groups_) groups_->Stop();
   if (coordinator_) coordinator_->Stop();
   if (store_) store_->Stop();

@@ -98,6 +98,7 @@ class Server {
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ClusterService> cluster_;
   std::unique_ptr<GroupService> group_;
+  std::shared_ptr<LagMonitor> lag_;
   GrpcListener listener_;
 
   absl::Notification stopping_;

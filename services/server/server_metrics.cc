@@ -1,5 +1,6 @@
 #include "services/server/server_metrics.h"
 
+#include "services/server/group_metrics.h"
 #include "services/server/process_metrics.h"
 #include "services/server/service_metrics.h"
 #include "services/server/store_metrics.h"
@@ -66,6 +67,12 @@ void ServerMetrics::AddLimits(MetricPage& page) const {
              Value(options_.max_metadata_watches));
   page.Gauge("naru_topic_requests_limit", "Topic requests that may wait (--max-queued-topic-requests).",
              Value(options_.max_queued_topic_requests));
+  page.Gauge("naru_group_members_limit", "Most members of one group (--max-group-members).",
+             Value(options_.groups.members_max));
+  page.Gauge("naru_group_pollers_limit", "Most members that poll (--max-pollers).",
+             Value(options_.max_pollers));
+  page.Gauge("naru_group_requests_limit", "Requests to groups that may wait (--max-queued-group-requests).",
+             Value(options_.max_queued_group_requests));
   page.Gauge("naru_streams", "Calls and streams of all connections that are open.",
              Value(calls_.limit().open()));
   page.Gauge("naru_streams_limit", "Calls and streams that may be open (--max-streams).",
@@ -96,6 +103,8 @@ std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
   if (sources_.catalog != nullptr) AddCatalog(*sources_.catalog->Current(), page);
   if (sources_.produce != nullptr) AddProduceMetrics(sources_.produce->Counters(), page);
   if (sources_.consume != nullptr) AddConsumeMetrics(sources_.consume->Counters(), page);
+  if (sources_.group != nullptr) AddGroupMetrics(sources_.group->Counters(), sources_.groups->Stats(), page);
+  if (sources_.lag != nullptr) AddGroupLag(*sources_.lag->Report(), page);
   return page.Take();
 }
 

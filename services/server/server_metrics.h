@@ -11,6 +11,8 @@
 #include "absl/synchronization/mutex.h"
 #include "cluster/metadata/topic_catalog.h"
 #include "services/consume/consume_service.h"
+#include "services/group/group_service.h"
+#include "services/group/lag_monitor.h"
 #include "services/produce/produce_service.h"
 #include "services/server/call_metrics.h"
 #include "services/server/http_endpoint.h"
@@ -27,6 +29,9 @@ struct MetricSources {
   const cluster::CatalogSource* catalog = nullptr;
   const ProduceService* produce = nullptr;
   const ConsumeService* consume = nullptr;
+  const GroupService* group = nullptr;
+  const cluster::GroupCoordinator* groups = nullptr;
+  const LagMonitor* lag = nullptr;
 };
 
 class ServerMetrics final : public prometheus::Collectable {

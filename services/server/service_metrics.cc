@@ -1,6 +1,5 @@
 #include "services/server/service_metrics.h"
 
-#include "services/rpc/reason_counters.h"
 #include "storage/base/status.h"
 
 namespace naru::services {
@@ -8,8 +7,8 @@ namespace {
 
 double Value(int64_t value) { return static_cast<double>(value); }
 
-// Reasons that never occurred are left out, but for the one that always stands there so that the family
-// exists.
+}  // namespace
+
 void AddErrors(std::string_view name, std::string_view help, const ReasonCounters::Snapshot& errors,
                MetricPage& page) {
   for (size_t i = 0; i < kReasonCount; ++i) {
@@ -18,8 +17,6 @@ void AddErrors(std::string_view name, std::string_view help, const ReasonCounter
     page.Counter(name, help, Value(errors[i]), {{"reason", ReasonName(reason)}});
   }
 }
-
-}  // namespace
 
 void AddProduceMetrics(const ProduceSnapshot& p, MetricPage& page) {
   page.Counter("naru_produce_calls_total", "Single produce calls.", Value(p.calls));

@@ -15,7 +15,6 @@ struct ReasonEntry {
 };
 
 constexpr std::array kReasons = {
-    ReasonEntry{Reason::kNotLeader, "NOT_LEADER", absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kExpectedOffsetMismatch, "EXPECTED_OFFSET_MISMATCH",
                 absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kProducerFenced, "PRODUCER_FENCED", absl::StatusCode::kFailedPrecondition},

@@ -16,7 +16,6 @@ namespace naru {
 
 enum class Reason {
   // FAILED_PRECONDITION
-  kNotLeader,
   kExpectedOffsetMismatch,  // metadata: end_offset
   kProducerFenced,          // metadata: producer_epoch
   kOutOfOrderSequence,      // metadata: expected_sequence

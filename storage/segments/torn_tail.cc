@@ -1,6 +1,7 @@
 #include "storage/segments/torn_tail.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "storage/base/status.h"
 #include "storage/segments/entry.h"
@@ -10,8 +11,11 @@ namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 20;
 
+// The tail of a preallocated segment is hundreds of megabytes of zeros, which every start after a crash looks
+// through; memcmp does so many times faster than a loop over bytes.
 bool AllZero(std::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
+  return bytes.empty() ||
+         (bytes.front() == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 // One past the last byte of [position, size) that is not zero; `position` when all are.
@@ -22,7 +26,7 @@ absl::StatusOr<uint64_t> EndOfBytes(const Segment& segment, uint64_t position) {
     NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, chunk.data(), chunk.size()));
     if (read == 0) break;
     const std::string_view bytes = std::string_view(chunk).substr(0, read);
-    if (const size_t last = bytes.find_last_not_of('\0'); last != std::string_view::npos) end = at + last + 1;
+    if (!AllZero(bytes)) end = at + bytes.find_last_not_of('\0') + 1;
     at += read;
   }
   return end;

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -82,6 +83,26 @@ class CliTest(unittest.TestCase):
         if status not in (0, 130):
             self.assertRegex(result.err, r"(?m)^naru: ")
         return result
+
+    def begin(self, *arguments, **pipes):
+        """A command that goes on beside the test; it ends with the test, or after DEADLINE."""
+        process = subprocess.Popen([NARU, *arguments], text=True, env=self.environment(), **pipes)
+        watchdog = threading.Timer(DEADLINE, process.kill)
+        watchdog.start()
+
+        def end():
+            watchdog.cancel()
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                try:
+                    if pipe:
+                        pipe.close()
+                except BrokenPipeError:
+                    pass  # what it did not read any more
+
+        self.addCleanup(end)
+        return process
 
     def topic(self, partitions=1, *more):
         CliTest.topics += 1

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
@@ -292,14 +291,7 @@ class Reading(CliTest):
             self.assertEqual(done.stdout.splitlines()[-1], "0")
 
     def follow(self, *arguments):
-        process = subprocess.Popen([NARU, "consume", self.name, "--follow", *arguments], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, env=self.environment())
-        watchdog = threading.Timer(DEADLINE, process.kill)
-        watchdog.start()
-        self.addCleanup(watchdog.cancel)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.stderr.close)
-        return process
+        return self.begin("consume", self.name, "--follow", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def test_follow_goes_on_and_ctrl_c_says_where_to_go_on(self):
         process = self.follow("--from", "8")
@@ -344,10 +336,8 @@ class Restarts(CliTest):
     def test_follow_goes_on_after_a_restart_without_gaps_or_repeats(self):
         topic = self.topic()
         self.naru("produce", topic, stdin="before\n")
-        process = subprocess.Popen([NARU, "consume", topic, "--follow", "--format", "{offset} {value}"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.environment())
-        watchdog = threading.Timer(DEADLINE, process.kill)
-        watchdog.start()
+        process = self.begin("consume", topic, "--follow", "--format", "{offset} {value}", stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
         self.assertEqual(process.stdout.readline(), "0 before\n")
         self.hub.stop(signal.SIGKILL)
         self.hub.start()
@@ -355,16 +345,11 @@ class Restarts(CliTest):
         self.assertEqual([process.stdout.readline() for _ in range(2)], ["1 after\n", "2 last\n"])
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(DEADLINE), 0)
-        watchdog.cancel()
-        process.stdout.close()
 
     def test_follow_does_not_go_on_in_a_topic_that_was_made_anew_meanwhile(self):
         topic = self.topic()
         self.naru("produce", topic, stdin="0\n1\n2\n")
-        process = subprocess.Popen([NARU, "consume", topic, "--follow"], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, env=self.environment())
-        watchdog = threading.Timer(DEADLINE, process.kill)
-        watchdog.start()
+        process = self.begin("consume", topic, "--follow", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual([process.stdout.readline() for _ in range(3)], ["0\n", "1\n", "2\n"])
         # Stopped, it cannot reconnect before the new topic is there.
         process.send_signal(signal.SIGSTOP)
@@ -375,28 +360,25 @@ class Restarts(CliTest):
         self.naru("produce", topic, stdin="".join(f"new {i}\n" for i in range(8)))
         process.send_signal(signal.SIGCONT)
         self.assertEqual(process.wait(DEADLINE), 3)
-        watchdog.cancel()
         self.assertEqual(process.stdout.read(), "")
         self.assertIn("TOPIC_NOT_FOUND", process.stderr.read())
-        process.stdout.close()
-        process.stderr.close()
 
     def test_what_is_produced_across_a_crash_is_all_there_in_order(self):
         topic = self.topic()
-        process = subprocess.Popen([NARU, "produce", topic, "--batch-bytes", "200", "--linger", "0"],
-                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment())
-        watchdog = threading.Timer(DEADLINE, process.kill)
-        watchdog.start()
-        for i in range(3000):
-            process.stdin.write(f"{i}\n")
-            if i == 1000:
-                process.stdin.flush()
-                self.hub.stop(signal.SIGKILL)
-                self.hub.start()
+        process = self.begin("produce", topic, "--batch-bytes", "200", "--linger", "0", stdin=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        process.stdin.writelines(f"{i}\n" for i in range(1000))
+        process.stdin.flush()
+        # A hub that dies before its first answer is one that was never there.
+        while not self.read(topic):
+            self.assertIsNone(process.poll())
+        process.stdin.writelines(f"{i}\n" for i in range(1000, 2000))
+        process.stdin.flush()
+        self.hub.stop(signal.SIGKILL)
+        self.hub.start()
+        process.stdin.writelines(f"{i}\n" for i in range(2000, 3000))
         process.stdin.close()
         self.assertEqual(process.wait(DEADLINE), 0, process.stderr.read())
-        watchdog.cancel()
-        process.stderr.close()
         seen = set()
         first = [v for v in self.read(topic) if not (v in seen or seen.add(v))]
         self.assertEqual(first, [str(i) for i in range(3000)])

@@ -68,6 +68,28 @@ TEST(Client, AWriteIsRepeatedOnlyWhenTheReasonSaysThatNothingWasDone) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(Client, AConnectionThatIsClosedForWantOfCallsIsMadeAgainUnseen) {
+  FakeHub hub(/*idle_connection_timeout_ms=*/50);
+  hub.AddTopic("t", 1);
+  auto client = *Client::Create({.servers = {hub.address()}});
+  int writes = 0;
+  for (int round = 0; round < 4; ++round) {
+    const auto channel = client->ConnectedChannel(absl::InfiniteFuture());
+    ASSERT_TRUE(channel.ok()) << channel.status();
+    const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(30);
+    ASSERT_TRUE((*channel)->WaitForStateChange(GRPC_CHANNEL_READY, deadline)) << round;
+    // Reads would be repeated after an error; a write shows that there was none.
+    const absl::Status status = client->Call(
+        CallKind::kWrite, [&writes](const std::shared_ptr<grpc::Channel>& to, grpc::ClientContext* context) {
+          ++writes;
+          naru::v1::GetMetadataResponse response;
+          return naru::v1::ClusterService::NewStub(to)->GetMetadata(context, {}, &response);
+        });
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(writes, 4);
+}
+
 TEST(Client, WithoutAServerACallFailsWithinConnectTimeout) {
   auto client = *Client::Create({.servers = {"127.0.0.1:1"}, .connect_timeout = absl::Milliseconds(50)});
   const absl::Status status = client->Topic("t").status();

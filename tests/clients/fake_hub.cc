@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -26,8 +27,11 @@ struct FakeHub::StreamState {
   naru::v1::ProduceStreamResponse out;
 };
 
-FakeHub::FakeHub() {
+FakeHub::FakeHub(int idle_connection_timeout_ms) {
   grpc::ServerBuilder builder;
+  if (idle_connection_timeout_ms > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, idle_connection_timeout_ms);
+  }
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(static_cast<naru::v1::ProduceService::Service*>(this));
@@ -114,8 +118,9 @@ std::vector<naru::v1::SubscribeStart> FakeHub::starts() {
 
 grpc::Status FakeHub::GetMetadata(grpc::ServerContext* context, const naru::v1::GetMetadataRequest* request,
                                   naru::v1::GetMetadataResponse* response) {
-  ++metadata_calls_begun_;
+  bool held = false;
   while (metadata_held_ && !context->IsCancelled() && !stopping_) {
+    if (!std::exchange(held, true)) ++metadata_calls_held_;
     absl::MutexLock lock(&mutex_);
     changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(1));
   }

@@ -45,7 +45,8 @@ class FakeHub final : public naru::v1::ProduceService::Service,
                       public naru::v1::ConsumeService::Service,
                       public naru::v1::ClusterService::Service {
  public:
-  FakeHub();
+  // `idle_connection_timeout_ms`: connections are closed after as long without a call; 0: never.
+  explicit FakeHub(int idle_connection_timeout_ms = 0);
   ~FakeHub() override;
 
   std::string address() const { return address_; }
@@ -74,8 +75,8 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   int produce_streams() const { return produce_streams_; }
   int subscribe_streams() const { return subscribe_streams_; }
   int metadata_calls() const { return metadata_calls_; }
-  // Those that are held count too.
-  int metadata_calls_begun() const { return metadata_calls_begun_; }
+  // Those that waited because of HoldMetadata.
+  int metadata_calls_held() const { return metadata_calls_held_; }
   // Of all deliveries sent, by their credit_bytes.
   int64_t credit_used() const { return credit_used_; }
   // Most bytes of deliveries that were sent beyond the credit of a Subscribe stream at its sending.
@@ -125,7 +126,7 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   std::string leader_address_ ABSL_GUARDED_BY(mutex_);
   std::vector<naru::v1::SubscribeStart> starts_ ABSL_GUARDED_BY(mutex_);
   std::atomic<int> items_ = 0, resumes_ = 0, produce_streams_ = 0, subscribe_streams_ = 0,
-                   metadata_calls_ = 0, metadata_calls_begun_ = 0;
+                   metadata_calls_ = 0, metadata_calls_held_ = 0;
   std::atomic<int64_t> credit_overdrawn_ = 0, credit_used_ = 0;
   std::atomic<bool> metadata_held_ = false;
   std::atomic<bool> stopping_ = false;

@@ -54,32 +54,48 @@ class Hub {
   static constexpr int kExecutorThreads = 2;
 
   explicit Hub(const ProduceOptions& produce_options = {}, const ConsumeOptions& consume_options = {})
+      : Hub(produce_options, consume_options, NotStarted{}) {
+    Start({});
+  }
+  ~Hub() { Stop(); }
+
+ protected:
+  // For a hub with more services: its constructor starts it, its destructor stops it.
+  struct NotStarted {};
+  Hub(const ProduceOptions& produce_options, const ConsumeOptions& consume_options, NotStarted)
       : produce(appends, catalog, executor, clock, produce_options),
         consume(appends, catalog, executor, clock, consume_options) {
     EXPECT_TRUE(produce_options.Validate().ok());
     EXPECT_TRUE(consume_options.Validate().ok());
+  }
+  void Start(const std::vector<grpc::Service*>& more_services) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(&produce);
     builder.RegisterService(&consume);
+    for (grpc::Service* service : more_services) builder.RegisterService(service);
     server = builder.BuildAndStart();
     address = "127.0.0.1:" + std::to_string(port);
     channel = NewChannel();
     producer = naru::v1::ProduceService::NewStub(channel);
     consumer = naru::v1::ConsumeService::NewStub(channel);
   }
-  ~Hub() {
+  // Idempotent. `after_calls` runs when no call is open any more, before the store stops.
+  void Stop(const std::function<void()>& after_calls = nullptr) {
+    if (std::exchange(stopped_, true)) return;
     produce.Shutdown();
     consume.Shutdown();
     server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server->Wait();
     appends.LetThrough();
     store.HoldDurability(false);
+    if (after_calls) after_calls();
     store.Stop();
     executor.Stop();
   }
 
+ public:
   // A connection of its own; with `small_window` the client takes no more than about 64 KiB that is not read.
   std::shared_ptr<grpc::Channel> NewChannel(bool small_window = false) const {
     grpc::ChannelArguments arguments;
@@ -151,6 +167,9 @@ class Hub {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<naru::v1::ProduceService::Stub> producer;
   std::unique_ptr<naru::v1::ConsumeService::Stub> consumer;
+
+ private:
+  bool stopped_ = false;
 };
 
 inline naru::v1::ProduceRequest RequestFor(const std::string& topic, const std::vector<std::string>& values) {

@@ -81,7 +81,8 @@ class TidyTest(unittest.TestCase):
 
     def test_state_machines_have_no_threads_and_no_clocks(self):
         self.expect({"cluster/replication/replica.cc": "#include <thread>\n"}, "state machine")
-        self.expect({"cluster/groups/group.cc": '#include "absl/synchronization/mutex.h"\n'}, "state machine")
+        self.expect({"cluster/group/group_machine.cc": '#include "absl/synchronization/mutex.h"\n'}, "state machine")
+        self.expect_clean({"cluster/group/group_coordinator.cc": '#include "absl/synchronization/mutex.h"\n'})
 
     def test_link_lines_follow_the_same_direction(self):
         store = "naru_library(naru_store SOURCES a.cc)\n"

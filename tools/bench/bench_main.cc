@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "tools/bench/echo_server.h"
+#include "tools/bench/group_load.h"
 #include "tools/bench/suite.h"
 #include "tools/bench/workloads.h"
 
@@ -22,6 +23,8 @@ struct Arguments {
   RunTime time;
   ProduceWorkload produce;
   ReadWorkload read;
+  GroupsWorkload groups;
+  RebalanceWorkload rebalance;
   std::string acks = "all";
   std::string durability = "fsync";
   std::string compression = "none";
@@ -89,6 +92,32 @@ void AddReadOptions(CLI::App& app, Arguments& a) {
   app.add_option("--connections", a.read.connections)->check(CLI::Range(1, 1'000))->capture_default_str();
 }
 
+void AddGroupOptions(CLI::App& app, Arguments& a) {
+  GroupsWorkload& w = a.groups;
+  app.add_option("--groups", w.groups)->check(CLI::Range(1, 100'000))->capture_default_str();
+  app.add_option("--members", w.members, "of each")->check(CLI::Range(1, 10'000))->capture_default_str();
+  app.add_option("--partitions", w.partitions)->check(CLI::Range(1, 100'000))->capture_default_str();
+  app.add_option("--connections", w.connections)->check(CLI::Range(1, 1'000))->capture_default_str();
+  app.add_option("--idle-seconds", w.idle_seconds)->check(CLI::Range(0.1, 3'600.0))->capture_default_str();
+  app.add_option("--load-seconds", w.load_seconds)->check(CLI::Range(0.1, 3'600.0))->capture_default_str();
+  app.add_option("--rate", w.records_per_second, "records a second, all of them read by every group")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+}
+
+void AddRebalanceOptions(CLI::App& app, Arguments& a) {
+  RebalanceWorkload& w = a.rebalance;
+  app.add_option("--members", w.members)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app.add_option("--partitions", w.partitions)->check(CLI::Range(1, 100'000))->capture_default_str();
+  app.add_option("--connections", w.connections)->check(CLI::Range(1, 1'000))->capture_default_str();
+  app.add_option("--rounds", w.rounds, "of one that joins and one that leaves")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  app.add_option("--rate", w.records_per_second, "records a second meanwhile")
+      ->check(CLI::Range(2, 1'000'000))
+      ->capture_default_str();
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "naru-bench: %s\n", std::string(status.message()).c_str());
   return 1;
@@ -112,6 +141,18 @@ int Report(const Arguments& a, const std::vector<Figure>& figures, bool table) {
 
 int Show(const Arguments& a, absl::StatusOr<Figure> figure) {
   return figure.ok() ? Report(a, {*std::move(figure)}, a.json != "-") : Fail(figure.status());
+}
+
+template <typename Figures>
+int ShowGroups(const Arguments& a, const absl::StatusOr<Figures>& figures) {
+  if (!figures.ok()) return Fail(figures.status());
+  if (a.json != "-") std::printf("%s", ToText(*figures).c_str());
+  if (a.json == "-") {
+    std::printf("%s\n", ToJson(*figures).c_str());
+  } else if (!a.json.empty()) {
+    std::ofstream(a.json) << ToJson(*figures) << "\n";
+  }
+  return 0;
 }
 
 sigset_t EndSignals() {
@@ -170,6 +211,8 @@ int RunHubVerb(const std::string& verb, Arguments& a) {
   }
   auto hub = BenchHub::Open(a.hub);
   if (!hub.ok()) return Fail(hub.status());
+  if (verb == "groups") return ShowGroups(a, MeasureGroups(**hub, a.groups));
+  if (verb == "rebalance") return ShowGroups(a, MeasureRebalance(**hub, a.rebalance));
   if (verb == "produce") return Show(a, MeasureProduce(**hub, a.produce, a.time));
   if (verb != "end-to-end") return Show(a, MeasureRead(**hub, a.read, a.time));
   auto figures = MeasureEndToEnd(**hub, a.produce, a.time);
@@ -218,6 +261,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   AddReadOptions(*fetch, a);
   AddReadOptions(*app.add_subcommand("subscribe", "read with a Subscribe stream for each connection"), a);
+  AddGroupOptions(*app.add_subcommand("groups", "many consumer groups, at rest and at work"), a);
+  AddRebalanceOptions(*app.add_subcommand("rebalance", "one large group that members join and leave"), a);
   AddProduceOptions(*app.add_subcommand("echo", "what gRPC does alone: a server that stores nothing"), a);
   auto* disk = app.add_subcommand("disk", "what the disk does alone: appends to a preallocated file");
   disk->add_option("--piece-bytes", a.piece_bytes)->check(CLI::Range(1, 64 << 20))->capture_default_str();

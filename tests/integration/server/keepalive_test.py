@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Clients may ping every 10 s, also on a connection that has nothing else to do.
+"""How long connections live: clients may ping every 10 s, also on a connection that has nothing else to do, and a
+connection without a call is closed in the end, which a client does not notice.
 
-gRPC's own floor is 5 minutes: the third ping below it closes the connection, which takes half a minute to show.
+gRPC's own floor for pings is 5 minutes: the third below it closes the connection, which takes half a minute to show.
 """
 
+import os
 import queue
 import time
 import unittest
@@ -14,6 +16,17 @@ import hub
 from hub import Stubs
 
 SECONDS = 45
+
+
+def connections_to(address):
+    """How many connections the server at this address has."""
+    port = f":{int(address.rsplit(':', 1)[1]):04X}"
+    rows = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if os.path.exists(table):
+            with open(table, encoding="ascii") as lines:
+                rows += [line.split() for line in lines]
+    return sum(row[1].endswith(port) and row[3] == "01" for row in rows)
 
 
 class Keepalive(hub.HubTest):
@@ -46,6 +59,24 @@ class Keepalive(hub.HubTest):
         self.assertEqual(delivered.delivery.records[0].value, b"after the silence")
         requests.put(None)
         silent.cancel()
+
+    def test_a_client_whose_idle_connection_was_closed_goes_on_unaware(self):
+        server = self.start("--idle-connection-timeout", "200ms")
+        server.create_topic("t")
+        # A stream is a call, so its connection stays.
+        busy = server.connect()
+        self.addCleanup(busy.close)
+        start = Stubs.consume.SubscribeStart(topics=[Stubs.consume.TopicSubscription(topic="t")])
+        requests = queue.SimpleQueue()
+        requests.put(Stubs.consume.SubscribeRequest(start=start))
+        stream = Stubs.consume_grpc.ConsumeServiceStub(busy).Subscribe(iter(requests.get, None))
+        for i in range(5):
+            self.assertEqual(server.send("t", b"%d" % i), i)
+            delivered = next(a for a in stream if a.WhichOneof("response") == "delivery")
+            self.assertEqual(delivered.delivery.records[0].value, b"%d" % i)
+            hub.wait_until(lambda: connections_to(server.address) == 1, "the end of the other connection")
+        requests.put(None)
+        stream.cancel()
 
 
 if __name__ == "__main__":

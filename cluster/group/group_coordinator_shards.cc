@@ -1,0 +1,174 @@
+// GroupCoordinator's part towards the log: the internal topic, reading its partitions, writing to them.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cluster/group/group_coordinator.h"
+#include "storage/base/check.h"
+#include "storage/base/status.h"
+#include "storage/base/strings.h"
+#include "storage/batch/batch.h"
+
+namespace naru::cluster {
+namespace {
+
+constexpr int64_t kReadBytes = 1 << 20;
+
+std::shared_ptr<const GroupTopics> TopicsOf(const TopicCatalog& catalog) {
+  auto topics = std::make_shared<GroupTopics>();
+  for (const auto& [name, info] : catalog.topics) {
+    GroupTopic& topic = (*topics)[name];
+    NARU_CHECK(info->topic_id.size() == topic.id.size());
+    std::copy(info->topic_id.begin(), info->topic_id.end(), topic.id.begin());
+    topic.partition_count = info->partition_count();
+  }
+  return topics;
+}
+
+}  // namespace
+
+absl::Status GroupsShuttingDown() {
+  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
+}
+
+void GroupCoordinator::OpenShards(const TopicCatalog& catalog) {
+  const auto topic = catalog.topics.find(kOffsetsTopic);
+  if (topic == catalog.topics.end()) return;
+  for (const PartitionPlacement& partition : topic->second->partitions) {
+    shards_.push_back(std::make_unique<Shard>(*this, shards_.size(), partition.log));
+  }
+  for (const std::unique_ptr<Shard>& shard : shards_) Load(*shard);
+  for (Task& task : std::exchange(homeless_.parked, {})) task();
+}
+
+void GroupCoordinator::MakeTopic() {
+  if (std::exchange(making_topic_, true)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    ++store_calls_;
+  }
+  make_topic_([this](absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    --store_calls_;
+    queue_.push_back([this, status = std::move(status)] { OnTopicMade(status); });
+  });
+}
+
+void GroupCoordinator::OnTopicMade(const absl::Status& status) {
+  making_topic_ = false;
+  if (stopping_) return;
+  if (status.ok()) TakeTopics();
+  if (!shards_.empty()) return;
+  homeless_.broken = status.ok() ? MakeError(Reason::kInternal, "the offsets topic is not there") : status;
+  events_.Write(Severity::kError, "offsets_topic_not_made", {{"status", Std(status.message())}});
+  for (Task& task : std::exchange(homeless_.parked, {})) task();
+  homeless_.broken = absl::OkStatus();  // the next may have more luck
+}
+
+void GroupCoordinator::Load(Shard& shard) {
+  shard.reload_at_ms.reset();
+  shard.broken = absl::OkStatus();
+  if (shard.groups != nullptr) shard.before += shard.groups->stats();
+  shard.groups = std::make_unique<GroupShard>(options_.limits, shard);
+  const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);
+  if (!info.ok()) return Break(shard, info.status());
+  ReadOn(shard, info->log_start);
+}
+
+void GroupCoordinator::ReadOn(Shard& shard, Offset from) {
+  {
+    absl::MutexLock lock(&mutex_);
+    ++store_calls_;
+  }
+  logs_.Read({.log = shard.log, .from = from, .bytes_max = kReadBytes},
+             [this, &shard, from](absl::StatusOr<ReadResult> result) {
+               absl::MutexLock lock(&mutex_);
+               --store_calls_;
+               queue_.push_back([this, &shard, from, result = std::move(result)]() mutable {
+                 OnLoaded(shard, from, std::move(result));
+               });
+             });
+}
+
+void GroupCoordinator::OnLoaded(Shard& shard, Offset from, absl::StatusOr<ReadResult> result) {
+  if (stopping_) return Break(shard, GroupsShuttingDown());
+  // Compaction and retention may move the start meanwhile.
+  if (ReasonOf(result.status()) == Reason::kOffsetOutOfRange) {
+    const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);
+    if (info.ok() && info->log_start > from) return ReadOn(shard, info->log_start);
+  }
+  if (!result.ok()) return Break(shard, result.status());
+  if (result->batches.empty()) return Begin(shard);
+  if (absl::Status replayed = Replay(shard, *result); !replayed.ok()) return Break(shard, replayed);
+  ReadOn(shard, result->batches.back().next_offset);
+}
+
+absl::Status GroupCoordinator::Replay(Shard& shard, const ReadResult& result) const {
+  for (const StoredBatchView& batch : result.batches) {
+    absl::Status replayed;
+    NARU_RETURN_IF_ERROR(ForEachRecord(batch.bytes, [&](const RecordView& record) {
+      if (record.key) replayed = shard.groups->Replay(*record.key, record.value);
+      return replayed.ok();
+    }));
+    NARU_RETURN_IF_ERROR(replayed);
+  }
+  return absl::OkStatus();
+}
+
+void GroupCoordinator::Begin(Shard& shard) {
+  shard.ready = true;
+  shard.groups->Start(topics_, Now());
+  for (Task& task : std::exchange(shard.parked, {})) task();
+}
+
+void GroupCoordinator::Break(Shard& shard, const absl::Status& status) {
+  shard.ready = false;
+  shard.broken = status;
+  // What is not readable will not be; whatever else it was may pass.
+  if (ReasonOf(status) != Reason::kCorruptData)
+    shard.reload_at_ms = Now().steady_ms + options_.reload_after_ms;
+  if (ReasonOf(status) != Reason::kShuttingDown) {
+    events_.Write(Severity::kError, "groups_unavailable",
+                  {{"partition", shard.index}, {"status", Std(status.message())}});
+  }
+  for (Task& task : std::exchange(shard.parked, {})) task();
+}
+
+void GroupCoordinator::Append(Shard& shard, absl::Cord batch) {
+  const BatchLimits limits{.record_bytes_max = kBatchBytesCeiling, .batch_bytes_max = kBatchBytesCeiling};
+  const absl::StatusOr<BatchInfo> info = WalkBatch(batch, limits);
+  NARU_CHECK_OK(info.status());
+  {
+    absl::MutexLock lock(&mutex_);
+    ++store_calls_;
+  }
+  logs_.Append({.log = shard.log, .batch = std::move(batch), .info = *info},
+               [this, &shard](const absl::StatusOr<Appended>& appended) {
+                 absl::MutexLock lock(&mutex_);
+                 --store_calls_;
+                 queue_.push_back([this, &shard, status = appended.status()] { OnAppended(shard, status); });
+               });
+}
+
+void GroupCoordinator::OnAppended(Shard& shard, const absl::Status& status) {
+  shard.groups->OnAppended(status);
+  if (!shard.groups->failed()) return;
+  Break(shard, status);
+}
+
+void GroupCoordinator::TakeTopics() {
+  {
+    absl::MutexLock lock(&mutex_);
+    topics_changed_ = false;
+  }
+  const std::shared_ptr<const TopicCatalog> catalog = catalog_.Current();
+  std::shared_ptr<const GroupTopics> topics = TopicsOf(*catalog);
+  if (*topics == *topics_) return;
+  topics_ = std::move(topics);
+  if (shards_.empty()) return OpenShards(*catalog);
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    if (shard->ready) shard->groups->ChangeTopics(topics_, Now());
+  }
+}
+
+}  // namespace naru::cluster
