@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "storage/base/status.h"
+#include "storage/base/strings.h"
 #include "tools/cli/quantity.h"
 
 namespace naru::cli {
@@ -33,7 +34,7 @@ std::optional<int64_t> ParseNumber(const FieldDescriptor& field, std::string_vie
 
 absl::Status SetShare(const FieldDescriptor& field, std::string_view value, naru::v1::TopicConfig& config) {
   double share;
-  if (!absl::SimpleAtod(value, &share) || !(share >= 0 && share <= 1)) {
+  if (!absl::SimpleAtod(Absl(value), &share) || !(share >= 0 && share <= 1)) {
     return InvalidField(field.name(), value, "a share from 0 to 1, such as 0.5, is allowed");
   }
   config.GetReflection()->SetDouble(&config, &field, share);
