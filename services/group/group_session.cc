@@ -65,6 +65,8 @@ void GroupSession::Commit(const naru::v1::Commit& commit) {
   const CommitNumber number = ++last_commit_;
   explicit_commits_[number] = commit.commit_id();
   if (!offsets.ok()) return OnCommitted(number, offsets.status());
+  // What was acknowledged before is committed before: the later position of a partition is to stand.
+  if (!wanted_.empty()) SendCommit();
   effects_.Commit(number, CommitOf(*std::move(offsets)));
 }
 
