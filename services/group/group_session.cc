@@ -427,6 +427,8 @@ void GroupSession::Finish(const absl::Status& status) {
   finished_ = true;
   leaves_ = to_be_lost() && plan_.join.instance_id.empty() && !absl::IsCancelled(status) &&
             ReasonOf(status) != Reason::kShuttingDown;
+  // It was acknowledged, so it need not come again.
+  if (membership_ == Membership::kMember && !wanted_.empty()) SendCommit();
   effects_.Finish(status);
   reader_.DropReady();
   held_.reset();
