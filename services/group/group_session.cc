@@ -248,10 +248,12 @@ void GroupSession::OnTick() {
   if (finished_) return;
   CheckProgress();
   Go();
-  if (finished_ || membership_ != Membership::kMember) {
-    if (end_ && writing_ && NowNs() - last_sent_ns_ >= kLastWriteNs) effects_.CutOff();
+  if (finished_) return;
+  if (end_) {
+    if (writing_ && NowNs() - last_sent_ns_ >= kLastWriteNs) effects_.CutOff();
     return;
   }
+  if (membership_ != Membership::kMember) return;
   const bool idle = NowNs() - last_sent_ns_ >= std::chrono::nanoseconds(plan_.idle_interval).count();
   if (!idle || writing_) return;
   naru::v1::ConsumeResponse response;
