@@ -394,6 +394,11 @@ std::optional<naru::v1::ConsumeResponse> GroupSession::TakeNotice() {
   if (std::exchange(tell_joined_, false)) {
     response.mutable_joined()->set_member_id(member_id_);
     response.mutable_joined()->set_member_epoch(member_epoch_);
+  } else if (!tell_revoking_.empty()) {
+    // Ahead of what is assigned: a partition may have gone and come back.
+    for (const auto& [partition, topic] : std::exchange(tell_revoking_, {})) {
+      SetPartition(*topic, partition.partition, *response.mutable_revoking()->add_partitions());
+    }
   } else if (!tell_assigned_.empty()) {
     for (const auto& [partition, committed] : std::exchange(tell_assigned_, {})) {
       naru::v1::AssignedPartition& assigned = *response.mutable_assigned()->add_partitions();
@@ -401,10 +406,6 @@ std::optional<naru::v1::ConsumeResponse> GroupSession::TakeNotice() {
       if (!committed) continue;
       assigned.set_committed_offset(committed->offset);
       assigned.set_metadata(committed->metadata);
-    }
-  } else if (!tell_revoking_.empty()) {
-    for (const auto& [partition, topic] : std::exchange(tell_revoking_, {})) {
-      SetPartition(*topic, partition.partition, *response.mutable_revoking()->add_partitions());
     }
   } else if (!failures_.empty()) {
     *response.mutable_failure() = std::move(failures_.front());
