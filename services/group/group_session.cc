@@ -44,7 +44,8 @@ void GroupSession::Ack(int64_t delivery_id) {
   progress_ns_ = NowNs();
   const auto partition = by_ledger_.find(acked->lane);
   if (partition != by_ledger_.end()) {
-    if (acked->commit && plan_.commit_mode == naru::v1::COMMIT_MODE_ON_ACK) {
+    if (acked->commit && plan_.commit_mode == naru::v1::COMMIT_MODE_ON_ACK &&
+        *acked->commit >= owned_.at(partition->second).least) {
       Want(partition->second, *acked->commit);
     }
     if (revoking_.contains(partition->second)) ReleaseFinished();
@@ -151,10 +152,11 @@ StartPoint GroupSession::StartWithout() const {
 void GroupSession::Read(const Partition& partition, Owned& owned, const StartPoint& start) {
   owned.lane = reader_.Add({.log = owned.log, .start = start, .end = std::nullopt});
   by_lane_[owned.lane] = partition;
+  if (start.kind != StartPoint::Kind::kLatest) return;
+  // Also while deliveries of before retention passed the position are not acknowledged.
+  owned.least = reader_.position(owned.lane);
   // Else whoever has the partition next, with nothing committed, would begin at a later end.
-  if (start.kind == StartPoint::Kind::kLatest && plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) {
-    Want(partition, reader_.position(owned.lane));
-  }
+  if (plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) Want(partition, owned.least);
 }
 
 void GroupSession::OnRevoking(const std::set<Partition>& partitions) {
