@@ -152,7 +152,8 @@ StartPoint GroupSession::StartWithout() const {
 void GroupSession::Read(const Partition& partition, Owned& owned, const StartPoint& start) {
   owned.lane = reader_.Add({.log = owned.log, .start = start, .end = std::nullopt});
   by_lane_[owned.lane] = partition;
-  if (start.kind != StartPoint::Kind::kLatest) return;
+  // Where the end is not known there is nothing to commit.
+  if (start.kind != StartPoint::Kind::kLatest || reader_.retired(owned.lane)) return;
   // Also while deliveries of before retention passed the position are not acknowledged.
   owned.least = reader_.position(owned.lane);
   // Else whoever has the partition next, with nothing committed, would begin at a later end.
