@@ -39,6 +39,7 @@ void GroupSession::Join(JoinPlan plan) {
 }
 
 void GroupSession::Ack(int64_t delivery_id) {
+  if (finished_) return;
   const absl::StatusOr<AckLedger::Acked> acked = ledger_.Ack(delivery_id);
   if (!acked.ok()) return End(acked.status());
   progress_ns_ = NowNs();
