@@ -168,8 +168,9 @@ void GroupSession::OnRevoking(const std::set<Partition>& partitions) {
     const auto it = owned_.find(partition);
     if (it == owned_.end()) continue;
     reader_.Drop(it->second.lane);
-    // Who was not told of it need not be told that it goes.
-    if (tell_assigned_.erase(partition) == 0) tell_revoking_[partition] = it->second.topic;
+    // Who was not told of it need not be told that it goes; and what is held of it comes before.
+    const bool held = held_ && held_->partition == partition;
+    if (tell_assigned_.erase(partition) == 0 && !held) tell_revoking_[partition] = it->second.topic;
   }
   ReleaseFinished();
   Go();
@@ -356,6 +357,9 @@ void GroupSession::GoWrite() {
   if (held_ && held_commit_ == 0) {
     Held held = *std::move(held_);
     held_.reset();
+    if (revoking_.contains(held.partition)) {
+      tell_revoking_[held.partition] = owned_.at(held.partition).topic;
+    }
     return SendDelivery(held.partition, std::move(held.ready));
   }
   if (reader_.ready() && !held_ && WantsToDeliver()) return TakeReady();
