@@ -15,6 +15,8 @@ namespace {
 constexpr std::chrono::nanoseconds kTickMax = std::chrono::seconds(5);
 // How long a session that has ended waits for its client to take what is being written.
 constexpr int64_t kLastWriteNs = 10'000'000'000;
+// One message that tells of partitions is about as large at most.
+constexpr size_t kNoticeBytes = 1 << 20;
 
 void SetPartition(const cluster::TopicInfo& topic, int32_t partition, auto& message) {
   message.set_topic(topic.name);
@@ -404,16 +406,22 @@ std::optional<naru::v1::ConsumeResponse> GroupSession::TakeNotice() {
     response.mutable_joined()->set_member_epoch(member_epoch_);
   } else if (!tell_revoking_.empty()) {
     // Ahead of what is assigned: a partition may have gone and come back.
-    for (const auto& [partition, topic] : std::exchange(tell_revoking_, {})) {
-      SetPartition(*topic, partition.partition, *response.mutable_revoking()->add_partitions());
+    for (size_t bytes = 0; !tell_revoking_.empty() && bytes < kNoticeBytes;) {
+      const auto next = tell_revoking_.extract(tell_revoking_.begin());
+      naru::v1::RevokedPartition& revoked = *response.mutable_revoking()->add_partitions();
+      SetPartition(*next.mapped(), next.key().partition, revoked);
+      bytes += revoked.ByteSizeLong();
     }
   } else if (!tell_assigned_.empty()) {
-    for (const auto& [partition, committed] : std::exchange(tell_assigned_, {})) {
+    for (size_t bytes = 0; !tell_assigned_.empty() && bytes < kNoticeBytes;) {
+      const auto next = tell_assigned_.extract(tell_assigned_.begin());
       naru::v1::AssignedPartition& assigned = *response.mutable_assigned()->add_partitions();
-      SetPartition(*owned_.at(partition).topic, partition.partition, assigned);
-      if (!committed) continue;
-      assigned.set_committed_offset(committed->offset);
-      assigned.set_metadata(committed->metadata);
+      SetPartition(*owned_.at(next.key()).topic, next.key().partition, assigned);
+      if (const std::optional<cluster::CommittedOffset>& committed = next.mapped()) {
+        assigned.set_committed_offset(committed->offset);
+        assigned.set_metadata(committed->metadata);
+      }
+      bytes += assigned.ByteSizeLong();
     }
   } else if (!failures_.empty()) {
     *response.mutable_failure() = std::move(failures_.front());
