@@ -85,7 +85,10 @@ void PollMember::AfterEvent() {
   if (!std::exchange(registered_, true)) context().pollers.Put(group_, session().member_id(), Self());
   if (call_ == nullptr) return;
   const bool settled = session().settled();
-  const bool enough = !deliveries_.empty() && (deliveries_bytes_ >= call_->bytes_max() || settled);
+  // While anybody waits for memory, perhaps this member for its next delivery, what it has of it goes out.
+  const bool pressed = consume().memory->gate().contended();
+  const bool enough =
+      !deliveries_.empty() && (deliveries_bytes_ >= call_->bytes_max() || settled || pressed);
   // Who does not want to wait gets what a read brings that has begun.
   const bool over = waited_ && (settled || call_->wait() > std::chrono::nanoseconds(0));
   if (enough || over || notices_bytes_ >= kNoticesBytes) Answer();
