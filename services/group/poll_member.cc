@@ -170,6 +170,7 @@ void PollMember::BeginAbsence() {
         auto* member = static_cast<PollMember*>(self.get());
         member->Post([member] {
           if (member->call_ != nullptr) return;
+          member->absent_ = true;
           member->session().End(
               MakeError(Reason::kMemberFenced,
                         absl::StrCat("member_id: it did not poll for ", member->session_timeout_ms_,
@@ -187,7 +188,13 @@ void PollMember::Finish(const absl::Status& status) {
   if (call_ != nullptr) std::exchange(call_, nullptr)->Fail(status);
   if (registered_) context().pollers.Remove(group_, session().member_id(), this);
   // The session must not be called back from here.
-  strand().Post([self = Self()] { self->EndMembership(false); });
+  strand().Post([self = Self()] {
+    if (self->absent_) {
+      self->LeaveGroup();
+    } else {
+      self->EndMembership(false);
+    }
+  });
 }
 
 }  // namespace naru::services

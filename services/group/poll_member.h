@@ -54,6 +54,7 @@ class PollMember final : public SessionHost, public ConsumeMemory::Reader {
   std::string group_;
   int64_t session_timeout_ms_ = 0;
   bool registered_ = false;
+  bool absent_ = false;  // it did not poll for its session timeout
   // For the next answer, or the one after it where they are too large for one.
   naru::v1::PollResponse answer_;
   std::vector<OutgoingMessage> deliveries_;
