@@ -31,7 +31,7 @@ constexpr Range kStreamSessionTimeout{"join.session_timeout_ms", 1'000, 1'800'00
 constexpr Range kPollerSessionTimeout{"join.session_timeout_ms", 1'000, 1'800'000, 45'000};
 constexpr Range kRebalanceTimeout{"join.rebalance_timeout_ms", 1'000, 1'800'000, 60'000};
 constexpr Range kProgressTimeout{"join.progress_timeout_ms", 1'000, 86'400'000, 300'000};
-constexpr Range kIdleInterval{"join.idle_interval_ms", 100, 86'400'000, 5'000};
+constexpr Range kIdleInterval{"join.idle_interval_ms", 100, INT32_MAX, 5'000};
 
 absl::StatusOr<int64_t> Within(const Range& range, int64_t value) {
   if (value == 0) return range.by_default;
