@@ -99,12 +99,15 @@ void GroupCoordinator::Run() {
 
 void GroupCoordinator::PublishStats() {
   GroupShardStats groups;
+  int64_t count = 0;
   for (const std::unique_ptr<Shard>& shard : shards_) {
     groups += shard->before;
-    if (shard->groups != nullptr) groups += shard->groups->stats();
+    groups += shard->groups->stats();
+    count += std::ssize(shard->groups->groups());
   }
   absl::MutexLock lock(&mutex_);
   stats_.groups = groups;
+  stats_.count = count;
   stats_.sessions = static_cast<int64_t>(sessions_.size());
   stats_.reloads = reloads_;
 }
@@ -169,6 +172,16 @@ GroupCoordinator::Shard& GroupCoordinator::ShardOf(std::string_view group) {
   return *shards_[static_cast<size_t>(partition.value())];
 }
 
+absl::Status GroupCoordinator::CheckRoom(const Shard& shard, const std::string& group) const {
+  if (shard.groups->Find(group) != nullptr) return absl::OkStatus();
+  int64_t count = 0;
+  for (const std::unique_ptr<Shard>& one : shards_) count += std::ssize(one->groups->groups());
+  if (count < options_.groups_max) return absl::OkStatus();
+  return MakeError(Reason::kTooManyGroups,
+                   absl::StrCat("group: there are ", count, " groups, which is the limit; delete some first"),
+                   {{"limit", absl::StrCat(options_.groups_max)}});
+}
+
 void GroupCoordinator::WhenReady(const std::string& group, absl::AnyInvocable<void(Shard&)> task) {
   if (shards_.empty()) {
     homeless_.parked.push_back([this, group, task = std::move(task)]() mutable {
@@ -199,6 +212,8 @@ uint64_t GroupCoordinator::Join(const std::string& group, JoinGroup join,
     WhenReady(group, [this, group, join = std::move(join)](Shard& shard) {
       if (!sessions_.contains(join.session)) return;  // it is gone again
       if (!shard.broken.ok()) return Tell(EndSession{join.session, shard.broken});
+      if (absl::Status room = CheckRoom(shard, group); !room.ok())
+        return Tell(EndSession{join.session, room});
       shard.groups->On(group, join, Now());
     });
   });
@@ -246,10 +261,14 @@ void GroupCoordinator::Ask(const std::string& group, absl::AnyInvocable<GroupEve
   Post([this, group, event = std::move(event), done = std::move(done),
         without_topic = std::move(without_topic)]() mutable {
     if (shards_.empty() && without_topic) return done(*std::move(without_topic));
-    WhenReady(group, [this, group, event = std::move(event), done = std::move(done)](Shard& shard) mutable {
-      if (!shard.broken.ok()) return done(shard.broken);
-      shard.groups->On(group, event(Remember(std::move(done))), Now());
-    });
+    const bool makes = !without_topic;
+    WhenReady(group,
+              [this, group, makes, event = std::move(event), done = std::move(done)](Shard& shard) mutable {
+                if (!shard.broken.ok()) return done(shard.broken);
+                if (absl::Status room = CheckRoom(shard, group); makes && !room.ok())
+                  return done(std::move(room));
+                shard.groups->On(group, event(Remember(std::move(done))), Now());
+              });
   });
 }
 

@@ -37,6 +37,8 @@ inline constexpr std::string_view kOffsetsTopic = "__consumer_offsets";
 
 struct GroupCoordinatorOptions {
   GroupLimits limits;
+  // Groups that are remembered. Beyond: TOO_MANY_GROUPS for one more. At least 1.
+  int64_t groups_max = 100'000;
   // Requests that may wait for the thread. Beyond: TOO_MANY_IN_FLIGHT. At least 1.
   size_t queued_requests_max = 100'000;
   // After a write that failed, the groups are read again after so long. At least 1.
@@ -67,6 +69,7 @@ struct GroupCoordinatorStats {
   int64_t sessions = 0;          // that are told of their groups
   int64_t requests_refused = 0;  // since as many waited as may
   int64_t reloads = 0;           // of groups after a write that failed
+  int64_t count = 0;             // groups there are
   GroupShardStats groups;        // of all partitions of the topic
 };
 
@@ -152,6 +155,8 @@ class GroupCoordinator {
   void PassTime();
   std::optional<int64_t> NextDeadline() const;
   Shard& ShardOf(std::string_view group);
+  // OK when there is the group, or room for one more.
+  absl::Status CheckRoom(const Shard& shard, const std::string& group) const;
   // When the group's shard is ready, or at once when it is broken. Where there is no topic yet it is made.
   void WhenReady(const std::string& group, absl::AnyInvocable<void(Shard&)> task);
   // Once the catalog has the topic.

@@ -117,6 +117,8 @@ std::vector<OptionSpec> CountLimitOptions() {
        CountOption{NARU_OPTION(max_queued_topic_requests), 1, 1'000'000}},
       {"max-group-members", "Limits", "Members of one consumer group. Beyond: TOO_MANY_MEMBERS.",
        CountOption{NARU_OPTION(groups.members_max), 1, 1'000'000}},
+      {"max-groups", "Limits", "Consumer groups. Beyond: TOO_MANY_GROUPS for one more.",
+       CountOption{NARU_OPTION(max_groups), 1, 10'000'000}},
       {"max-pollers", "Limits", "Members of all groups that use Poll, each remembered between its calls.",
        CountOption{NARU_OPTION(max_pollers), 1, 1'000'000}},
       {"max-queued-group-requests", "Limits", "Joins, commits and other requests to groups that may wait.",

@@ -56,6 +56,7 @@ struct ServerOptions {
   int64_t idle_connection_timeout_ms = 300'000;
 
   int64_t max_pollers = 10'000;
+  int64_t max_groups = 100'000;
   int64_t max_queued_group_requests = 100'000;
   cluster::GroupLimits groups;
   // Of the internal topic, when it is made.

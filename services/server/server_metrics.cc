@@ -67,6 +67,7 @@ void ServerMetrics::AddLimits(MetricPage& page) const {
              Value(options_.max_metadata_watches));
   page.Gauge("naru_topic_requests_limit", "Topic requests that may wait (--max-queued-topic-requests).",
              Value(options_.max_queued_topic_requests));
+  page.Gauge("naru_groups_limit", "Most groups (--max-groups).", Value(options_.max_groups));
   page.Gauge("naru_group_members_limit", "Most members of one group (--max-group-members).",
              Value(options_.groups.members_max));
   page.Gauge("naru_group_pollers_limit", "Most members that poll (--max-pollers).",

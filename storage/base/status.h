@@ -46,6 +46,7 @@ enum class Reason {
   // RESOURCE_EXHAUSTED
   kTooManyInFlight,
   kTooManyMembers,  // metadata: limit
+  kTooManyGroups,   // metadata: limit
   // NOT_FOUND, ALREADY_EXISTS
   kTopicNotFound,
   kPartitionNotFound,

@@ -100,7 +100,8 @@ struct GroupConsumeArguments {
   enum class Commit { kPrinted, kBeforePrinting } commit = Commit::kPrinted;
   std::optional<int64_t> max_records;
   std::optional<absl::Duration> until_idle;
-  std::optional<std::string> format;  // a template, or "json"
+  std::optional<absl::Duration> session_timeout;  // the broker's default
+  std::optional<std::string> format;              // a template, or "json"
   std::string null_text;
   bool verbose = false;
 };

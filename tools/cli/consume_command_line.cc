@@ -133,6 +133,13 @@ void ConsumeCommandLine::AddMembership(CLI::App* consume, CLI::Option* group) {
                    "Static membership: the name under which this finds its place again after a restart")
       ->type_name("ID")
       ->needs(group);
+  consume
+      ->add_option("--session-timeout", session_timeout_,
+                   "How long its partitions wait for it when its connection breaks; default 10s")
+      ->type_name("DURATION")
+      ->check(PositiveDurationCheck())
+      ->each([this](const std::string& text) { member_.session_timeout = *ParseDuration(text); })
+      ->needs(group);
   consume->add_option("--until-idle", until_idle_, "End when no record came for so long, such as 5s")
       ->type_name("DURATION")
       ->check(PositiveDurationCheck())

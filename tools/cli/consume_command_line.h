@@ -29,7 +29,8 @@ class ConsumeCommandLine {
   ConsumeArguments positions_;
   GroupConsumeArguments member_;
   // Texts of options that are kept in another form.
-  std::string format_, null_text_, from_, until_, max_records_, decode_, start_, commit_, until_idle_;
+  std::string format_, null_text_, from_, until_, max_records_, decode_, start_, commit_, until_idle_,
+      session_timeout_;
 };
 
 }  // namespace naru::cli

@@ -28,6 +28,11 @@ naru::v1::Join MakeJoin(const GroupConsumeArguments& arguments) {
   join.set_topic_pattern(arguments.topic_pattern);
   join.set_instance_id(arguments.instance_id);
   join.set_start(arguments.start);
+  if (arguments.session_timeout) {
+    // Beyond what fits is beyond what is allowed: the broker says so.
+    join.set_session_timeout_ms(static_cast<int32_t>(
+        std::min<int64_t>(absl::ToInt64Milliseconds(*arguments.session_timeout), INT32_MAX)));
+  }
   join.set_client_id("naru consume");
   // Committing on delivery would also commit what waits here and is not printed when Ctrl-C or --max ends
   // this; so it is committed here, one delivery after the other.

@@ -45,8 +45,7 @@ std::map<std::string, std::string> Assignments(const Group& group) {
 
 std::string MemberTable(const Group& group) {
   const std::map<std::string, std::string> assignments = Assignments(group);
-  Table table(
-      {{"MEMBER"}, {"INSTANCE"}, {"CLIENT"}, {"PEER"}, {"EPOCH", Align::kRight}, {"STATE"}, {"PARTITIONS"}});
+  Table table({{"MEMBER"}, {"INSTANCE"}, {"CLIENT"}, {"EPOCH", Align::kRight}, {"STATE"}, {"PARTITIONS"}});
   for (const GroupMember& member : group.members()) {
     const auto assignment = assignments.find(member.member_id());
     table.AddRow({member.member_id(), OrDash(member.instance_id()), OrDash(member.client()),

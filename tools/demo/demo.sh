@@ -8,11 +8,13 @@ folder=$(mktemp -d "${TMPDIR:-/var/tmp}/naru-demo-XXXXXX")
 topic=packages
 hub=
 follower=
+members=()
 
 # shellcheck disable=SC2317  # called by the traps
 clean_up() {
   trap - EXIT INT TERM
   [[ -z $follower ]] || kill "$follower" 2>/dev/null || true
+  ((${#members[@]} == 0)) || kill -9 "${members[@]}" 2>/dev/null || true
   { [[ -z $hub ]] || kill -9 "$hub"; wait; } 2>/dev/null || true
   rm -rf "$folder"
 }
@@ -132,7 +134,39 @@ awk -F '[:,]' '/"of"/ { of = $2 ~ /answer/ ? "acknowledged" : "arrived at a read
 [[ -s $folder/latency ]]
 cat "$folder/latency"
 
-tell "9. SIGTERM: the hub finishes what is under way and goes."
+tell "9. Three consumers share the topic as a group: each partition is read by one of them, and every line is printed" \
+  "once."
+await_group() {  # until its description has a line like that
+  until "$bin/naru" group describe readers 2>/dev/null | grep -qE "$1"; do sleep 0.05; done
+}
+for i in 1 2 3; do
+  "$bin/naru" consume "$topic" --group readers --instance-id "reader-$i" --session-timeout 1s \
+    --format '{partition}:{offset} [{key}] {value}' >"$folder/reader-$i" 2>>"$folder/readers.log" &
+  members+=($!)
+done
+total=$("$bin/naru" consume "$topic" --format x | wc -l)
+until (($(cat "$folder"/reader-? | wc -l) >= total)); do sleep 0.05; done
+for i in 1 2 3; do
+  echo "   reader-$i printed $(wc -l <"$folder/reader-$i") lines, of partitions" \
+    "$(cut -d: -f1 "$folder/reader-$i" | sort -un | tr '\n' ' ')"
+done
+[[ $(sort -u "$folder"/reader-? | wc -l) == "$total" ]]
+await_group '^total lag +0$'
+run naru group describe readers | trim
+
+tell "   One of them is killed. The others take its partitions over and go on where it had come to."
+{ kill -9 "${members[0]}" && wait "${members[0]}"; } 2>/dev/null || true
+members=("${members[@]:1}")
+await_group '^members +2$'
+"$bin/naru" produce "$topic" --quiet --key-separator $'\t' --file "$folder/input"
+until (($(cat "$folder"/reader-? | wc -l) >= total + lines)); do sleep 0.05; done
+await_group '^total lag +0$'
+run naru group describe readers | trim
+kill "${members[@]}"
+wait "${members[@]}" || { cat "$folder/readers.log"; exit 1; }
+members=()
+
+tell "10. SIGTERM: the hub finishes what is under way and goes."
 kill "$hub"
 status=0
 wait "$hub" || status=$?
@@ -146,4 +180,5 @@ cat <<END
   $bin/naru topic create orders --partitions 6
   echo 'hello' | $bin/naru produce orders
   $bin/naru consume orders --follow
+  $bin/naru consume orders --group mine   # as many as you like
 END

@@ -212,6 +212,18 @@ TEST_F(GroupCoordinatorTest, AGroupThatIsNotThereIsNotFound) {
   EXPECT_EQ(ReasonOf(Describe("none").status()), Reason::kGroupNotFound);
 }
 
+TEST_F(GroupCoordinatorTest, OneGroupTooManyIsRefusedAndTheOthersGoOn) {
+  coordinator_->Stop();
+  coordinator_ = std::make_unique<GroupCoordinator>(GroupCoordinatorOptions{.groups_max = 2}, store_,
+                                                    catalog_, clock_, events_, Never);
+  coordinator_->Start();
+  EXPECT_TRUE(Commit("a", 1).ok());
+  EXPECT_TRUE(Commit("b", 1).ok());
+  EXPECT_EQ(ReasonOf(Commit("c", 1)), Reason::kTooManyGroups);
+  EXPECT_TRUE(Commit("a", 2).ok());
+  EXPECT_THAT(Join("c", "m")->Next(), testing::StartsWith("ended TOO_MANY_GROUPS"));
+}
+
 // A hub on which no group was ever used.
 class UnusedGroupsTest : public testing::Test {
  protected:
