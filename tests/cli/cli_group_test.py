@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
@@ -27,18 +26,15 @@ class GroupTest(CliTest):
         self.naru("produce", topic, "--partition", str(partition), stdin="".join(f"{v}\n" for v in values))
 
     def member(self, *arguments, stdout=subprocess.PIPE):
-        """A member that goes on; it is killed at the test's end if it is still there."""
-        process = subprocess.Popen([NARU, "consume", "--group", self.group, *arguments], stdout=stdout,
-                                   stderr=subprocess.PIPE, text=True, env=self.environment())
-        watchdog = threading.Timer(DEADLINE, process.kill)
-        watchdog.start()
-        self.addCleanup(watchdog.cancel)
-        for stream in (process.stdout, process.stderr):
-            if stream:
-                self.addCleanup(stream.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process
+        """A member that goes on."""
+        return self.begin("consume", "--group", self.group, *arguments, stdout=stdout, stderr=subprocess.PIPE)
+
+    def joined(self, *arguments):
+        """A member that goes on and has joined, and its id."""
+        process = self.member(*arguments, "--verbose")
+        told = process.stderr.readline()
+        self.assertRegex(told, rf"^naru: joined group {self.group} as member \S+$")
+        return process, told.split()[-1]
 
     def read_on(self, topic, *more):
         """What the group has not read yet."""
@@ -94,8 +90,7 @@ class Members(GroupTest):
 
     def test_it_follows_what_is_appended(self):
         topic = self.topic()
-        process = self.member(topic, "--verbose")
-        self.assertRegex(process.stderr.readline(), rf"^naru: joined group {self.group} as member \S+$")
+        process, _ = self.joined(topic)
         self.assertEqual(process.stderr.readline(), f"naru: assigned {topic}/0\n")
         for value in ("now", "and then"):
             self.produce(topic, value)
@@ -103,16 +98,12 @@ class Members(GroupTest):
 
     def test_members_share_the_partitions_and_take_over_from_who_leaves(self):
         topic = self.topic(4)
-        first, second = self.member(topic), self.member(topic)
+        (first, _), (second, _) = self.joined(topic), self.joined(topic)
 
-        def owners():
-            return sorted(p["member_id"] for p in self.described()["partitions"])
-
-        def shared():
-            group = self.described()
-            return group["state"] == "GROUP_STATE_STABLE" and len(set(owners())) == 2
-        self.wait(shared)
-        self.assertEqual([owners().count(m["member_id"]) for m in self.described()["members"]], [2, 2])
+        def shares():
+            owners = [p["member_id"] for p in self.described()["partitions"]]
+            return sorted(owners.count(owner) for owner in set(owners))
+        self.wait(lambda: shares() == [2, 2])
         for partition in range(4):
             self.produce(topic, partition, partition=partition)
         lines = sorted(process.stdout.readline() for process in (first, second) for _ in range(2))
@@ -137,8 +128,7 @@ class Members(GroupTest):
         self.produce(topic, "old")
         failed = self.naru("consume", topic, "--group", self.group, "--start", "fail", status=1)
         self.assertIn("NO_COMMITTED_OFFSET", failed.err)
-        process = self.member(topic, "--start", "latest", "--verbose")
-        self.assertIn("joined", process.stderr.readline())
+        process, _ = self.joined(topic, "--start", "latest")
         self.assertIn("assigned", process.stderr.readline())
         # The end is looked up behind the assignment: what comes now may be before it or not.
         self.wait(lambda: self.produce(topic, "new") or select.select([process.stdout], [], [], 0.1)[0])
@@ -158,14 +148,13 @@ class Members(GroupTest):
 
     def test_an_instance_keeps_its_place_and_a_second_of_its_name_fences_the_first(self):
         topic = self.topic()
-        first = self.member(topic, "--instance-id", "one", "--verbose")
-        member = re.search(r"as member (\S+)", first.stderr.readline()).group(1)
+        first, member = self.joined(topic, "--instance-id", "one")
         first.send_signal(signal.SIGINT)
         self.assertEqual(first.wait(DEADLINE), 0)
         self.assertIn(f"kept its place in group {self.group}", first.stderr.read())
         self.assertEqual([(m["member_id"], m["away"]) for m in self.described()["members"]], [(member, True)])
-        second = self.member(topic, "--instance-id", "one", "--verbose")
-        self.assertIn(member, second.stderr.readline())
+        second, again = self.joined(topic, "--instance-id", "one")
+        self.assertEqual(again, member)
         third = self.member(topic, "--instance-id", "one")
         self.assertEqual(second.wait(DEADLINE), 1)
         self.assertIn("MEMBER_FENCED", second.stderr.read())
@@ -216,18 +205,14 @@ class Groups(GroupTest):
 
     def test_following_a_group_gives_a_line_each_second_and_paints_on_a_terminal(self):
         topic = self.topic()
-        self.member(topic)
-        self.wait(lambda: self.group in self.naru("group", "list", "--names").out.splitlines())
-        process = subprocess.Popen([NARU, "group", "describe", self.group, "--follow"], stdout=subprocess.PIPE,
-                                   text=True, env=self.environment())
+        self.joined(topic)
+        process = self.begin("group", "describe", self.group, "--follow", stdout=subprocess.PIPE)
         for _ in range(2):
             self.assertRegex(process.stdout.readline(), rf"^\S+Z {self.group} \w+, 1 member, \d partitions?, lag 0$")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(DEADLINE), 0)
-        process.stdout.close()
         master, slave = pty.openpty()
-        process = subprocess.Popen([NARU, "group", "describe", self.group, "--follow"], stdout=slave,
-                                   env=self.environment())
+        process = self.begin("group", "describe", self.group, "--follow", stdout=slave)
         os.close(slave)
         shown = ""
         while shown.count("Ctrl-C ends") < 2:
@@ -260,8 +245,7 @@ class Groups(GroupTest):
 
     def test_a_group_with_members_is_neither_reset_nor_deleted_until_they_leave(self):
         topic = self.topic()
-        process = self.member(topic, "--verbose")
-        member = re.search(r"as member (\S+)", process.stderr.readline()).group(1)
+        process, member = self.joined(topic)
         self.assertIn("assigned", process.stderr.readline())
         self.assertIn("GROUP_NOT_EMPTY", self.naru("group", "reset", self.group, "--topic", topic, "--to", "0",
                                                    status=1).err)

@@ -201,6 +201,17 @@ TEST_F(GroupConsumerTest, AFencedMemberComesBackAsANewOneWhenAskedFor) {
   EXPECT_EQ(hub_.joins().back().member_id(), "");
 }
 
+TEST_F(GroupConsumerTest, WhatWasNotTakenBeforeABreakComesAnewBehindIt) {
+  Append(3);
+  auto consumer = Open();
+  while (hub_.deliveries() < 3) std::this_thread::yield();
+  EXPECT_EQ(consumer->Commit({Position(1, 0)}, kLong), absl::OkStatus()) << "so all three have come";
+  hub_.EndStreams(Reason::kShuttingDown);
+  while (consumer->ConnectionStatus().ok() && hub_.joins().size() < 2) std::this_thread::yield();
+  EXPECT_TRUE(NextOf<GroupJoined>(*consumer).again) << "nothing of the first stream is left";
+  EXPECT_EQ(NextDelivery(*consumer).delivery_id(), 4);
+}
+
 TEST_F(GroupConsumerTest, AtMostOnceWhatHasComeIsTakenBeforeTheStreamIsMadeAgain) {
   join_.set_commit_mode(naru::v1::COMMIT_MODE_ON_DELIVERY);
   Append(3);
