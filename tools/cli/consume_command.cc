@@ -131,7 +131,7 @@ class ConsumeRun {
  public:
   ConsumeRun(const ConsumeArguments& arguments, const RecordFormat& format,
              const std::map<int32_t, Range>& ranges)
-      : arguments_(arguments), format_(format), left_(arguments.max_records.value_or(INT64_MAX)) {
+      : format_(format), left_(arguments.max_records.value_or(INT64_MAX)) {
     for (const auto& [partition, range] : ranges) next_[partition] = range.from;
   }
 
@@ -183,7 +183,6 @@ class ConsumeRun {
     next = delivery.next_offset();
   }
 
-  const ConsumeArguments& arguments_;
   const RecordFormat& format_;
   Output output_;
   int64_t left_;
