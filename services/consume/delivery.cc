@@ -11,6 +11,8 @@ namespace {
 
 // About what WrapStored puts around a batch.
 constexpr int64_t kWrapBytesMax = 64;
+// Of a record's offset where compaction left some, at most.
+constexpr int64_t kDeltaBytesMax = 5;
 // What the broker adds to a record, about.
 constexpr int64_t kRecordFrameBytes = 16;
 
@@ -30,6 +32,8 @@ absl::Status Delivery::Add(const ReadResult& result) {
       NARU_RETURN_IF_ERROR(AddRecords(batch));
     }
   }
+  // Past what is empty behind the last batch, too: or it would be read again and again.
+  if (!limit_reached_) next_ = std::max(next_, std::min(result.next_offset, bounds_.end));
   return absl::OkStatus();
 }
 
@@ -57,7 +61,8 @@ absl::Status Delivery::AddRecords(const StoredBatchView& batch) {
 
 void Delivery::AddStored(const StoredBatchView& batch) {
   if (batch.next_offset <= next_) return;
-  const int64_t size = static_cast<int64_t>(batch.bytes.size()) + kWrapBytesMax;
+  const int64_t size = static_cast<int64_t>(batch.bytes.size()) + kWrapBytesMax +
+                       kDeltaBytesMax * static_cast<int64_t>(batch.offset_deltas.size());
   if (!batches_.empty() && size > bytes_left()) {
     limit_reached_ = true;
     return;

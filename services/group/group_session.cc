@@ -15,6 +15,8 @@ namespace {
 constexpr std::chrono::nanoseconds kTickMax = std::chrono::seconds(5);
 // How long a session that has ended waits for its client to take what is being written.
 constexpr int64_t kLastWriteNs = 10'000'000'000;
+// One message that tells of partitions is about as large at most.
+constexpr size_t kNoticeBytes = 1 << 20;
 
 void SetPartition(const cluster::TopicInfo& topic, int32_t partition, auto& message) {
   message.set_topic(topic.name);
@@ -39,12 +41,14 @@ void GroupSession::Join(JoinPlan plan) {
 }
 
 void GroupSession::Ack(int64_t delivery_id) {
+  if (finished_) return;
   const absl::StatusOr<AckLedger::Acked> acked = ledger_.Ack(delivery_id);
   if (!acked.ok()) return End(acked.status());
   progress_ns_ = NowNs();
   const auto partition = by_ledger_.find(acked->lane);
   if (partition != by_ledger_.end()) {
-    if (acked->commit && plan_.commit_mode == naru::v1::COMMIT_MODE_ON_ACK) {
+    if (acked->commit && plan_.commit_mode == naru::v1::COMMIT_MODE_ON_ACK &&
+        *acked->commit >= owned_.at(partition->second).least) {
       Want(partition->second, *acked->commit);
     }
     if (revoking_.contains(partition->second)) ReleaseFinished();
@@ -65,6 +69,8 @@ void GroupSession::Commit(const naru::v1::Commit& commit) {
   const CommitNumber number = ++last_commit_;
   explicit_commits_[number] = commit.commit_id();
   if (!offsets.ok()) return OnCommitted(number, offsets.status());
+  // What was acknowledged before is committed before: the later position of a partition is to stand.
+  if (!wanted_.empty()) SendCommit();
   effects_.Commit(number, CommitOf(*std::move(offsets)));
 }
 
@@ -149,10 +155,12 @@ StartPoint GroupSession::StartWithout() const {
 void GroupSession::Read(const Partition& partition, Owned& owned, const StartPoint& start) {
   owned.lane = reader_.Add({.log = owned.log, .start = start, .end = std::nullopt});
   by_lane_[owned.lane] = partition;
+  // Where the end is not known there is nothing to commit.
+  if (start.kind != StartPoint::Kind::kLatest || reader_.retired(owned.lane)) return;
+  // Also while deliveries of before retention passed the position are not acknowledged.
+  owned.least = reader_.position(owned.lane);
   // Else whoever has the partition next, with nothing committed, would begin at a later end.
-  if (start.kind == StartPoint::Kind::kLatest && plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) {
-    Want(partition, reader_.position(owned.lane));
-  }
+  if (plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) Want(partition, owned.least);
 }
 
 void GroupSession::OnRevoking(const std::set<Partition>& partitions) {
@@ -162,8 +170,9 @@ void GroupSession::OnRevoking(const std::set<Partition>& partitions) {
     const auto it = owned_.find(partition);
     if (it == owned_.end()) continue;
     reader_.Drop(it->second.lane);
-    // Who was not told of it need not be told that it goes.
-    if (tell_assigned_.erase(partition) == 0) tell_revoking_[partition] = it->second.topic;
+    // Who was not told of it need not be told that it goes; and what is held of it comes before.
+    const bool held = held_ && held_->partition == partition;
+    if (tell_assigned_.erase(partition) == 0 && !held) tell_revoking_[partition] = it->second.topic;
   }
   ReleaseFinished();
   Go();
@@ -246,10 +255,12 @@ void GroupSession::OnTick() {
   if (finished_) return;
   CheckProgress();
   Go();
-  if (finished_ || membership_ != Membership::kMember) {
-    if (end_ && writing_ && NowNs() - last_sent_ns_ >= kLastWriteNs) effects_.CutOff();
+  if (finished_) return;
+  if (end_) {
+    if (writing_ && NowNs() - last_sent_ns_ >= kLastWriteNs) effects_.CutOff();
     return;
   }
+  if (membership_ != Membership::kMember) return;
   const bool idle = NowNs() - last_sent_ns_ >= std::chrono::nanoseconds(plan_.idle_interval).count();
   if (!idle || writing_) return;
   naru::v1::ConsumeResponse response;
@@ -348,6 +359,9 @@ void GroupSession::GoWrite() {
   if (held_ && held_commit_ == 0) {
     Held held = *std::move(held_);
     held_.reset();
+    if (revoking_.contains(held.partition)) {
+      tell_revoking_[held.partition] = owned_.at(held.partition).topic;
+    }
     return SendDelivery(held.partition, std::move(held.ready));
   }
   if (reader_.ready() && !held_ && WantsToDeliver()) return TakeReady();
@@ -391,17 +405,23 @@ std::optional<naru::v1::ConsumeResponse> GroupSession::TakeNotice() {
     response.mutable_joined()->set_member_id(member_id_);
     response.mutable_joined()->set_member_epoch(member_epoch_);
   } else if (!tell_revoking_.empty()) {
-    // Ahead of what is assigned: it may be the same again.
-    for (const auto& [partition, topic] : std::exchange(tell_revoking_, {})) {
-      SetPartition(*topic, partition.partition, *response.mutable_revoking()->add_partitions());
+    // Ahead of what is assigned: a partition may have gone and come back.
+    for (size_t bytes = 0; !tell_revoking_.empty() && bytes < kNoticeBytes;) {
+      const auto next = tell_revoking_.extract(tell_revoking_.begin());
+      naru::v1::RevokedPartition& revoked = *response.mutable_revoking()->add_partitions();
+      SetPartition(*next.mapped(), next.key().partition, revoked);
+      bytes += revoked.ByteSizeLong();
     }
   } else if (!tell_assigned_.empty()) {
-    for (const auto& [partition, committed] : std::exchange(tell_assigned_, {})) {
+    for (size_t bytes = 0; !tell_assigned_.empty() && bytes < kNoticeBytes;) {
+      const auto next = tell_assigned_.extract(tell_assigned_.begin());
       naru::v1::AssignedPartition& assigned = *response.mutable_assigned()->add_partitions();
-      SetPartition(*owned_.at(partition).topic, partition.partition, assigned);
-      if (!committed) continue;
-      assigned.set_committed_offset(committed->offset);
-      assigned.set_metadata(committed->metadata);
+      SetPartition(*owned_.at(next.key()).topic, next.key().partition, assigned);
+      if (const std::optional<cluster::CommittedOffset>& committed = next.mapped()) {
+        assigned.set_committed_offset(committed->offset);
+        assigned.set_metadata(committed->metadata);
+      }
+      bytes += assigned.ByteSizeLong();
     }
   } else if (!failures_.empty()) {
     *response.mutable_failure() = std::move(failures_.front());
@@ -426,6 +446,8 @@ void GroupSession::Finish(const absl::Status& status) {
   finished_ = true;
   leaves_ = to_be_lost() && plan_.join.instance_id.empty() && !absl::IsCancelled(status) &&
             ReasonOf(status) != Reason::kShuttingDown;
+  // It was acknowledged, so it need not come again.
+  if (membership_ == Membership::kMember && !wanted_.empty()) SendCommit();
   effects_.Finish(status);
   reader_.DropReady();
   held_.reset();

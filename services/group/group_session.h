@@ -124,7 +124,7 @@ class GroupSession {
     LogId log;
     Lane lane = 0;               // of the reader; another one when reading begins anew
     AckLedger::Lane ledger = 0;  // of this assignment
-    bool revoking = false;
+    Offset least;                // nothing below it is committed
   };
   using Partition = cluster::GroupPartition;
 

@@ -31,7 +31,7 @@ constexpr Range kStreamSessionTimeout{"join.session_timeout_ms", 1'000, 1'800'00
 constexpr Range kPollerSessionTimeout{"join.session_timeout_ms", 1'000, 1'800'000, 45'000};
 constexpr Range kRebalanceTimeout{"join.rebalance_timeout_ms", 1'000, 1'800'000, 60'000};
 constexpr Range kProgressTimeout{"join.progress_timeout_ms", 1'000, 86'400'000, 300'000};
-constexpr Range kIdleInterval{"join.idle_interval_ms", 100, 86'400'000, 5'000};
+constexpr Range kIdleInterval{"join.idle_interval_ms", 100, INT32_MAX, 5'000};
 
 absl::StatusOr<int64_t> Within(const Range& range, int64_t value) {
   if (value == 0) return range.by_default;
@@ -106,7 +106,10 @@ absl::Status ValidateGroupName(std::string_view field, std::string_view name) {
     return InvalidField(field, absl::StrCat("a name of ", name.size(), " bytes"), kAllowed);
   }
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  if (std::any_of(name.begin(), name.end(), control)) {
+  // U+0080 to U+009F, in UTF-8.
+  const auto begins_c1 = [](char a, char b) { return a == '\xc2' && static_cast<unsigned char>(b) < 0xa0; };
+  if (std::any_of(name.begin(), name.end(), control) ||
+      std::adjacent_find(name.begin(), name.end(), begins_c1) != name.end()) {
     return InvalidField(field, "a name with a control character", kAllowed);
   }
   return absl::OkStatus();

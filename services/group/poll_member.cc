@@ -9,6 +9,12 @@
 #include "storage/base/strings.h"
 
 namespace naru::services {
+namespace {
+
+// An answer that tells of partitions is about as large at most, but for deliveries.
+constexpr int64_t kNoticesBytes = 1 << 20;
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<PollMember>> PollMember::Begin(std::shared_ptr<GroupContext> context) {
   if (!context->pollers.Begin()) {
@@ -60,7 +66,7 @@ void PollMember::Take(std::shared_ptr<PollCall> call) {
     });
   }
   session().SetDelivering(true);
-  WriteOn();
+  if (HasRoom()) WriteOn();
   AfterEvent();
 }
 
@@ -79,10 +85,12 @@ void PollMember::AfterEvent() {
   if (!std::exchange(registered_, true)) context().pollers.Put(group_, session().member_id(), Self());
   if (call_ == nullptr) return;
   const bool settled = session().settled();
-  const bool enough = !deliveries_.empty() && (deliveries_bytes_ >= call_->bytes_max() || settled);
+  // While anybody waits for memory, perhaps this member for its next delivery, what it has of it goes out.
+  const bool pressed = consume().memory->gate().contended();
+  const bool enough = !deliveries_.empty() && (deliveries_bytes_ >= call_->bytes_max() || settled || pressed);
   // Who does not want to wait gets what a read brings that has begun.
   const bool over = waited_ && (settled || call_->wait() > std::chrono::nanoseconds(0));
-  if (enough || over) Answer();
+  if (enough || over || notices_bytes_ >= kNoticesBytes) Answer();
 }
 
 void PollMember::Tell(const naru::v1::ConsumeResponse& response) {
@@ -100,7 +108,8 @@ void PollMember::Tell(const naru::v1::ConsumeResponse& response) {
       break;
   }
   write_held_ = true;
-  Post([self = Self()] { self->WriteOn(); });
+  notices_bytes_ += static_cast<int64_t>(response.ByteSizeLong());
+  if (notices_bytes_ < kNoticesBytes) Post([self = Self()] { self->WriteOn(); });
 }
 
 void PollMember::Deliver(OutgoingMessage message) {
@@ -112,7 +121,11 @@ void PollMember::Deliver(OutgoingMessage message) {
   deliveries_.push_back(std::move(message));
   write_held_ = true;
   // A full answer goes out as it is.
-  if (call_ == nullptr || deliveries_bytes_ < call_->bytes_max()) Post([self = Self()] { self->WriteOn(); });
+  if (call_ == nullptr || HasRoom()) Post([self = Self()] { self->WriteOn(); });
+}
+
+bool PollMember::HasRoom() const {
+  return call_ != nullptr && deliveries_bytes_ < call_->bytes_max() && notices_bytes_ < kNoticesBytes;
 }
 
 void PollMember::WriteOn() {
@@ -128,14 +141,20 @@ void PollMember::Answer() {
   answer_.set_member_epoch(session().member_epoch());
   absl::Cord body;
   auto unread = std::make_shared<std::vector<std::shared_ptr<const void>>>();
-  for (OutgoingMessage& message : deliveries_) {
-    body.Append(std::move(message.head));
-    body.Append(std::move(message.records));
-    body.Append(message.batches);
-    unread->push_back(consume().memory->HandOver(std::move(message.hold), Self()));
+  // No answer is larger than clients take, unless one delivery is.
+  int64_t bytes = std::exchange(notices_bytes_, 0);
+  auto message = deliveries_.begin();
+  for (; message != deliveries_.end(); ++message) {
+    const int64_t size = message->size_bytes();
+    if (bytes > 0 && bytes + size > consume().options.message_bytes_max) break;
+    bytes += size;
+    deliveries_bytes_ -= size;
+    body.Append(std::move(message->head));
+    body.Append(std::move(message->records));
+    body.Append(message->batches);
+    unread->push_back(consume().memory->HandOver(std::move(message->hold), Self()));
   }
-  deliveries_.clear();
-  deliveries_bytes_ = 0;
+  deliveries_.erase(deliveries_.begin(), message);
   std::exchange(call_, nullptr)->Answer(ToByteBuffer(answer_.SerializeAsString(), body, std::move(unread)));
   answer_.Clear();
   WriteOn();
@@ -150,6 +169,7 @@ void PollMember::BeginAbsence() {
         auto* member = static_cast<PollMember*>(self.get());
         member->Post([member] {
           if (member->call_ != nullptr) return;
+          member->absent_ = true;
           member->session().End(
               MakeError(Reason::kMemberFenced,
                         absl::StrCat("member_id: it did not poll for ", member->session_timeout_ms_,
@@ -167,7 +187,13 @@ void PollMember::Finish(const absl::Status& status) {
   if (call_ != nullptr) std::exchange(call_, nullptr)->Fail(status);
   if (registered_) context().pollers.Remove(group_, session().member_id(), this);
   // The session must not be called back from here.
-  strand().Post([self = Self()] { self->EndMembership(false); });
+  strand().Post([self = Self()] {
+    if (self->absent_) {
+      self->LeaveGroup();
+    } else {
+      self->EndMembership(false);
+    }
+  });
 }
 
 }  // namespace naru::services

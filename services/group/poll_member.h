@@ -41,6 +41,8 @@ class PollMember final : public SessionHost, public ConsumeMemory::Reader {
   void Finish(const absl::Status& status) override;
   // What was written was taken.
   void WriteOn();
+  // Whether the answer may grow.
+  bool HasRoom() const;
   void Answer();
   // No call is open: the member may be gone.
   void BeginAbsence();
@@ -52,10 +54,12 @@ class PollMember final : public SessionHost, public ConsumeMemory::Reader {
   std::string group_;
   int64_t session_timeout_ms_ = 0;
   bool registered_ = false;
-  // For the next answer.
+  bool absent_ = false;  // it did not poll for its session timeout
+  // For the next answer, or the one after it where they are too large for one.
   naru::v1::PollResponse answer_;
   std::vector<OutgoingMessage> deliveries_;
   int64_t deliveries_bytes_ = 0;
+  int64_t notices_bytes_ = 0;
   bool write_held_ = false;  // until there is a call with room
 };
 

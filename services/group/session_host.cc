@@ -122,6 +122,10 @@ void SessionHost::EndMembership(bool gone) {
   }
 }
 
+void SessionHost::LeaveGroup() {
+  if (number_ != 0 && session_.to_be_lost()) context_->groups.Leave(number_);
+}
+
 void SessionHost::ArmTick() {
   if (session_.finished()) return;
   tick_ = consume().executor.RunAfter(session_.NextTick(), [weak = weak_from_this()] {

@@ -48,6 +48,8 @@ class SessionHost : public std::enable_shared_from_this<SessionHost>,
   void Close();
   // Tells the coordinator, unless it ended the session itself. `gone`: the client went without a word.
   void EndMembership(bool gone);
+  // The same, but also a static member leaves: its session timeout is over.
+  void LeaveGroup();
   // Called after everything that may have changed the session.
   virtual void AfterEvent() {}
 

@@ -4,7 +4,7 @@
 //   process     a fixed part and a tenth of the limit: the program itself, threads, the structures of logs
 //   and
 //               topics, and what the allocator loses between pieces
-//   tail cache, store queue, index        the store's (StoreOptions)
+//   tail cache, store queue, index, compaction        the store's (StoreOptions)
 //   produce     requests that wait for the store
 //   consume     answers that wait for the network
 //   calls       what each open call or stream takes by itself, of gRPC and of its service
@@ -27,6 +27,7 @@ struct MemoryPlan {
   int64_t tail_cache_bytes = 0;
   int64_t store_queue_bytes = 0;
   int64_t index_bytes = 0;
+  int64_t compaction_bytes = 0;
   int64_t produce_bytes = 0;
   int64_t consume_bytes = 0;
   int64_t calls_bytes = 0;

@@ -71,6 +71,10 @@ std::vector<OptionSpec> MemoryOptions() {
        SizeOption{NARU_OPTION(store.queue_bytes_max), 4 * kMiB, kTiB, true}},
       {"index-memory", "Memory", "Block cache and memtables of the index.",
        SizeOption{NARU_OPTION(store.index_memory_bytes), 4 * kMiB, kTiB, true}},
+      {"compaction-memory", "Memory",
+       "Keys that one pass of compaction remembers, 32 bytes each. A partition with more takes several "
+       "passes.",
+       SizeOption{NARU_OPTION(store.compaction_memory_bytes), kMiB, kTiB, true}},
       {"produce-memory", "Memory",
        "Produce requests in flight. Beyond it streams are read no further and single calls are refused with "
        "TOO_MANY_IN_FLIGHT. At most --store-queue.",
@@ -158,6 +162,11 @@ std::vector<OptionSpec> StoreOptionsTable() {
       {"compact-below-live-share", "Store",
        "A segment with a smaller share of its bytes alive has the rest copied, to free its space. 0: never.",
        ShareOption{NARU_OPTION(store.compact_below_live_share), 0, 0.9}},
+      {"compaction-rate", "Store", "What compaction by key reads in a second, at most.",
+       SizeOption{NARU_OPTION(store.compaction_bytes_per_second), kMiB, kTiB}},
+      {"compaction-min-dirty", "Store",
+       "A partition with fewer bytes not compacted yet is compacted at most once a minute.",
+       SizeOption{NARU_OPTION(store.compaction_dirty_bytes_min), 0, kTiB}},
       {"reader-threads", "Store", "Threads that read what is not in memory.",
        CountOption{NARU_OPTION(reader_threads), 1, 64}},
   };

@@ -39,6 +39,7 @@ StoreOptions ServerOptions::AutoSizedStoreOptions() {
   store.tail_cache_bytes = kAuto;
   store.queue_bytes_max = kAuto;
   store.index_memory_bytes = kAuto;
+  store.compaction_memory_bytes = kAuto;
   return store;
 }
 
@@ -50,6 +51,7 @@ StoreOptions ServerOptions::StoreConfiguration() const {
     complete.tail_cache_bytes = plan->tail_cache_bytes;
     complete.queue_bytes_max = plan->store_queue_bytes;
     complete.index_memory_bytes = plan->index_bytes;
+    complete.compaction_memory_bytes = plan->compaction_bytes;
   }
   return complete;
 }

@@ -56,6 +56,36 @@ void AddSpace(const StoreStats& s, const StoreOptions& options, MetricPage& page
              s.storage_full ? 1 : 0);
 }
 
+void AddCompaction(const CompactionStats& s, MetricPage& page) {
+  page.Gauge("naru_compaction_logs", "Partition logs that are compacted by key.", Value(s.logs));
+  page.Gauge("naru_compaction_due_logs", "Of them, those dirty enough for a pass.", Value(s.due_logs));
+  page.Gauge("naru_compaction_dirty_ratio_max", "The greatest share of a log's bytes that is not compacted.",
+             s.dirty_ratio_max);
+  page.Counter("naru_compaction_passes_total", "Passes over a log that came to their end.", Value(s.passes));
+  page.Counter(
+      "naru_compaction_passes_failed_total",
+      "Passes given up because something could not be read; the log is left alone until the next start.",
+      Value(s.passes_failed));
+  page.Counter("naru_compaction_passes_cut_total",
+               "Passes that ended early because the keys' memory was full (--compaction-memory).",
+               Value(s.passes_cut_by_memory));
+  page.Counter("naru_compaction_held_off_total",
+               "Rounds without compaction, because two further segments did not fit on the disk.",
+               Value(s.rounds_held_off));
+  page.Counter("naru_compaction_read_bytes_total", "Bytes that passes read.", Value(s.read_bytes));
+  page.Counter("naru_compaction_written_bytes_total", "Bytes written in place of others.",
+               Value(s.written_bytes));
+  page.Counter("naru_compaction_given_back_bytes_total", "Bytes by which those others were larger.",
+               Value(s.given_back_bytes));
+  page.Counter("naru_compaction_removed_records_total", "Records that were superseded, or tombstones.",
+               Value(s.records_left_out));
+  page.Counter("naru_compaction_removed_tombstones_total", "Tombstones whose time was over.",
+               Value(s.tombstones_left_out));
+  page.Gauge("naru_compaction_last_pass_timestamp_seconds", "When the last pass ended; 0: none has.",
+             Value(s.last_pass_ms) / 1e3);
+  page.Gauge("naru_compaction_last_pass_seconds", "How long it took.", Value(s.last_pass_duration_ms) / 1e3);
+}
+
 void AddCheckpoints(const StoreStats& s, const StoreOptions& options, MetricPage& page) {
   page.Counter("naru_store_checkpoints_total", "Flushes of the index.", Value(s.checkpoints));
   page.Gauge("naru_store_since_checkpoint_bytes", "Bytes that a start after a crash would replay.",
@@ -77,6 +107,7 @@ void AddStoreMetrics(const StoreStats& stats, const StoreOptions& options, Metri
   AddAppends(stats, page);
   AddReads(stats, page);
   AddSpace(stats, options, page);
+  AddCompaction(stats.compaction, page);
   AddCheckpoints(stats, options, page);
 }
 

@@ -93,4 +93,4 @@ std::string MetadataValue(const absl::Status& status, std::string_view key);
   auto NARU_STATUS_CONCAT(naru_or_, __LINE__) = (expression);          \
   if (!NARU_STATUS_CONCAT(naru_or_, __LINE__).ok())                    \
     return std::move(NARU_STATUS_CONCAT(naru_or_, __LINE__)).status(); \
-  target = *std::move(NARU_STATUS_CONCAT(naru_or_, __LINE__))
+  target = *std::move(NARU_STATUS_CONCAT(naru_or_, __LINE__))  // NOLINT(bugprone-macro-parentheses)

@@ -72,9 +72,9 @@ absl::Status SpliceRecords(const StoredBatchView& batch, uint32_t field, const S
   NARU_ASSIGN_OR_RETURN(const StoredRecords records, StoredRecords::Of(batch.bytes));
   StoredRecords::Reader reader(records);
   std::string_view raw;
-  Offset offset = batch.base_offset;
-  for (; offset < limits.end && reader.Next(raw); offset += 1) {
-    if (offset >= batch.next_offset) return CorruptBatch("it holds more records than it was appended with");
+  uint32_t i = 0;
+  for (; i < batch.record_count && batch.offset_of(i) < limits.end && reader.Next(raw); ++i) {
+    const Offset offset = batch.offset_of(i);
     if (offset < limits.from) continue;
     if (limits.records_max > 0 && result.records == limits.records_max) {
       result.limit_reached = true;
@@ -93,9 +93,13 @@ absl::Status SpliceRecords(const StoredBatchView& batch, uint32_t field, const S
     result.next_offset = offset + 1;
   }
   NARU_RETURN_IF_ERROR(reader.status());
-  if (offset < std::min(limits.end, batch.next_offset)) {
-    return CorruptBatch("it holds fewer records than it was appended with");
+  if (i < batch.record_count && batch.offset_of(i) < limits.end) {
+    return CorruptBatch("it holds fewer records than it was stored with");
   }
+  if (i == batch.record_count && reader.Next(raw)) {
+    return CorruptBatch("it holds more records than it was stored with");
+  }
+  result.next_offset = std::max(limits.from, std::min(limits.end, batch.next_offset));
   return absl::OkStatus();
 }
 
@@ -108,6 +112,11 @@ void WrapStored(const StoredBatchView& batch, uint32_t field, absl::Cord& out) {
   AppendNonZero(facts, 4, batch.append_time_ms);
   wire::AppendVarint(facts, wire::Tag(5, wire::Type::kFixed32));
   AppendLittle(facts, batch.crc32c);
+  if (!batch.offset_deltas.empty()) {
+    std::string deltas;
+    for (const uint32_t delta : batch.offset_deltas) wire::AppendVarint(deltas, delta);
+    wire::AppendBytesField(facts, 6, deltas);
+  }
   if (batch.append_time_stamped) wire::AppendVarintField(facts, 7, kAppendTime);
   wire::AppendVarint(facts, wire::Tag(15, wire::Type::kLength));
   wire::AppendVarint(facts, batch.bytes.size());
@@ -125,7 +134,8 @@ absl::StatusOr<std::optional<TimedOffset>> FindTimestamp(const StoredBatchView& 
   NARU_ASSIGN_OR_RETURN(const StoredRecords records, StoredRecords::Of(batch.bytes));
   StoredRecords::Reader reader(records);
   std::string_view raw;
-  for (Offset offset = batch.base_offset; offset < batch.next_offset && reader.Next(raw); offset += 1) {
+  for (uint32_t i = 0; i < batch.record_count && reader.Next(raw); ++i) {
+    const Offset offset = batch.offset_of(i);
     if (offset < from) continue;
     int64_t delivered_ms;
     if (!DeliveredTimestamp(batch, raw, delivered_ms)) return CorruptBatch("a record cannot be read");

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
@@ -10,7 +13,8 @@
 
 namespace naru {
 
-// A batch with the broker's facts about it, as read from a log.
+// A batch with the broker's facts about it, as read from a log. Without records and bytes it stands for
+// offsets whose records are gone; no reader is given such a one.
 struct StoredBatchView {
   Offset base_offset;
   Offset next_offset;
@@ -20,10 +24,18 @@ struct StoredBatchView {
   int64_t max_timestamp_ms = 0;
   uint32_t crc32c = 0;
   uint32_t record_count = 0;
+  // What compaction left: each record's offset less base_offset, rising, as many as records. Empty: the i-th
+  // record has base_offset + i, and there are as many as offsets.
+  std::vector<uint32_t> offset_deltas;
   // The topic delivers append times (TIMESTAMP_TYPE_APPEND_TIME when it was appended).
   bool append_time_stamped = false;
   // The RecordBatch's raw bytes.
   absl::Cord bytes;
+
+  // Of the i-th record; i < record_count.
+  Offset offset_of(uint32_t i) const {
+    return base_offset + (offset_deltas.empty() ? i : int64_t{offset_deltas[i]});
+  }
 };
 
 struct SpliceLimits {
@@ -34,7 +46,8 @@ struct SpliceLimits {
 };
 
 struct Spliced {
-  Offset next_offset;  // where to go on: after the last record spliced, or past the batch when it is used up
+  // Where to go on: after the last record spliced, or, when the batch is used up, past it (at most at `end`).
+  Offset next_offset;
   int64_t records = 0;
   bool limit_reached = false;
 };

@@ -134,7 +134,11 @@ IndexUpdate& IndexUpdate::operator=(IndexUpdate&&) noexcept = default;
 // Adding to a batch in memory fails only for column families and sizes that do not occur here.
 void IndexUpdate::PutRun(LogId log, const Run& run) {
   std::string value;
-  EncodeRun(run, value);
+  if (run.bytes_gone == 0) {
+    EncodeRun(run, value);
+  } else {
+    EncodeRewrittenRun(run, value);
+  }
   (void)batch_->Put(codec::RunKey(log, run.base), value);
 }
 void IndexUpdate::DeleteRun(LogId log, Offset base) { (void)batch_->Delete(codec::RunKey(log, base)); }

@@ -77,6 +77,8 @@ std::optional<Run> DecodeRunRow(std::string_view key, std::string_view value) {
   if (!base) return std::nullopt;
   LittleReader from(value);
   Run run = DecodeRun(from, *base);
+  // Only what was compacted has more.
+  if (from.ok() && from.remaining() > 0) run.bytes_gone = from.Take<int64_t>();
   if (!from.done()) return std::nullopt;
   return run;
 }

@@ -1,6 +1,7 @@
 #include "storage/log/log_state.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "storage/base/check.h"
 #include "storage/base/crc32c.h"
@@ -10,6 +11,8 @@ namespace naru {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+// Of one batch, or of what stands for one that is gone.
+constexpr int64_t kOffsetsMax = INT32_MAX;
 
 absl::Status StaleLeaderEpoch(LeaderEpoch given, LeaderEpoch current) {
   return MakeError(
@@ -57,7 +60,7 @@ absl::Status LogState::CheckReplicaAppend(const ReplicaAppendRequest& request) c
   Offset at = end_;
   LeaderEpoch epoch = epochs_.of_last_batch();
   for (const StoredBatchView& batch : request.batches) {
-    if (batch.base_offset != at) {
+    if (batch.base_offset != at && !(request.gaps && batch.base_offset > at)) {
       return InvalidField("base_offset", absl::StrCat(batch.base_offset.value()),
                           absl::StrCat("the log goes on at ", at.value()));
     }
@@ -72,6 +75,10 @@ absl::Status LogState::CheckReplicaAppend(const ReplicaAppendRequest& request) c
     }
     at = batch.next_offset;
     epoch = batch.leader_epoch;
+  }
+  if (request.gaps && at - end_ > kReplicaOffsetsMax) {
+    return InvalidField("next_offset", absl::StrCat(at.value()),
+                        absl::StrCat("at most ", kReplicaOffsetsMax, " offsets at once are allowed"));
   }
   return absl::OkStatus();
 }
@@ -201,6 +208,40 @@ absl::Status CheckFence(const AppendRequest& request) {
                    "not appended, since an earlier append of the same stream to the same partition failed");
 }
 
+namespace {
+
+absl::Status CheckOffsetDeltas(const StoredBatchView& batch) {
+  const std::vector<uint32_t>& deltas = batch.offset_deltas;
+  if (deltas.size() != batch.record_count) {
+    return InvalidField("offset_deltas", absl::StrCat(deltas.size()),
+                        absl::StrCat("one for each of ", batch.record_count, " records is allowed"));
+  }
+  const int64_t offsets = batch.next_offset - batch.base_offset;
+  const bool rising =
+      std::adjacent_find(deltas.begin(), deltas.end(), std::greater_equal<>()) == deltas.end();
+  if (offsets > kOffsetsMax || !rising || (!deltas.empty() && deltas.back() >= offsets)) {
+    return InvalidField("offset_deltas", absl::StrCat(deltas.empty() ? offsets : deltas.back()),
+                        absl::StrCat("rising ones below ", std::min(offsets, kOffsetsMax), " are allowed"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<StoredBatchView> EmptyStretch(const LogState& state, Offset from, Offset to, LeaderEpoch epoch) {
+  std::vector<StoredBatchView> views;
+  while (from < to) {
+    StoredBatchView view;
+    view.base_offset = from;
+    view.next_offset = std::min(to, from + kOffsetsMax);
+    view.leader_epoch = epoch;
+    view.append_time_ms = state.last_append_time_ms();
+    from = view.next_offset;
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
 absl::Status CheckReplicaBatches(const ReplicaAppendRequest& request) {
   for (const StoredBatchView& batch : request.batches) {
     if (const uint32_t crc = Crc32c(batch.bytes); crc != batch.crc32c) {
@@ -208,6 +249,10 @@ absl::Status CheckReplicaBatches(const ReplicaAppendRequest& request) {
                           absl::StrCat("the batch's bytes come to ", crc, ", which alone is allowed"));
     }
     const auto records = static_cast<int64_t>(batch.record_count);
+    if (!batch.offset_deltas.empty() || (request.gaps && records == 0 && batch.bytes.empty())) {
+      NARU_RETURN_IF_ERROR(CheckOffsetDeltas(batch));
+      continue;
+    }
     if (batch.next_offset != batch.base_offset + records) {
       return InvalidField("next_offset", absl::StrCat(batch.next_offset.value()),
                           absl::StrCat("base_offset ", batch.base_offset.value(), " and ", records,

@@ -123,8 +123,16 @@ class LogState {
 absl::Status CheckFence(const AppendRequest& request);
 
 // INVALID_FIELD when a batch is not what its own fields say: other bytes than its crc32c stands for, or other
-// offsets than it has records. Reads all bytes; what a store looks at before it takes the batches in.
+// offsets than it has records or offset_deltas. Reads all bytes; what a store looks at before it takes the
+// batches in.
 absl::Status CheckReplicaBatches(const ReplicaAppendRequest& request);
+
+// Offsets that a request with gaps covers, at most.
+constexpr int64_t kReplicaOffsetsMax = int64_t{4} << 30;
+
+// What stands for the offsets from `from` to `to` (above it), whose records are gone, before a batch of
+// `epoch`.
+std::vector<StoredBatchView> EmptyStretch(const LogState& state, Offset from, Offset to, LeaderEpoch epoch);
 
 // The errors that every store gives in the same words.
 absl::Status LogNotFound(LogId log);

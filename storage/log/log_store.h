@@ -116,6 +116,9 @@ struct ReplicaAppendRequest {
   std::vector<StoredBatchView> batches;
   // Stamps by batch, empty or as many as batches.
   std::vector<std::optional<ProducerStamp>> producers;
+  // The other log is compacted: offsets between batches, and before the first, may have no records any more;
+  // and so may all of a batch that has no bytes either, which brings the log's end to where nothing follows.
+  bool gaps = false;
 };
 
 struct ReadRequest {
@@ -132,9 +135,12 @@ struct ReadRequest {
 };
 
 struct ReadResult {
-  // Contiguous, in order; the first holds `from` (and may begin before it). Empty: `from` is the end, or
-  // first_batch_bytes is set.
+  // In order; the first is that with the first record from `from` on, or one that holds `from` (and may begin
+  // before it) and lost some of its records. Each begins where the one before it ended, but where compaction
+  // left nothing in between. Empty: there is nothing from `from` to the end, or first_batch_bytes is set.
   std::vector<StoredBatchView> batches;
+  // Where to go on: behind the last batch and what is empty after it; `from` when nothing was read.
+  Offset next_offset;
   Offset log_start;
   Offset readable_end;
   // Above 0: nothing was read, since the first batch has so many bytes, more than the request allows.
@@ -198,7 +204,8 @@ class LogStore {
   // AppendRequest says. A failed append took no offsets.
   virtual void Append(AppendRequest request, AppendDone done) = 0;
   // INVALID_FIELD unless the first base offset is the log's end, each batch follows the one before it without
-  // a gap, has as many records as offsets and the bytes that its crc32c says, and epochs do not fall.
+  // a gap (but for request.gaps), has as many records as offsets (or offset_deltas that fit) and the bytes
+  // that its crc32c says, and epochs do not fall.
   // Producer state follows the stamps unchecked: the leader checked them. `done` gets the first base offset
   // and the last next offset when durable (kFsync) or written (kBackground).
   virtual void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) = 0;
@@ -223,9 +230,10 @@ class LogStore {
   // readable from its start.
   virtual void MoveLogStart(LogId log, Offset start, Done done) = 0;
   // Takes away batches at and above `end`, durable when done: end, epochs and producer state go back with it.
-  // A batch that `end` cuts goes whole: log end is then its base offset, and so is the start if it lay in
-  // that batch. Below that: the log becomes empty at `end`, its start moves there too. At or above the end
-  // nothing happens. LogInfo's leader epoch does not go back: who was fenced stays fenced.
+  // A batch that `end` cuts goes whole, and so does a stretch that compaction left empty: log end is then its
+  // base offset, and so is the start if it lay in that batch. Below that: the log becomes empty at `end`, its
+  // start moves there too. At or above the end nothing happens. LogInfo's leader epoch does not go back: who
+  // was fenced stays fenced.
   virtual void Truncate(LogId log, Offset end, Done done) = 0;
   // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the
   // current one again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.

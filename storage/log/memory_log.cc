@@ -57,21 +57,24 @@ MemoryLog::Batches::const_iterator MemoryLog::FirstAbove(Offset offset) const {
                           [](Offset at, const Batch& batch) { return at < batch.view.next_offset; });
 }
 
-absl::StatusOr<std::vector<StoredBatchView>> MemoryLog::Read(Offset from, Offset end, Offset limit,
-                                                             int64_t bytes_max) const {
-  std::vector<StoredBatchView> found;
+absl::Status MemoryLog::Read(const ReadRequest& request, Offset limit, ReadResult& result) const {
+  result.next_offset = request.from;
   int64_t bytes = 0;
-  for (auto batch = FirstAbove(from); batch != batches_.end(); ++batch) {
+  for (auto batch = FirstAbove(request.from); batch != batches_.end(); ++batch) {
     const StoredBatchView& view = batch->view;
     bytes += SizeOf(*batch);
-    if (view.base_offset >= end || view.next_offset > limit || (!found.empty() && bytes > bytes_max)) break;
+    if (view.base_offset >= request.end || view.next_offset > limit ||
+        (!result.batches.empty() && bytes > request.bytes_max)) {
+      break;
+    }
     if (Crc32c(view.bytes) != view.crc32c) {
       return MakeError(Reason::kCorruptData,
                        absl::StrCat("the batch at offset ", view.base_offset.value(), " fails its checksum"));
     }
-    found.push_back(view);
+    result.next_offset = view.next_offset;
+    if (view.record_count > 0) result.batches.push_back(view);
   }
-  return found;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<TimedOffset>> MemoryLog::FindByTime(int64_t timestamp_ms, Offset limit) const {

@@ -33,9 +33,8 @@ class MemoryLog {
   void Truncate(Offset end);
 
   // From the batch that holds `from` (within the log) on, those that begin below `end` and end at or below
-  // `limit`. DATA_LOSS/CORRUPT_DATA when one fails its checksum.
-  absl::StatusOr<std::vector<StoredBatchView>> Read(Offset from, Offset end, Offset limit,
-                                                    int64_t bytes_max) const;
+  // `limit`, as LogStore::Read gives them. DATA_LOSS/CORRUPT_DATA when one fails its checksum.
+  absl::Status Read(const ReadRequest& request, Offset limit, ReadResult& result) const;
   // The first record at or after the time among [start, limit).
   absl::StatusOr<std::optional<TimedOffset>> FindByTime(int64_t timestamp_ms, Offset limit) const;
   // Where retention would have the log start at `now_ms`; at most `limit`.

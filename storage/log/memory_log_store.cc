@@ -225,7 +225,14 @@ void MemoryLogStore::AppendAsReplica(ReplicaAppendRequest request, AppendDone do
       Appended appended{request.batches.front().base_offset, request.batches.back().next_offset,
                         request.batches.back().append_time_ms, contents_.logs[request.log].state().start()};
       std::vector<MemoryLog::Batch> batches;
+      Offset at = contents_.logs[request.log].state().end();
       for (size_t i = 0; i < request.batches.size(); ++i) {
+        const StoredBatchView& next = request.batches[i];
+        for (StoredBatchView& empty :
+             EmptyStretch(contents_.logs[request.log].state(), at, next.base_offset, next.leader_epoch)) {
+          batches.push_back({std::move(empty), std::nullopt});
+        }
+        at = next.next_offset;
         batches.push_back(
             {std::move(request.batches[i]), request.producers.empty() ? std::nullopt : request.producers[i]});
       }
@@ -248,12 +255,13 @@ void MemoryLogStore::Read(ReadRequest request, ReadDone done) {
     ReadResult result;
     result.log_start = log.state().start();
     result.readable_end = readable;
-    NARU_ASSIGN_OR_RETURN(result.batches, log.Read(request.from, request.end, limit, request.bytes_max));
+    NARU_RETURN_IF_ERROR(log.Read(request, limit, result));
     if (result.batches.empty()) return result;
     const auto first_bytes = static_cast<int64_t>(result.batches.front().bytes.size());
     if (first_bytes > request.first_bytes_max) {
       result.first_batch_bytes = first_bytes;
       result.batches.clear();
+      result.next_offset = request.from;
     }
     return result;
   };

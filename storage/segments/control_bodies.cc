@@ -1,5 +1,6 @@
 #include "storage/segments/control_bodies.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "storage/base/coding.h"
@@ -7,6 +8,10 @@
 
 namespace naru {
 namespace {
+
+// How a truncation says that its end cuts a run.
+constexpr uint8_t kCutPlain = 1;
+constexpr uint8_t kCutRewritten = 2;
 
 absl::Status Malformed(const char* what) {
   return MakeError(Reason::kCorruptData, absl::StrCat("the body of a ", what, " entry is malformed"));
@@ -57,19 +62,30 @@ Run TakeRun(LittleReader& from) {
   return DecodeRun(from, base);
 }
 
-void PutMovedRun(std::string& to, const MovedRun& moved) {
+void PutRewrittenRun(std::string& to, const Run& run) {
+  PutOffset(to, run.base);
+  EncodeRewrittenRun(run, to);
+}
+Run TakeRewrittenRun(LittleReader& from) {
+  const Offset base = TakeOffset(from);
+  return DecodeRewrittenRun(from, base);
+}
+
+template <typename Put>
+void PutMoved(std::string& to, const MovedRun& moved, Put put_run) {
   PutLog(to, moved.log);
-  PutRun(to, moved.run);
+  put_run(to, moved.run);
   AppendList(to, moved.old, [](std::string& out, const MovedRun::Old& old) {
     PutOffset(out, old.base);
     PutSegment(out, old.segment);
     AppendLittle<uint64_t>(out, old.position);
   });
 }
-MovedRun TakeMovedRun(LittleReader& from) {
+template <typename Take>
+MovedRun TakeMoved(LittleReader& from, Take take_run) {
   MovedRun moved;
   moved.log = TakeLog(from);
-  moved.run = TakeRun(from);
+  moved.run = take_run(from);
   moved.old = TakeList<MovedRun::Old>(from, [](LittleReader& in) {
     MovedRun::Old old;
     old.base = TakeOffset(in);
@@ -78,6 +94,27 @@ MovedRun TakeMovedRun(LittleReader& from) {
     return old;
   });
   return moved;
+}
+
+void PutMovedRun(std::string& to, const MovedRun& moved) { PutMoved(to, moved, PutRun); }
+MovedRun TakeMovedRun(LittleReader& from) { return TakeMoved(from, TakeRun); }
+
+void PutRewrite(std::string& to, const Rewrite& rewrite) {
+  AppendList(to, rewrite.runs,
+             [](std::string& out, const MovedRun& moved) { PutMoved(out, moved, PutRewrittenRun); });
+  AppendList(to, rewrite.compacted, [](std::string& out, const Compacted& compacted) {
+    PutLog(out, compacted.log);
+    AppendBytes(out, compacted.state);
+  });
+}
+
+size_t Padded(size_t bytes) { return (bytes + kEntryAlignment - 1) / kEntryAlignment * kEntryAlignment; }
+
+// The runs lie within the body.
+bool RunsFit(const std::vector<MovedRun>& runs, std::string_view body) {
+  return std::all_of(runs.begin(), runs.end(), [&](const MovedRun& moved) {
+    return moved.run.position <= body.size() && body.size() - moved.run.position >= moved.run.length;
+  });
 }
 
 }  // namespace
@@ -117,8 +154,13 @@ std::string EncodeTruncation(const Truncation& truncation) {
   AppendLittle<int64_t>(to, truncation.bytes_start);
   AppendLittle<int64_t>(to, truncation.bytes_end);
   AppendBytes(to, truncation.state);
-  AppendLittle<uint8_t>(to, truncation.cut ? 1 : 0);
-  if (truncation.cut) PutRun(to, *truncation.cut);
+  const bool rewritten = truncation.cut && truncation.cut->bytes_gone != 0;
+  AppendLittle<uint8_t>(to, truncation.cut ? (rewritten ? kCutRewritten : kCutPlain) : 0);
+  if (rewritten) {
+    PutRewrittenRun(to, *truncation.cut);
+  } else if (truncation.cut) {
+    PutRun(to, *truncation.cut);
+  }
   return to;
 }
 absl::StatusOr<Truncation> DecodeTruncation(std::string_view body) {
@@ -129,8 +171,10 @@ absl::StatusOr<Truncation> DecodeTruncation(std::string_view body) {
   truncation.bytes_start = from.Take<int64_t>();
   truncation.bytes_end = from.Take<int64_t>();
   truncation.state = TakeBytes(from);
-  if (from.Take<uint8_t>() != 0) truncation.cut = TakeRun(from);
-  if (!from.done()) return Malformed("truncate");
+  const auto cut = from.Take<uint8_t>();
+  if (cut == kCutPlain) truncation.cut = TakeRun(from);
+  if (cut == kCutRewritten) truncation.cut = TakeRewrittenRun(from);
+  if (!from.done() || cut > kCutRewritten) return Malformed("truncate");
   return truncation;
 }
 
@@ -171,7 +215,7 @@ absl::StatusOr<std::vector<Reclaim>> DecodeReclaims(std::string_view body) {
 std::string EncodeMoveTable(std::vector<MovedRun> runs) {
   std::string to;
   AppendList(to, runs, PutMovedRun);
-  const size_t table_bytes = (to.size() + kEntryAlignment - 1) / kEntryAlignment * kEntryAlignment;
+  const size_t table_bytes = Padded(to.size());
   for (MovedRun& moved : runs) moved.run.position += table_bytes;
   to.clear();
   AppendList(to, runs, PutMovedRun);
@@ -181,13 +225,32 @@ std::string EncodeMoveTable(std::vector<MovedRun> runs) {
 absl::StatusOr<std::vector<MovedRun>> DecodeMoveTable(std::string_view body) {
   LittleReader from(body);
   std::vector<MovedRun> runs = TakeList<MovedRun>(from, TakeMovedRun);
-  if (!from.ok()) return Malformed("move");
-  for (const MovedRun& moved : runs) {
-    if (moved.run.position > body.size() || body.size() - moved.run.position < moved.run.length) {
-      return Malformed("move");
-    }
-  }
+  if (!from.ok() || !RunsFit(runs, body)) return Malformed("move");
   return runs;
+}
+
+std::string EncodeRewriteTable(Rewrite rewrite) {
+  std::string to;
+  PutRewrite(to, rewrite);
+  const size_t table_bytes = Padded(to.size());
+  for (MovedRun& moved : rewrite.runs) moved.run.position += table_bytes;
+  to.clear();
+  PutRewrite(to, rewrite);
+  to.resize(table_bytes, '\0');
+  return to;
+}
+absl::StatusOr<Rewrite> DecodeRewriteTable(std::string_view body) {
+  LittleReader from(body);
+  Rewrite rewrite;
+  rewrite.runs = TakeList<MovedRun>(from, [](LittleReader& in) { return TakeMoved(in, TakeRewrittenRun); });
+  rewrite.compacted = TakeList<Compacted>(from, [](LittleReader& in) {
+    Compacted compacted;
+    compacted.log = TakeLog(in);
+    compacted.state = TakeBytes(in);
+    return compacted;
+  });
+  if (!from.ok() || !RunsFit(rewrite.runs, body)) return Malformed("rewrite");
+  return rewrite;
 }
 
 std::string EncodeSegmentIds(const std::vector<SegmentId>& segments) {
@@ -216,6 +279,13 @@ std::string EncodeSnapshotPiece(const SnapshotPiece& piece) {
     PutLog(out, producer.log);
     AppendBytes(out, producer.entry);
   });
+  // Where nothing was compacted, the bytes are those of format version 1.
+  if (piece.compactions.empty()) return to;
+  AppendList(to, piece.compactions, [](std::string& out, const SnapshotCompaction& compaction) {
+    PutLog(out, compaction.log);
+    AppendLittle<int64_t>(out, compaction.bytes_gone);
+    AppendBytes(out, compaction.state);
+  });
   return to;
 }
 absl::StatusOr<SnapshotPiece> DecodeSnapshotPiece(std::string_view body) {
@@ -242,6 +312,15 @@ absl::StatusOr<SnapshotPiece> DecodeSnapshotPiece(std::string_view body) {
     producer.entry = TakeBytes(in);
     return producer;
   });
+  if (from.ok() && from.remaining() > 0) {
+    piece.compactions = TakeList<SnapshotCompaction>(from, [](LittleReader& in) {
+      SnapshotCompaction compaction;
+      compaction.log = TakeLog(in);
+      compaction.bytes_gone = in.Take<int64_t>();
+      compaction.state = TakeBytes(in);
+      return compaction;
+    });
+  }
   if (!from.done()) return Malformed("snapshot");
   return piece;
 }

@@ -76,6 +76,20 @@ struct MovedRun {
 std::string EncodeMoveTable(std::vector<MovedRun> runs);
 absl::StatusOr<std::vector<MovedRun>> DecodeMoveTable(std::string_view body);
 
+// kRewrite: what compaction made of runs, each with what it says of bytes that are gone, and how far logs are
+// compacted now; then the entries as they are now.
+struct Compacted {
+  LogId log;
+  std::string state;  // CompactionState::Encode
+};
+struct Rewrite {
+  std::vector<MovedRun> runs;
+  std::vector<Compacted> compacted;
+};
+// As EncodeMoveTable, in front of the entries.
+std::string EncodeRewriteTable(Rewrite rewrite);
+absl::StatusOr<Rewrite> DecodeRewriteTable(std::string_view body);
+
 // kRemoveSegments.
 std::string EncodeSegmentIds(const std::vector<SegmentId>& segments);
 absl::StatusOr<std::vector<SegmentId>> DecodeSegmentIds(std::string_view body);
@@ -92,6 +106,11 @@ struct SnapshotProducer {
   LogId log;
   std::string entry;  // LogState::EncodeProducer
 };
+struct SnapshotCompaction {  // of logs that were compacted
+  LogId log;
+  int64_t bytes_gone = 0;
+  std::string state;  // CompactionState::Encode
+};
 struct DeadLogs {  // ids from first to last, which never come back
   LogId first;
   LogId last;
@@ -100,6 +119,7 @@ struct SnapshotPiece {
   std::vector<DeadLogs> dead;
   std::vector<SnapshotLog> logs;
   std::vector<SnapshotProducer> producers;
+  std::vector<SnapshotCompaction> compactions;
 };
 std::string EncodeSnapshotPiece(const SnapshotPiece& piece);
 absl::StatusOr<SnapshotPiece> DecodeSnapshotPiece(std::string_view body);

@@ -4,6 +4,7 @@
 
 #include "storage/base/coding.h"
 #include "storage/base/crc32c.h"
+#include "storage/batch/wire.h"
 
 namespace naru {
 namespace {
@@ -11,11 +12,33 @@ namespace {
 constexpr size_t kCrcBytes = 4;
 
 bool KnownType(uint8_t type) {
-  return type >= static_cast<uint8_t>(EntryType::kBatch) &&
-         type <= static_cast<uint8_t>(EntryType::kRemoveSegments);
+  return type >= static_cast<uint8_t>(EntryType::kBatch) && type <= static_cast<uint8_t>(EntryType::kRewrite);
 }
 
 }  // namespace
+
+void EncodeOffsetDeltas(const std::vector<uint32_t>& deltas, std::string& to) {
+  uint32_t next = 0;
+  for (const uint32_t delta : deltas) {
+    wire::AppendVarint(to, delta - next);
+    next = delta + 1;
+  }
+}
+
+bool DecodeOffsetDeltas(std::string_view bytes, uint32_t count, uint32_t below,
+                        std::vector<uint32_t>& deltas) {
+  deltas.clear();
+  const char* at = bytes.data();
+  const char* const end = at + bytes.size();
+  uint64_t next = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint64_t gap;
+    if (!wire::ReadVarint(at, end, gap) || gap >= below || next + gap >= below) return false;
+    deltas.push_back(static_cast<uint32_t>(next + gap));
+    next += gap + 1;
+  }
+  return at == end;
+}
 
 void AppendEntryHeader(const EntryHeader& header, uint32_t salt, std::string& to) {
   const size_t begin = to.size();
@@ -41,6 +64,13 @@ void AppendEntryHeader(const EntryHeader& header, uint32_t salt, std::string& to
     AppendLittle<int64_t>(to, header.producer_id);
     AppendLittle<int64_t>(to, header.producer_epoch);
     AppendLittle<int64_t>(to, header.producer_sequence);
+  }
+  if (header.Has(kThinned)) {
+    AppendLittle<uint32_t>(to, header.records_left);
+    AppendLittle<uint32_t>(to, header.deltas_length);
+    AppendLittle<uint32_t>(to, header.batch_crc);
+    AppendLittle<uint32_t>(to, 0);
+    AppendLittle<int64_t>(to, header.appended_bytes);
   }
   const std::string_view covered = std::string_view(to).substr(begin + kCrcBytes);
   PutLittle<uint32_t>(to.data() + begin, ExtendCrc32c(salt, covered));
@@ -72,6 +102,8 @@ HeaderCheck ParseEntryHeader(std::string_view bytes, uint32_t salt, EntryHeader&
   header.record_count = reader.Take<uint32_t>();
   header.bytes_before = header.max_timestamp_before = 0;
   header.producer_id = header.producer_epoch = header.producer_sequence = 0;
+  header.records_left = header.deltas_length = header.batch_crc = 0;
+  header.appended_bytes = 0;
   if (header.Has(kRunStart)) {
     header.bytes_before = reader.Take<int64_t>();
     header.max_timestamp_before = reader.Take<int64_t>();
@@ -80,6 +112,17 @@ HeaderCheck ParseEntryHeader(std::string_view bytes, uint32_t salt, EntryHeader&
     header.producer_id = reader.Take<int64_t>();
     header.producer_epoch = reader.Take<int64_t>();
     header.producer_sequence = reader.Take<int64_t>();
+  }
+  if (header.Has(kThinned)) {
+    header.records_left = reader.Take<uint32_t>();
+    header.deltas_length = reader.Take<uint32_t>();
+    header.batch_crc = reader.Take<uint32_t>();
+    const auto zero = reader.Take<uint32_t>();
+    header.appended_bytes = reader.Take<int64_t>();
+    if (zero != 0 || header.type != EntryType::kBatch || header.records_left > header.record_count ||
+        header.deltas_length > header.body_length) {
+      return HeaderCheck::kBad;
+    }
   }
   return HeaderCheck::kGood;
 }

@@ -23,7 +23,8 @@ void ExtendRun(Run& run, const EntryHeader& header) {
   run.next = header.next_offset();
   run.length += static_cast<uint32_t>(header.entry_bytes());
   ++run.batch_count;
-  run.bytes += header.body_length;
+  run.bytes += header.bytes_appended();
+  run.bytes_gone += header.bytes_appended() - header.batch_bytes();
   run.max_timestamp_ms = std::max(run.max_timestamp_ms, header.max_timestamp_ms);
   run.max_timestamp_so_far_ms = std::max(run.max_timestamp_so_far_ms, header.max_timestamp_ms);
   run.append_time_ms = header.append_time_ms;
@@ -57,6 +58,17 @@ Run DecodeRun(LittleReader& from, Offset base) {
   run.max_timestamp_so_far_ms = from.Take<int64_t>();
   run.append_time_ms = from.Take<int64_t>();
   run.first_epoch = LeaderEpoch(from.Take<int32_t>());
+  return run;
+}
+
+void EncodeRewrittenRun(const Run& run, std::string& to) {
+  EncodeRun(run, to);
+  AppendLittle<int64_t>(to, run.bytes_gone);
+}
+
+Run DecodeRewrittenRun(LittleReader& from, Offset base) {
+  Run run = DecodeRun(from, base);
+  run.bytes_gone = from.Take<int64_t>();
   return run;
 }
 

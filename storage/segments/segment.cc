@@ -46,9 +46,10 @@ absl::StatusOr<std::optional<SegmentHeader>> DecodeSegmentHeader(std::string_vie
   if (reader.Take<uint32_t>() != Crc32c(block.substr(0, kCoveredBytes))) {
     return absl::DataLossError("the header block fails its checksum");
   }
-  if (header.version != kFormatVersion) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("format version ", header.version, "; this program reads version ", kFormatVersion));
+  if (header.version < kFormatVersionMin || header.version > kFormatVersion) {
+    return absl::InvalidArgumentError(absl::StrCat("format version ", header.version,
+                                                   "; this program reads versions ", kFormatVersionMin,
+                                                   " to ", kFormatVersion));
   }
   return header;
 }

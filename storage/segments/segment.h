@@ -14,7 +14,10 @@
 
 namespace naru {
 
-constexpr uint32_t kFormatVersion = 1;
+// Of the segments that are made. Version 1 has no thinned batches and no kRewrite entries; a program that
+// knows nothing newer refuses a store that has a segment of version 2.
+constexpr uint32_t kFormatVersion = 2;
+constexpr uint32_t kFormatVersionMin = 1;
 constexpr uint64_t kSegmentHeaderBytes = 4096;
 
 struct SegmentHeader {

@@ -17,8 +17,9 @@ constexpr uint64_t kWritebackBytes = uint64_t{8} << 20;
 
 }  // namespace
 
-void SegmentWriter::Resume(std::shared_ptr<Segment> segment, uint64_t position) {
+void SegmentWriter::Resume(std::shared_ptr<Segment> segment, uint32_t version, uint64_t position) {
   current_ = std::move(segment);
+  version_ = version;
   position_ = position;
   absl::MutexLock lock(&next_mutex_);
   next_id_ = SegmentId(current_->id().value() + 1);
@@ -37,6 +38,14 @@ absl::Status SegmentWriter::EnsureRoom(uint64_t bytes, uint64_t spared) {
   return FitsInCurrent(bytes + spared) ? absl::OkStatus() : PrepareNext();
 }
 
+absl::Status SegmentWriter::EnsureNewestFormat() {
+  if (version_ == kFormatVersion) return absl::OkStatus();
+  NARU_RETURN_IF_ERROR(PrepareNext());
+  // It is full, then.
+  position_ = current_->size_bytes();
+  return absl::OkStatus();
+}
+
 void SegmentWriter::Roll(Sequence first_sequence) {
   {
     absl::MutexLock lock(&next_mutex_);
@@ -45,6 +54,7 @@ void SegmentWriter::Roll(Sequence first_sequence) {
     next_ = nullptr;
     ++next_id_;
   }
+  version_ = kFormatVersion;
   segments_.Add(current_);
   position_ = 0;
   stretches_.push_back({current_, 0, {}});

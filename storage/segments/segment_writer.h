@@ -29,8 +29,12 @@ class SegmentWriter {
   SegmentWriter(SegmentSet& segments, const Clock& clock, uint32_t salt, uint64_t segment_bytes)
       : segments_(segments), clock_(clock), salt_(salt), segment_bytes_(segment_bytes) {}
 
-  // Goes on in `segment` (already in the set) at `position`; further segments get ids above it.
-  void Resume(std::shared_ptr<Segment> segment, uint64_t position);
+  // Goes on in `segment` (already in the set, of format `version`) at `position`; further segments get ids
+  // above it.
+  void Resume(std::shared_ptr<Segment> segment, uint32_t version, uint64_t position);
+  // Sees to it that what is staged next goes into a segment of kFormatVersion: RESOURCE_EXHAUSTED when that
+  // takes another file and the disk is full.
+  absl::Status EnsureNewestFormat();
 
   // Entry bytes that an empty segment holds.
   uint64_t capacity() const { return segment_bytes_ - kSegmentHeaderBytes; }
@@ -92,6 +96,7 @@ class SegmentWriter {
   const uint64_t segment_bytes_;
 
   std::shared_ptr<Segment> current_;
+  uint32_t version_ = kFormatVersion;  // of current_
   uint64_t position_ = 0;
   uint64_t staged_bytes_ = 0;
   SegmentId wanted_for_;  // the segment for which the next was asked for

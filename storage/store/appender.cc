@@ -23,6 +23,15 @@ bool Joins(const Op& first, const Op& next) {
           std::holds_alternative<EpochOp>(first) || std::holds_alternative<StartOp>(first));
 }
 
+// Batches of a compacted log, from another replica.
+bool BringsThinned(const Op& op) {
+  const auto* replica = std::get_if<ReplicaAppendOp>(&op);
+  return replica != nullptr &&
+         (replica->request.gaps ||
+          std::any_of(replica->request.batches.begin(), replica->request.batches.end(),
+                      [](const StoredBatchView& batch) { return !batch.offset_deltas.empty(); }));
+}
+
 bool IsPlannedStart(const Op& op) {
   const auto* start = std::get_if<StartOp>(&op);
   return start != nullptr && start->planned;
@@ -110,6 +119,7 @@ void Appender::Do(Ops ops) {
   if (auto* truncate = std::get_if<TruncateOp>(&ops.front())) return DoTruncate(std::move(*truncate));
   if (auto* reclaim = std::get_if<ReclaimOp>(&ops.front())) return DoReclaim(std::move(*reclaim));
   if (auto* move = std::get_if<MoveOp>(&ops.front())) return DoMove(std::move(*move));
+  if (auto* rewrite = std::get_if<RewriteOp>(&ops.front())) return DoRewrite(std::move(*rewrite));
   if (auto* snapshot = std::get_if<SnapshotOp>(&ops.front())) return DoSnapshot(std::move(*snapshot));
   if (auto* remove = std::get_if<RemoveOp>(&ops.front())) return DoRemove(std::move(*remove));
 }
@@ -117,7 +127,8 @@ void Appender::Do(Ops ops) {
 void Appender::DoAppends(Ops ops) {
   uint64_t bytes = 0;
   for (const Op& op : ops) bytes += EntryBytesMax(op);
-  if (const absl::Status room = EnsureRoomForBatches(bytes); !room.ok()) {
+  const bool thinned = std::any_of(ops.begin(), ops.end(), BringsThinned);
+  if (const absl::Status room = EnsureRoomForBatches(bytes, thinned); !room.ok()) {
     return RefuseAppends(ops, room);
   }
   auto group = std::make_unique<Group>();
@@ -136,8 +147,13 @@ void Appender::DoAppends(Ops ops) {
   parts_.watches.Fire(due);
 }
 
-absl::Status Appender::EnsureRoomForBatches(uint64_t bytes) {
+absl::Status Appender::EnsureRoomForBatches(uint64_t bytes, bool thinned) {
   const uint64_t spared = parts_.writer.spared() + spared_for_snapshot_.load(std::memory_order_relaxed);
+  if (thinned) {
+    NARU_RETURN_IF_ERROR(parts_.writer.EnsureNewestFormat());
+    // The largest batch there can be, and what stands for a gap before it, still go together.
+    return parts_.writer.EnsureRoom(bytes, spared);
+  }
   return parts_.writer.EnsureRoomForBatches(bytes, spared);
 }
 
@@ -173,7 +189,8 @@ void Appender::WriteControl(EntryType type, std::vector<std::string> bodies,
                             std::vector<Group::Finished> finished,
                             std::vector<std::shared_ptr<Log>> touched) {
   // What takes space rather than give it back leaves the margin to the others.
-  const bool takes = type == EntryType::kCreateLogs || type == EntryType::kMove;
+  const bool takes =
+      type == EntryType::kCreateLogs || type == EntryType::kMove || type == EntryType::kRewrite;
   const uint64_t spared = takes ? parts_.writer.spared() : 0;
   for (size_t i = 0; i < bodies.size(); ++i) {
     const absl::Status room = parts_.writer.EnsureRoom(EntryBytesMax(bodies[i].size()), spared);

@@ -57,7 +57,8 @@ class Appender {
   Ops Take() ABSL_LOCKS_EXCLUDED(mutex_);
   void Do(Ops ops);
   void DoAppends(Ops ops);
-  absl::Status EnsureRoomForBatches(uint64_t bytes);
+  // `thinned`: some come from a compacted log.
+  absl::Status EnsureRoomForBatches(uint64_t bytes, bool thinned);
   void RefuseAppends(Ops& ops, const absl::Status& status);
   // Lays an entry of this type for each of `bodies`; completes `finished`, and looks at the watchers of
   // `touched`, when all are durable.
@@ -75,6 +76,11 @@ class Appender {
   void DoTruncate(TruncateOp op);
   void DoReclaim(ReclaimOp op);
   void DoMove(MoveOp op);
+  // Whether the part may take effect now.
+  absl::StatusOr<bool> Holds(const RewriteOp::Part& part) const;
+  void DoRewrite(RewriteOp op);
+  // What only segments of the newest format may hold.
+  void WriteRewrite(Rewrite rewrite, std::string_view entries, LogStore::Done done);
   void DoSnapshot(SnapshotOp op);
   void DoRemove(RemoveOp op);
   // `urgent`: made durable at once.

@@ -1,5 +1,6 @@
 // What the appender does besides appending.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "storage/base/check.h"
@@ -182,9 +183,51 @@ void Appender::DoMove(MoveOp op) {
   }
   if (current.empty()) return op.done(absl::OkStatus());
   op.runs = std::move(current);
+  // The older kind of entry does not say what is gone of runs.
+  if (std::any_of(op.runs.begin(), op.runs.end(),
+                  [](const MovedRun& move) { return move.run.bytes_gone != 0; })) {
+    return WriteRewrite({std::move(op.runs), {}}, op.entries, std::move(op.done));
+  }
   std::string body = EncodeMoveTable(std::move(op.runs));
   body.append(op.entries);
   WriteControl(EntryType::kMove, {std::move(body)}, One(std::move(op.done)), {});
+}
+
+absl::StatusOr<bool> Appender::Holds(const RewriteOp::Part& part) const {
+  {
+    absl::ReaderMutexLock lock(&part.log->mutex);
+    if (part.log->deleted || part.log->truncations != part.truncations) return false;
+  }
+  for (const MovedRun& move : part.runs) {
+    NARU_ASSIGN_OR_RETURN(const auto runs, parts_.fold.RunsToMove(move));
+    if (runs.empty()) return false;
+  }
+  return true;
+}
+
+void Appender::DoRewrite(RewriteOp op) {
+  // What came too late is left out: a rebuild takes what an entry says for true.
+  Rewrite rewrite;
+  for (RewriteOp::Part& part : op.parts) {
+    const auto holds = Holds(part);
+    if (!holds.ok()) return op.done(holds.status());
+    if (!*holds) {
+      op.late->push_back(part.log->id);
+      continue;
+    }
+    std::move(part.runs.begin(), part.runs.end(), std::back_inserter(rewrite.runs));
+    if (part.compacted) rewrite.compacted.push_back({part.log->id, part.compacted->Encode()});
+  }
+  if (rewrite.runs.empty() && rewrite.compacted.empty()) return op.done(absl::OkStatus());
+  if (rewrite.runs.empty()) op.entries.clear();
+  WriteRewrite(std::move(rewrite), op.entries, std::move(op.done));
+}
+
+void Appender::WriteRewrite(Rewrite rewrite, std::string_view entries, LogStore::Done done) {
+  if (absl::Status format = parts_.writer.EnsureNewestFormat(); !format.ok()) return done(std::move(format));
+  std::string body = EncodeRewriteTable(std::move(rewrite));
+  body.append(entries);
+  WriteControl(EntryType::kRewrite, {std::move(body)}, One(std::move(done)), {});
 }
 
 void Appender::DoSnapshot(SnapshotOp op) {

@@ -3,16 +3,29 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/base/crc32c.h"
 #include "storage/base/status.h"
 #include "storage/store/run_reader.h"
 
 namespace naru {
 
+namespace {
+
+constexpr uint64_t kDeltaBytesMax = 5;
+// Beyond one for each batch: a gap of more offsets than an entry can stand for takes some.
+constexpr uint64_t kGapEntriesMax = 4;
+
+}  // namespace
+
 uint64_t EntryBytesMax(const Op& op) {
   if (const auto* append = std::get_if<AppendOp>(&op)) return EntryBytesMax(append->request.batch.size());
   uint64_t bytes = 0;
   if (const auto* replica = std::get_if<ReplicaAppendOp>(&op)) {
-    for (const StoredBatchView& batch : replica->request.batches) bytes += EntryBytesMax(batch.bytes.size());
+    for (const StoredBatchView& batch : replica->request.batches) {
+      bytes += EntryBytesMax(batch.bytes.size() + kDeltaBytesMax * batch.offset_deltas.size());
+    }
+    // What stands for a gap before the first, or between two.
+    if (replica->request.gaps) bytes += (replica->request.batches.size() + kGapEntriesMax) * EntryBytesMax(0);
   }
   return bytes;
 }
@@ -37,6 +50,7 @@ void FailFence(const AppendRequest& request) {
 void BatchGroup::Build(std::vector<Op>& ops, Group& group) {
   now_ms_ = clock_.NowMs();
   slots_.clear();
+  bodies_.clear();
   for (size_t i = 0; i < ops.size(); ++i) {
     auto* append = std::get_if<AppendOp>(&ops[i]);
     const std::shared_ptr<Log>& log = append != nullptr ? append->log : std::get<ReplicaAppendOp>(ops[i]).log;
@@ -106,7 +120,7 @@ void BatchGroup::Append(const std::shared_ptr<Log>& log, AppendOp& op, Group& gr
     header.producer_epoch = op.request.producer->epoch;
     header.producer_sequence = op.request.producer->base_sequence;
   }
-  AddBatch(log, header, op.request.batch, group, end);
+  AddBatch(log, header, op.request.batch, ViewOfEntry(header, op.request.batch), group, end);
   Accept(std::move(op.done), {header.base_offset, header.next_offset(), append_time_ms, log->state.start()},
          group, end);
 }
@@ -120,23 +134,12 @@ void BatchGroup::AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendO
   }
   const std::vector<StoredBatchView>& batches = op.request.batches;
   for (size_t i = 0; i < batches.size(); ++i) {
-    EntryHeader header;
-    header.type = EntryType::kBatch;
-    header.body_crc = batches[i].crc32c;
-    header.log = log->id;
-    header.base_offset = batches[i].base_offset;
-    header.append_time_ms = batches[i].append_time_ms;
-    header.max_timestamp_ms = batches[i].max_timestamp_ms;
-    header.leader_epoch = batches[i].leader_epoch;
-    header.record_count = static_cast<uint32_t>(batches[i].next_offset - batches[i].base_offset);
-    if (batches[i].append_time_stamped) header.flags |= kAppendTimeStamped;
-    if (!op.request.producers.empty() && op.request.producers[i]) {
-      header.flags |= kHasProducer;
-      header.producer_id = op.request.producers[i]->producer_id;
-      header.producer_epoch = op.request.producers[i]->epoch;
-      header.producer_sequence = op.request.producers[i]->base_sequence;
+    for (const StoredBatchView& empty :
+         EmptyStretch(log->state, log->state.end(), batches[i].base_offset, batches[i].leader_epoch)) {
+      AddStored(log, empty, std::nullopt, group, end);
     }
-    AddBatch(log, header, batches[i].bytes, group, end);
+    AddStored(log, batches[i], op.request.producers.empty() ? std::nullopt : op.request.producers[i], group,
+              end);
   }
   Accept(std::move(op.done),
          {batches.front().base_offset, batches.back().next_offset, batches.back().append_time_ms,
@@ -144,14 +147,49 @@ void BatchGroup::AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendO
          group, end);
 }
 
-void BatchGroup::AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& bytes,
-                          Group& group, Group::LogEnd& end) {
-  header.body_length = static_cast<uint32_t>(bytes.size());
-  writer_.AddBatch(log, header, bytes, group, end);
-  cache_.Insert(log, ViewOfEntry(header, bytes));
-  Count(counters_.appended_batches);
-  Count(counters_.appended_records, header.record_count);
-  Count(counters_.appended_bytes, header.body_length);
+void BatchGroup::AddStored(const std::shared_ptr<Log>& log, const StoredBatchView& batch,
+                           const std::optional<ProducerStamp>& producer, Group& group, Group::LogEnd& end) {
+  EntryHeader header;
+  header.type = EntryType::kBatch;
+  header.body_crc = batch.crc32c;
+  header.log = log->id;
+  header.base_offset = batch.base_offset;
+  header.append_time_ms = batch.append_time_ms;
+  header.max_timestamp_ms = batch.max_timestamp_ms;
+  header.leader_epoch = batch.leader_epoch;
+  header.record_count = static_cast<uint32_t>(batch.next_offset - batch.base_offset);
+  if (batch.append_time_stamped) header.flags |= kAppendTimeStamped;
+  if (producer) {
+    header.flags |= kHasProducer;
+    header.producer_id = producer->producer_id;
+    header.producer_epoch = producer->epoch;
+    header.producer_sequence = producer->base_sequence;
+  }
+  if (batch.offset_deltas.empty() && batch.record_count > 0) {
+    return AddBatch(log, header, batch.bytes, batch, group, end);
+  }
+  std::string deltas;
+  EncodeOffsetDeltas(batch.offset_deltas, deltas);
+  header.flags |= kThinned;
+  header.records_left = batch.record_count;
+  header.deltas_length = static_cast<uint32_t>(deltas.size());
+  header.batch_crc = batch.crc32c;
+  // What the other replica had of it is not known, and counts nowhere here.
+  header.appended_bytes = static_cast<int64_t>(batch.bytes.size());
+  bodies_.emplace_back(std::move(deltas));
+  bodies_.back().Append(batch.bytes);
+  header.body_crc = Crc32c(bodies_.back());
+  AddBatch(log, header, bodies_.back(), batch, group, end);
+}
+
+void BatchGroup::AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,
+                          StoredBatchView view, Group& group, Group::LogEnd& end) {
+  header.body_length = static_cast<uint32_t>(body.size());
+  writer_.AddBatch(log, header, body, group, end);
+  cache_.Insert(log, std::move(view));
+  if (header.records() > 0) Count(counters_.appended_batches);
+  Count(counters_.appended_records, header.records());
+  Count(counters_.appended_bytes, header.batch_bytes());
 }
 
 void BatchGroup::Accept(LogStore::AppendDone done, Appended appended, Group& group,

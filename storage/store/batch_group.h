@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "storage/base/clock.h"
@@ -45,8 +47,14 @@ class BatchGroup {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
   void AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendOp& op, Group& group, Group::LogEnd& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
-  void AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& bytes, Group& group,
-                Group::LogEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
+  // A replica's batch, or what stands for one that is gone.
+  void AddStored(const std::shared_ptr<Log>& log, const StoredBatchView& batch,
+                 const std::optional<ProducerStamp>& producer, Group& group, Group::LogEnd& end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
+  // `view`: what readers at the tail are given.
+  void AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,
+                StoredBatchView view, Group& group, Group::LogEnd& end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
   void Accept(LogStore::AppendDone done, Appended appended, Group& group, const Group::LogEnd& end);
 
   EntryWriter& writer_;
@@ -57,6 +65,8 @@ class BatchGroup {
   int64_t now_ms_ = 0;
   std::vector<Slot> slots_;
   std::vector<Refusal> refusals_;
+  // Bodies of this group that are not the requests' own bytes.
+  std::deque<absl::Cord> bodies_;
   // Appends to background logs: complete when written.
   std::vector<Group::Ack> early_acks_;
 };

@@ -123,6 +123,19 @@ absl::StatusOr<std::vector<Run>> ColdReader::RunsFrom(LogId log, const View& vie
   return runs;
 }
 
+absl::StatusOr<bool> ColdReader::ReadOn(const Log& log, const View& view, ReadRequest request,
+                                        ReadResult& result) const {
+  // What compaction left empty is passed over, however many runs it takes: an answer without batches says
+  // that there is nothing up to the end.
+  do {
+    NARU_ASSIGN_OR_RETURN(const auto runs, RunsFrom(log.id, view, request.from, request.end));
+    if (runs.empty() || runs.front().base > request.from) return false;
+    NARU_RETURN_IF_ERROR(reader_.Read(runs, request, result));
+    request.from = result.next_offset;
+  } while (result.batches.empty() && result.first_batch_bytes == 0 && request.from < request.end);
+  return true;
+}
+
 absl::StatusOr<ReadResult> ColdReader::DoRead(const Log& log, const ReadRequest& request) const {
   absl::Status status = Contended(log.id);
   for (int i = 0; i < kTries; ++i) {
@@ -133,18 +146,19 @@ absl::StatusOr<ReadResult> ColdReader::DoRead(const Log& log, const ReadRequest&
     ReadResult result;
     result.log_start = view.start;
     result.readable_end = view.readable_end;
+    result.next_offset = request.from;
     // The end may have come down since the request was made.
     ReadRequest bounded = request;
     bounded.end = std::min(request.end, view.end);
     if (request.from >= bounded.end) return result;
-    NARU_ASSIGN_OR_RETURN(const auto runs, RunsFrom(log.id, view, request.from, bounded.end));
-    if (runs.empty() || runs.front().base > request.from) {
+    const auto found = ReadOn(log, view, bounded, result);
+    status = found.status();
+    if (found.ok() && !*found) {
       // Given up since, or moved to another place while we looked.
       status = MakeError(Reason::kCorruptData, absl::StrCat("the index lacks offset ", request.from.value(),
                                                             " of log ", log.id.value()));
       continue;
     }
-    status = reader_.Read(runs, bounded, result);
     if (Outdated(log, view)) {
       status = Contended(log.id);
       continue;
@@ -185,7 +199,7 @@ absl::StatusOr<std::optional<TimedOffset>> ColdReader::FindInRun(const Log& log,
     // The first batch from there on that is late enough.
     std::optional<Offset> candidate;
     NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log.id, run, [&](const EntryHeader& header, uint64_t) {
-      if (header.next_offset() <= from || header.max_timestamp_ms < timestamp_ms)
+      if (header.next_offset() <= from || header.records() == 0 || header.max_timestamp_ms < timestamp_ms)
         return header.base_offset < end;
       candidate = header.base_offset;
       return false;

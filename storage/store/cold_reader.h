@@ -51,6 +51,9 @@ class ColdReader {
   static bool Outdated(const Log& log, const View& view);
 
   absl::StatusOr<ReadResult> DoRead(const Log& log, const ReadRequest& request) const;
+  // Fills `result` from `request.from` (below `request.end`) on. False: the index lacks an offset.
+  absl::StatusOr<bool> ReadOn(const Log& log, const View& view, ReadRequest request,
+                              ReadResult& result) const;
   absl::StatusOr<std::vector<Run>> RunsFrom(LogId log, const View& view, Offset from, Offset end) const;
   absl::StatusOr<std::optional<TimedOffset>> DoFindByTime(const Log& log, int64_t timestamp_ms) const;
   absl::StatusOr<std::optional<TimedOffset>> FindInView(const Log& log, const View& view,

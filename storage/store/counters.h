@@ -17,6 +17,13 @@ struct StoreCounters {
   // Entries' bytes in the index's applied position and in its last checkpoint; since the start.
   std::atomic<int64_t> applied_bytes{0}, checkpointed_bytes{0};
   std::atomic<int64_t> retention_moves{0}, segments_removed{0}, relocated_bytes{0}, relocations_held_off{0};
+  std::atomic<int64_t> compaction_logs{0}, compaction_due_logs{0};
+  std::atomic<double> compaction_dirty_ratio_max{0};
+  std::atomic<int64_t> compaction_passes{0}, compaction_passes_failed{0}, compaction_passes_cut{0};
+  std::atomic<int64_t> compactions_held_off{0};
+  std::atomic<int64_t> compaction_read_bytes{0}, compaction_written_bytes{0}, compaction_given_back_bytes{0};
+  std::atomic<int64_t> compaction_records_left_out{0}, compaction_tombstones_left_out{0};
+  std::atomic<int64_t> compaction_last_pass_ms{0}, compaction_last_duration_ms{0};
   int64_t replayed_entries = 0, replayed_bytes = 0, torn_tail_bytes = 0;
 };
 

@@ -30,7 +30,12 @@ absl::Status EntryWriter::EnsureRoomForBatches(uint64_t bytes, uint64_t spared) 
 
 absl::Status EntryWriter::EnsureRoom(uint64_t bytes, uint64_t spared) {
   if (bytes > capacity()) return TooLarge(bytes, capacity());
-  const absl::Status room = parts_.segments.EnsureRoom(bytes, spared);
+  return FromSegments(parts_.segments.EnsureRoom(bytes, spared));
+}
+
+absl::Status EntryWriter::EnsureNewestFormat() { return FromSegments(parts_.segments.EnsureNewestFormat()); }
+
+absl::Status EntryWriter::FromSegments(const absl::Status& room) {
   if (room.ok()) return room;
   if (absl::IsResourceExhausted(room)) {
     Count(parts_.counters.storage_full_refusals);

@@ -47,6 +47,9 @@ class EntryWriter {
   // Room for entries of `bytes` together, beside `spared` bytes when the disk has room for no further
   // segment. STORAGE_FULL when there is none; BATCH_TOO_LARGE when no segment has it.
   absl::Status EnsureRoom(uint64_t bytes, uint64_t spared = 0);
+  // What is written next may be what only the newest format has. STORAGE_FULL when that takes a segment for
+  // which there is no room.
+  absl::Status EnsureNewestFormat();
   // The same for batches, of which BATCH_TOO_LARGE says that no segment has it beside the margin.
   absl::Status EnsureRoomForBatches(uint64_t bytes, uint64_t spared);
 
@@ -65,6 +68,8 @@ class EntryWriter {
   bool Write(Group& group);
 
  private:
+  absl::Status FromSegments(const absl::Status& room);
+
   Parts parts_;
   Sequence last_;
 };

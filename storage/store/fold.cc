@@ -55,7 +55,8 @@ void Fold::ApplyBatch(const std::shared_ptr<Log>& log, const EntryHeader& header
   } else {
     log->state.Append(AppliedOf(header));
   }
-  log->bytes_end += header.body_length;
+  log->bytes_end += header.bytes_appended();
+  log->bytes_gone += header.bytes_appended() - header.batch_bytes();
   const auto entry_bytes = static_cast<int64_t>(header.entry_bytes());
   segments_.AddEntry(place.segment, header.sequence, entry_bytes);
   segments_.AddLive(place.segment, entry_bytes);

@@ -35,7 +35,8 @@ class Fold {
       : logs_(logs), segments_(segments), index_(index) {}
 
   static bool ReadsIndex(EntryType type) {
-    return type == EntryType::kTruncate || type == EntryType::kReclaim || type == EntryType::kMove;
+    return type == EntryType::kTruncate || type == EntryType::kReclaim || type == EntryType::kMove ||
+           type == EntryType::kRewrite;
   }
 
   // A batch at the log's end. One without kRunStart continues the run begun before it.
@@ -86,6 +87,13 @@ class Fold {
   absl::Status ReclaimLog(const Reclaim& reclaim, IndexUpdate& update);
   absl::Status MoveRuns(const EntryHeader& header, std::string_view body, const EntryPlace& place,
                         IndexUpdate& update);
+  // Puts the run in place of those that it stands for, if the index still has them; what compaction left out
+  // more than before, else nothing.
+  absl::StatusOr<std::optional<int64_t>> PlaceRun(MovedRun move, const EntryHeader& header,
+                                                  const EntryPlace& place, IndexUpdate& update);
+  absl::Status RewriteRuns(const EntryHeader& header, std::string_view body, const EntryPlace& place,
+                           IndexUpdate& update);
+  absl::Status SetCompacted(const Compacted& compacted);
   absl::Status RemoveSegments(std::string_view body, IndexUpdate& update);
   void NoteSnapshot(const EntryHeader& header, IndexUpdate& update);
 

@@ -29,6 +29,8 @@ absl::Status Fold::ApplyControl(const EntryHeader& header, std::string_view body
       return ReclaimRuns(body, update);
     case EntryType::kMove:
       return MoveRuns(header, body, place, update);
+    case EntryType::kRewrite:
+      return RewriteRuns(header, body, place, update);
     case EntryType::kMark:
       return absl::OkStatus();
     case EntryType::kSnapshot:
@@ -92,12 +94,14 @@ absl::Status Fold::Truncate(std::string_view body, IndexUpdate& update) {
   const auto log = logs_.Find(truncation.log);
   if (log == nullptr) return absl::OkStatus();
   NARU_ASSIGN_OR_RETURN(LogState state, LogState::Decode(truncation.state));
+  int64_t bytes_back = 0;
   absl::Status visited = index_.VisitRunsBackwards(
       truncation.log, Offset(std::numeric_limits<int64_t>::max()), [&](const Run& run) {
         if (run.next <= truncation.end) return false;
         const bool kept = truncation.cut && truncation.cut->base == run.base;
         const int64_t left = kept ? truncation.cut->length : 0;
         segments_.AddLive(run.segment, left - static_cast<int64_t>(run.length));
+        bytes_back += run.bytes_gone - (kept ? truncation.cut->bytes_gone : 0);
         if (kept) {
           update.PutRun(truncation.log, *truncation.cut);
         } else {
@@ -113,11 +117,13 @@ absl::Status Fold::Truncate(std::string_view body, IndexUpdate& update) {
   ++log->truncations;
   log->bytes_start = truncation.bytes_start;
   log->bytes_end = truncation.bytes_end;
+  log->bytes_gone -= bytes_back;
+  log->compaction.Truncate(log->state.end(), log->bytes_end);
   log->written_end = std::min(log->written_end, log->state.end());
   log->durable_end = std::min(log->durable_end, log->state.end());
   log->readable_end = std::min(log->readable_end, log->state.end());
   log->reclaimed_to = std::min(log->reclaimed_to, log->state.start());
-  log->retention_due_ms = 0;
+  log->retention_due_ms = log->compaction_due_ms = 0;
   log->reclaim_checked_start = Offset(-1);
   NoteChanged(log);
   return absl::OkStatus();
@@ -169,11 +175,16 @@ absl::Status Fold::ReclaimLog(const Reclaim& reclaim, IndexUpdate& update) {
   }
   NARU_ASSIGN_OR_RETURN(const auto runs,
                         index_.RunsFrom(reclaim.log, from, to, std::numeric_limits<size_t>::max()));
+  int64_t bytes_gone = 0;
   for (const Run& run : runs) {
     if (run.next > to) break;
     update.DeleteRun(reclaim.log, run.base);
     segments_.AddLive(run.segment, -static_cast<int64_t>(run.length));
+    bytes_gone += run.bytes_gone;
   }
+  if (log == nullptr) return absl::OkStatus();
+  absl::MutexLock lock(&log->mutex);
+  log->bytes_gone -= bytes_gone;
   return absl::OkStatus();
 }
 
@@ -193,23 +204,56 @@ absl::StatusOr<std::vector<Run>> Fold::RunsToMove(const MovedRun& move) const {
   return runs;
 }
 
+absl::StatusOr<std::optional<int64_t>> Fold::PlaceRun(MovedRun move, const EntryHeader& header,
+                                                      const EntryPlace& place, IndexUpdate& update) {
+  // Only where the index still points to the old places: a truncation, a moved start or a deletion came
+  // first otherwise, and what it took away must not come back.
+  NARU_ASSIGN_OR_RETURN(const auto old_runs, RunsToMove(move));
+  if (old_runs.empty()) return std::nullopt;
+  int64_t left_out = move.run.bytes_gone;
+  for (const Run& old : old_runs) {
+    update.DeleteRun(move.log, old.base);
+    segments_.AddLive(old.segment, -static_cast<int64_t>(old.length));
+    left_out -= old.bytes_gone;
+  }
+  move.run.segment = place.segment;
+  move.run.position += place.position + header.header_bytes();
+  update.PutRun(move.log, move.run);
+  segments_.AddLive(place.segment, move.run.length);
+  return left_out;
+}
+
 absl::Status Fold::MoveRuns(const EntryHeader& header, std::string_view body, const EntryPlace& place,
                             IndexUpdate& update) {
   NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
   for (MovedRun& move : moves) {
-    // Only where the index still points to the old places: a truncation, a moved start or a deletion came
-    // first otherwise, and what it took away must not come back.
-    NARU_ASSIGN_OR_RETURN(const auto old_runs, RunsToMove(move));
-    if (old_runs.empty()) continue;
-    for (const Run& old : old_runs) {
-      update.DeleteRun(move.log, old.base);
-      segments_.AddLive(old.segment, -static_cast<int64_t>(old.length));
-    }
-    move.run.segment = place.segment;
-    move.run.position += place.position + header.header_bytes();
-    update.PutRun(move.log, move.run);
-    segments_.AddLive(place.segment, move.run.length);
+    NARU_RETURN_IF_ERROR(PlaceRun(std::move(move), header, place, update).status());
   }
+  return absl::OkStatus();
+}
+
+absl::Status Fold::RewriteRuns(const EntryHeader& header, std::string_view body, const EntryPlace& place,
+                               IndexUpdate& update) {
+  NARU_ASSIGN_OR_RETURN(Rewrite rewrite, DecodeRewriteTable(body));
+  for (MovedRun& move : rewrite.runs) {
+    const auto log = logs_.Find(move.log);
+    NARU_ASSIGN_OR_RETURN(const auto left_out, PlaceRun(std::move(move), header, place, update));
+    if (!left_out || log == nullptr) continue;
+    absl::MutexLock lock(&log->mutex);
+    log->bytes_gone += *left_out;
+    NoteChanged(log);
+  }
+  for (const Compacted& compacted : rewrite.compacted) NARU_RETURN_IF_ERROR(SetCompacted(compacted));
+  return absl::OkStatus();
+}
+
+absl::Status Fold::SetCompacted(const Compacted& compacted) {
+  NARU_ASSIGN_OR_RETURN(CompactionState state, CompactionState::Decode(compacted.state));
+  const auto log = logs_.Find(compacted.log);
+  if (log == nullptr) return absl::OkStatus();
+  absl::MutexLock lock(&log->mutex);
+  log->compaction = std::move(state);
+  NoteChanged(log);
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 // to it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "storage/base/ids.h"
 #include "storage/batch/splice.h"
+#include "storage/log/compaction_state.h"
 #include "storage/log/log_state.h"
 #include "storage/log/log_store.h"
 #include "storage/segments/run.h"
@@ -38,6 +40,9 @@ struct Log {
   // Batch bytes since the log was made: before the batch that holds the start, and before the end.
   int64_t bytes_start ABSL_GUARDED_BY(mutex) = 0;
   int64_t bytes_end ABSL_GUARDED_BY(mutex) = 0;
+  // What compaction left out of the runs that are in the index.
+  int64_t bytes_gone ABSL_GUARDED_BY(mutex) = 0;
+  CompactionState compaction ABSL_GUARDED_BY(mutex);
   // Runs that end at or below this have left the index.
   Offset reclaimed_to ABSL_GUARDED_BY(mutex);
   bool deleted ABSL_GUARDED_BY(mutex) = false;
@@ -60,11 +65,19 @@ struct Log {
 
   // The maintainer's: nothing expires before this time while the start is at `retention_checked_start`.
   int64_t retention_due_ms ABSL_GUARDED_BY(mutex) = 0;
+  // The compactor's: not worth a look before this time.
+  int64_t compaction_due_ms ABSL_GUARDED_BY(mutex) = 0;
   // The maintainer's: no more runs to give up while the start is here.
   Offset reclaim_checked_start ABSL_GUARDED_BY(mutex) = Offset(-1);
 
   // The appender's: which of its lists in the group being built is this log's; -1: none.
   int32_t group_slot = -1;
+
+  // Bytes of the batches in [start, end). Runs below the start, and what is gone of them, may be in the index
+  // a little longer.
+  int64_t size_bytes() const ABSL_SHARED_LOCKS_REQUIRED(mutex) {
+    return std::max<int64_t>(bytes_end - bytes_start - bytes_gone, 0);
+  }
 
   // Everything in the state is on stable storage.
   void AllDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {

@@ -49,19 +49,22 @@ absl::StatusOr<std::optional<LogStartMove>> LogCuts::PlanStart(const Log& log, O
       return move;
     }
   }
-  // From the run of what comes before the start, which is alive, too; what begins at the start may not be in
-  // the index yet.
-  NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log.id, start - 1));
-  if (!run || run->next < start) return Missing(log.id, start - 1);
-  move.bytes_before = run->next == start ? run->bytes_end() : run->bytes_before;
-  if (run->next > start) {
-    NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log.id, *run, [&](const EntryHeader& header, uint64_t) {
-      if (header.next_offset() > start) return false;
-      move.bytes_before += header.body_length;
-      return true;
-    }));
-  }
+  NARU_ASSIGN_OR_RETURN(move.bytes_before, BytesBefore(log.id, start));
   return move;
+}
+
+absl::StatusOr<int64_t> LogCuts::BytesBefore(LogId log, Offset offset) const {
+  // From the run of what comes before, which is alive, too; what begins there may not be in the index yet.
+  NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(log, offset - 1));
+  if (!run || run->next < offset) return Missing(log, offset - 1);
+  if (run->next == offset) return run->bytes_end();
+  int64_t bytes = run->bytes_before;
+  NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log, *run, [&](const EntryHeader& header, uint64_t) {
+    if (header.next_offset() > offset) return false;
+    bytes += header.bytes_appended();
+    return true;
+  }));
+  return bytes;
 }
 
 Truncation LogCuts::PlanReset(const Log& log, Offset end) const {
@@ -198,7 +201,7 @@ absl::StatusOr<Offset> LogCuts::FirstWithin(LogId log, int64_t bytes_before, Off
       NARU_RETURN_IF_ERROR(reader_.VisitHeaders(log, *run, [&](const EntryHeader& header, uint64_t) {
         found = header.base_offset;
         if (bytes >= bytes_before) return false;
-        bytes += header.body_length;
+        bytes += header.bytes_appended();
         found = header.next_offset();
         return true;
       }));
@@ -208,23 +211,55 @@ absl::StatusOr<Offset> LogCuts::FirstWithin(LogId log, int64_t bytes_before, Off
   return std::min(low, end);
 }
 
+absl::StatusOr<Offset> LogCuts::FirstWithinLeft(LogId log, int64_t bytes_max, Offset start,
+                                                Offset end) const {
+  Offset within = end;
+  int64_t bytes = 0;
+  absl::Status failed;
+  NARU_RETURN_IF_ERROR(index_.VisitRunsBackwards(log, end, [&](const Run& run) {
+    if (run.next <= start) return false;
+    if (bytes + run.bytes - run.bytes_gone <= bytes_max) {
+      bytes += run.bytes - run.bytes_gone;
+      within = std::min(run.base, end);
+      return true;
+    }
+    std::vector<EntryHeader> headers;
+    failed = reader_.VisitHeaders(log, run, [&](const EntryHeader& header, uint64_t) {
+      headers.push_back(header);
+      return true;
+    });
+    for (auto header = headers.rbegin(); header != headers.rend(); ++header) {
+      bytes += header->batch_bytes();
+      if (bytes > bytes_max) break;
+      within = std::min(header->base_offset, end);
+    }
+    return false;
+  }));
+  NARU_RETURN_IF_ERROR(failed);
+  return std::clamp(within, start, end);
+}
+
 absl::StatusOr<Offset> LogCuts::FindRetentionStart(const Log& log, int64_t append_time_ms, int64_t bytes_max,
                                                    Offset end) const {
   Offset start;
-  int64_t bytes_start = 0;
   int64_t bytes_end = 0;
+  int64_t size_bytes = 0;
+  bool left_out = false;
   {
     absl::ReaderMutexLock lock(&log.mutex);
+    size_bytes = log.size_bytes();
+    left_out = log.bytes_gone != 0;
     start = log.state.start();
-    bytes_start = log.bytes_start;
     bytes_end = log.bytes_end;
   }
   Offset found = start;
   if (append_time_ms > 0) {
     NARU_ASSIGN_OR_RETURN(found, FirstAppendedSince(log.id, append_time_ms, start, end));
   }
-  if (bytes_max >= 0 && bytes_end - bytes_start > bytes_max) {
-    NARU_ASSIGN_OR_RETURN(const Offset within, FirstWithin(log.id, bytes_end - bytes_max, start, end));
+  if (bytes_max >= 0 && size_bytes > bytes_max) {
+    NARU_ASSIGN_OR_RETURN(const Offset within, left_out
+                                                   ? FirstWithinLeft(log.id, bytes_max, start, end)
+                                                   : FirstWithin(log.id, bytes_end - bytes_max, start, end));
     found = std::max(found, within);
   }
   return found;

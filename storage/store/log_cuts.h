@@ -18,6 +18,9 @@ class LogCuts {
 
   // OFFSET_OUT_OF_RANGE above the readable end; nothing when the start is there already.
   absl::StatusOr<std::optional<LogStartMove>> PlanStart(const Log& log, Offset start) const;
+  // Batch bytes, as appended, of what ends at or below `offset`, which is above the start, since the log was
+  // made.
+  absl::StatusOr<int64_t> BytesBefore(LogId log, Offset offset) const;
   // As LogStore::Truncate; nothing when the log ends there already, or below.
   absl::StatusOr<std::optional<Truncation>> PlanTruncation(const Log& log, Offset end) const;
   // The log empty at `end`, wherever that is.
@@ -37,6 +40,8 @@ class LogCuts {
   absl::Status LookBack(LogId log, Offset start, Offset end, LogState::LookBack& look_back) const;
   absl::StatusOr<Offset> FirstAppendedSince(LogId log, int64_t append_time_ms, Offset start,
                                             Offset end) const;
+  // The same where compaction left batches out, whose sums tell nothing any more: counted from the end.
+  absl::StatusOr<Offset> FirstWithinLeft(LogId log, int64_t bytes_max, Offset start, Offset end) const;
   absl::StatusOr<Offset> FirstWithin(LogId log, int64_t bytes_before, Offset start, Offset end) const;
 
   const Index& index_;

@@ -9,7 +9,11 @@
 
 namespace naru {
 
-Maintainer::Maintainer(Parts parts) : parts_(parts) {
+Maintainer::Maintainer(Parts parts)
+    : parts_(parts),
+      compactor_({parts.options, parts.clock, parts.events, parts.index, parts.logs, parts.segment_writer,
+                  parts.syncer, parts.appender, parts.cuts, parts.reader, parts.counters,
+                  [this] { return KeepUp(); }, [this] { return Stopping(); }}) {
   WatchDisk();
   parts_.appender.SpareForSnapshot(SnapshotBytesMax(parts_.logs));
   thread_ = std::thread([this] { Loop(); });
@@ -70,10 +74,20 @@ absl::Status Maintainer::RunRound() {
   NARU_RETURN_IF_ERROR(ReclaimDead());
   // What is dead goes before anything is copied, which takes room.
   NARU_RETURN_IF_ERROR(RemoveDeadSegments());
+  NARU_RETURN_IF_ERROR(Compact());
   NARU_RETURN_IF_ERROR(RelocateSparse());
   NARU_RETURN_IF_ERROR(RemoveDeadSegments());
   WatchDisk();
   return MaybeCheckpoint();
+}
+
+absl::Status Maintainer::Compact() {
+  // Like relocation, it writes before it gives back.
+  if (compactor_.LookAround() && !HasRoomToRelocate()) {
+    Count(parts_.counters.compactions_held_off);
+    return absl::OkStatus();
+  }
+  return compactor_.Run();
 }
 
 void Maintainer::WatchDisk() {

@@ -1,5 +1,5 @@
-// The maintainer: retention, giving space back, checkpoints, the disk's level. A thread of its own, which
-// asks the appender for whatever changes the store.
+// The maintainer: retention, giving space back, compaction, checkpoints, the disk's level. A thread of its
+// own, which asks the appender for whatever changes the store.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "storage/base/files.h"
 #include "storage/segments/segment_writer.h"
 #include "storage/store/appender.h"
+#include "storage/store/compactor.h"
 #include "storage/store/counters.h"
 #include "storage/store/partition_store.h"
 
@@ -114,7 +115,11 @@ class Maintainer {
   absl::Status CopyRun(const Segment& segment, LogId log, const Run& run, std::string& to);
   absl::Status RemoveDeadSegments();
 
+  // Compaction by key, as far as this round's share of bytes goes.
+  absl::Status Compact();
+
   Parts parts_;
+  Compactor compactor_;
 
   mutable absl::Mutex mutex_;
   absl::CondVar wake_;

@@ -65,6 +65,22 @@ struct MoveOp {
   std::string entries;
   LogStore::Done done;
 };
+// The compactor's.
+struct RewriteOp {
+  // Of one log, all or nothing: it takes effect only if the log was not truncated since it was planned, since
+  // what stands at the end is why older records were left out, and if all the runs are where they were.
+  struct Part {
+    std::shared_ptr<Log> log;
+    int64_t truncations = 0;     // the log's when it was planned
+    std::vector<MovedRun> runs;  // positions from the beginning of `entries`
+    std::optional<CompactionState> compacted;
+  };
+  std::vector<Part> parts;
+  std::string entries;
+  // Logs whose part came too late, for whoever asks; filled before `done`.
+  std::shared_ptr<std::vector<LogId>> late;
+  LogStore::Done done;
+};
 struct SnapshotOp {
   std::shared_ptr<int64_t> bytes;  // what it took, for whoever asks
   LogStore::Done done;
@@ -78,7 +94,7 @@ struct RemoveOp {
 };
 
 using Op = std::variant<AppendOp, ReplicaAppendOp, CreateOp, DeleteOp, EpochOp, StartOp, TruncateOp,
-                        ReclaimOp, MoveOp, SnapshotOp, RemoveOp>;
+                        ReclaimOp, MoveOp, RewriteOp, SnapshotOp, RemoveOp>;
 
 // The append failed: later ones of its pipeline must.
 void FailFence(const AppendRequest& request);

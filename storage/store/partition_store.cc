@@ -78,7 +78,7 @@ absl::Status SegmentStore::Recover() {
   cuts_ = std::make_unique<LogCuts>(*index_, *reader_);
   segment_writer_ = std::make_unique<SegmentWriter>(segments_, clock_, recovery.salt,
                                                     static_cast<uint64_t>(options_.segment_bytes));
-  Start(recovery.last_sequence, recovery.tail, recovery.tail_position);
+  Start(recovery);
   events_.Write(Severity::kInfo, "store_opened",
                 {{"directory", options_.directory},
                  {"logs", logs_.size()},
@@ -89,8 +89,9 @@ absl::Status SegmentStore::Recover() {
   return absl::OkStatus();
 }
 
-void SegmentStore::Start(Sequence durable, std::shared_ptr<Segment> tail, uint64_t position) {
-  segment_writer_->Resume(std::move(tail), position);
+void SegmentStore::Start(const Recovery& recovery) {
+  const Sequence durable = recovery.last_sequence;
+  segment_writer_->Resume(recovery.tail, recovery.tail_version, recovery.tail_position);
   syncer_ = std::make_unique<Syncer>(
       Syncer::Parts{*index_, watches_, queue_, counters_, fatal_, clock_,
                     absl::Milliseconds(options_.background_sync_interval_ms),

@@ -46,6 +46,17 @@ struct StoreOptions {
   int64_t background_sync_interval_ms = 200;
   // A sealed segment with less than this share of its bytes alive has the rest copied to the head. 0 to 0.9.
   double compact_below_live_share = 0.34;
+  // What a pass of compaction by key takes to remember keys in, bytes: 24 for each slot, of which three in
+  // four are used. A log with more keys is compacted in several passes. At least 1,024.
+  int64_t compaction_memory_bytes = int64_t{64} << 20;
+  // What compaction reads, at most, on average, bytes per second. At least 1 MiB.
+  int64_t compaction_bytes_per_second = int64_t{32} << 20;
+  // A log with fewer bytes that are not compacted is, but only once a minute. 0 and more.
+  int64_t compaction_dirty_bytes_min = int64_t{1} << 20;
+  // Up to where a log may be compacted: below what is committed, so that nothing that a truncation takes away
+  // has made anything else go. Called on the maintainer's thread, without locks. Empty: up to the durable
+  // end.
+  std::function<Offset(LogId)> compaction_bound;
   // Readers of cold data. 1 to 64.
   int reader_threads = 2;
   // RocksDB's block cache and memtables together, bytes.
@@ -61,6 +72,24 @@ struct StoreOptions {
   absl::Status Validate() const;
   // A segment less what is kept free in it for entries that give space back.
   int64_t BatchBytesMax() const;
+};
+
+// Compaction by key.
+struct CompactionStats {
+  // As the last round found them: logs that ask for it; of them, those that are dirty enough; the greatest
+  // share of a log's bytes that is not compacted.
+  int64_t logs = 0, due_logs = 0;
+  double dirty_ratio_max = 0;
+  int64_t passes = 0, passes_failed = 0;
+  int64_t passes_cut_by_memory = 0;  // of `passes`: the keys' map was full before the end
+  int64_t rounds_held_off = 0;       // for want of free disk
+  int64_t read_bytes = 0;            // entries that passes looked through
+  int64_t written_bytes = 0;         // entries written in place of others
+  int64_t given_back_bytes = 0;      // by which those others were larger
+  int64_t records_left_out = 0;      // tombstones included
+  int64_t tombstones_left_out = 0;
+  int64_t last_pass_ms = 0;  // when it ended; 0: never
+  int64_t last_pass_duration_ms = 0;
 };
 
 // Counters since the start and gauges of now. Plain values: a snapshot.
@@ -86,6 +115,7 @@ struct StoreStats {
   int64_t segments_removed = 0;      // unlinked
   int64_t relocated_bytes = 0;       // copied to give space back
   int64_t relocations_held_off = 0;  // rounds that copied no (more) for want of free disk
+  CompactionStats compaction;
   int64_t replayed_entries = 0, replayed_bytes = 0;  // by the last start
   int64_t torn_tail_bytes = 0;                       // cut off by the last start
 };

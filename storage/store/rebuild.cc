@@ -27,11 +27,26 @@ void Rebuild::BeginGap() {
 
 absl::Status Rebuild::ApplyMove(const EntryHeader& header, std::string_view body, const EntryPlace& place) {
   segments_.AddEntry(place.segment, header.sequence, static_cast<int64_t>(header.entry_bytes()));
-  return PlaceMoves(header, body, place);
+  if (header.type == EntryType::kMove) {
+    NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
+    return PlaceMoves(header, std::move(moves), place);
+  }
+  NARU_ASSIGN_OR_RETURN(auto rewrite, DecodeRewriteTable(body));
+  NARU_RETURN_IF_ERROR(PlaceMoves(header, std::move(rewrite.runs), place));
+  IndexUpdate update;
+  for (const Compacted& compacted : rewrite.compacted) {
+    NARU_ASSIGN_OR_RETURN(CompactionState state, CompactionState::Decode(compacted.state));
+    const auto log = logs_.Find(compacted.log);
+    if (log == nullptr) continue;
+    absl::MutexLock lock(&log->mutex);
+    log->compaction = std::move(state);
+    update.PutLog(log->id, EncodeLogRow(*log));
+  }
+  return index_.Commit(std::move(update));
 }
 
-absl::Status Rebuild::PlaceMoves(const EntryHeader& header, std::string_view body, const EntryPlace& place) {
-  NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
+absl::Status Rebuild::PlaceMoves(const EntryHeader& header, std::vector<MovedRun> moves,
+                                 const EntryPlace& place) {
   for (MovedRun& move : moves) {
     // Behind a snapshot the logs are known: what is not among them was deleted, and its runs went.
     if (complete_ && logs_.Find(move.log) == nullptr) continue;
@@ -64,8 +79,15 @@ absl::Status Rebuild::Apply(const EntryHeader& header, std::string_view body, co
           MakeRoom(truncation.log, truncation.end, Offset(std::numeric_limits<int64_t>::max()), update));
       return index_.Commit(std::move(update));
     }
-    case EntryType::kMove:
-      return PlaceMoves(header, body, place);
+    case EntryType::kMove: {
+      NARU_ASSIGN_OR_RETURN(auto moves, DecodeMoveTable(body));
+      return PlaceMoves(header, std::move(moves), place);
+    }
+    case EntryType::kRewrite: {
+      // How far logs are compacted is in the snapshot.
+      NARU_ASSIGN_OR_RETURN(auto rewrite, DecodeRewriteTable(body));
+      return PlaceMoves(header, std::move(rewrite.runs), place);
+    }
     case EntryType::kRemoveSegments: {
       NARU_ASSIGN_OR_RETURN(const auto ids, DecodeSegmentIds(body));
       IndexUpdate update;
@@ -130,6 +152,7 @@ absl::Status Rebuild::AddPiece(const EntryHeader& header, std::string_view body)
   append(snapshot_.dead, piece.dead);
   append(snapshot_.logs, piece.logs);
   append(snapshot_.producers, piece.producers);
+  append(snapshot_.compactions, piece.compactions);
   if (!header.Has(kLastPiece)) return absl::OkStatus();
   return Reconcile();
 }
@@ -158,6 +181,14 @@ absl::Status Rebuild::Reconcile() {
     log->bytes_end = row.bytes_end;
     log->AllDurable();
     update.PutLog(row.log, EncodeLogRow(*log));
+  }
+  for (const SnapshotCompaction& compaction : snapshot_.compactions) {
+    const auto log = logs_.Find(compaction.log);
+    if (log == nullptr) return absl::DataLossError("a snapshot has a state of compaction of no log");
+    absl::MutexLock lock(&log->mutex);
+    NARU_ASSIGN_OR_RETURN(log->compaction, CompactionState::Decode(compaction.state));
+    log->bytes_gone = compaction.bytes_gone;
+    update.PutLog(compaction.log, EncodeLogRow(*log));
   }
   for (const SnapshotProducer& producer : snapshot_.producers) {
     const auto log = logs_.Find(producer.log);
@@ -195,6 +226,22 @@ absl::Status Rebuild::ReconcileRuns(IndexUpdate& update) {
     }
     return absl::OkStatus();
   });
+}
+
+absl::Status CountBytesGone(const LogTable& logs, Index& index) {
+  absl::flat_hash_map<LogId, int64_t> gone;
+  NARU_RETURN_IF_ERROR(index.VisitRuns([&](LogId id, const Run& run) {
+    gone[id] += run.bytes_gone;
+    return absl::OkStatus();
+  }));
+  IndexUpdate update;
+  for (const auto& log : logs.All()) {
+    absl::MutexLock lock(&log->mutex);
+    if (log->bytes_gone == gone[log->id]) continue;
+    log->bytes_gone = gone[log->id];
+    update.PutLog(log->id, EncodeLogRow(*log));
+  }
+  return index.Commit(std::move(update));
 }
 
 absl::Status CheckRebuilt(const LogTable& logs, const Index& index) {

@@ -29,8 +29,8 @@ class Rebuild {
   void BeginGap();
   // From a gap to the next snapshot: applies an entry and commits what it does.
   absl::Status Apply(const EntryHeader& header, std::string_view body, const EntryPlace& place);
-  // At any time after a gap: a move, whose runs may come from segments that are gone, so that the index does
-  // not have them where they were. They were there, or the move would not have been written.
+  // At any time after a gap: a move or rewrite, whose runs may come from segments that are gone, so that the
+  // index does not have them where they were. They were there, or the move would not have been written.
   absl::Status ApplyMove(const EntryHeader& header, std::string_view body, const EntryPlace& place);
   // The last entry completed a snapshot: logs, index and dead ids are what they were when it was written, and
   // what follows can be replayed as ever.
@@ -39,7 +39,7 @@ class Rebuild {
 
  private:
   absl::Status CommitOpenRun();
-  absl::Status PlaceMoves(const EntryHeader& header, std::string_view body, const EntryPlace& place);
+  absl::Status PlaceMoves(const EntryHeader& header, std::vector<MovedRun> moves, const EntryPlace& place);
   absl::Status PlaceRun(LogId log, const Run& run);
   // Takes [base, next) of `log` away from what runs say of it so far.
   absl::Status MakeRoom(LogId log, Offset base, Offset next, IndexUpdate& update);
@@ -58,6 +58,10 @@ class Rebuild {
   Sequence snapshot_last_;
   bool complete_ = false;
 };
+
+// Sums up for each log what compaction left out of its runs: runs whose segments went before the index was
+// lost were not there to be counted out. After a rebuild.
+absl::Status CountBytesGone(const LogTable& logs, Index& index);
 
 // The sequence of the segments' ids is whole but for what was removed on purpose, and every log's runs cover
 // it from start to end: DATA_LOSS otherwise. After a rebuild.

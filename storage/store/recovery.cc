@@ -49,6 +49,7 @@ absl::Status Recovery::RecoverState() {
   NARU_RETURN_IF_ERROR(Replay());
   if (!rebuilding_) return absl::OkStatus();
   NARU_RETURN_IF_ERROR(CheckRebuilt(parts_.logs, *index));
+  NARU_RETURN_IF_ERROR(CountBytesGone(parts_.logs, *index));
   return index->SetRebuilding(false);
 }
 

@@ -53,6 +53,7 @@ class Recovery {
   // Where to go on.
   std::shared_ptr<Segment> tail;
   uint64_t tail_position = 0;
+  uint32_t tail_version = 0;
 
  private:
   struct SegmentFile {

@@ -28,10 +28,17 @@ void Merge(MovedRun& to, const Run& next) {
   to.run.length += next.length;
   to.run.batch_count += next.batch_count;
   to.run.bytes += next.bytes;
+  to.run.bytes_gone += next.bytes_gone;
   to.run.max_timestamp_ms = std::max(to.run.max_timestamp_ms, next.max_timestamp_ms);
   to.run.max_timestamp_so_far_ms = next.max_timestamp_so_far_ms;
   to.run.append_time_ms = next.append_time_ms;
   to.old.push_back({next.base, next.segment, next.position});
+}
+
+absl::StatusOr<std::vector<MovedRun>> MovedRunsOf(const EntryHeader& header, std::string_view body) {
+  if (header.type == EntryType::kMove) return DecodeMoveTable(body);
+  NARU_ASSIGN_OR_RETURN(Rewrite rewrite, DecodeRewriteTable(body));
+  return std::move(rewrite.runs);
 }
 
 }  // namespace
@@ -63,8 +70,8 @@ std::vector<std::pair<LogId, Run>> Maintainer::LiveRuns(Relocation& relocation) 
     const EntryHeader& header = scanner.header();
     if (header.type == EntryType::kBatch && header.Has(kRunStart)) {
       add(header.log, header.base_offset);
-    } else if (header.type == EntryType::kMove) {
-      const auto moves = DecodeMoveTable(scanner.body());
+    } else if (header.type == EntryType::kMove || header.type == EntryType::kRewrite) {
+      const auto moves = MovedRunsOf(header, scanner.body());
       if (!moves.ok()) {
         relocation.Leave(moves.status());
         continue;

@@ -106,7 +106,7 @@ absl::Status Recovery::ApplyEntry(const SegmentScanner& scanner, const Segment& 
     update_.PutSnapshot(rebuild_->snapshot_sequence());
     return CommitUpdate();
   }
-  if (rebuild_ != nullptr && header.type == EntryType::kMove) {
+  if (rebuild_ != nullptr && (header.type == EntryType::kMove || header.type == EntryType::kRewrite)) {
     NARU_RETURN_IF_ERROR(CommitUpdate());
     applied_ = next;
     NARU_RETURN_IF_ERROR(rebuild_->ApplyMove(header, scanner.body(), place));
@@ -172,6 +172,7 @@ absl::Status Recovery::CutTail(size_t i, uint64_t position) {
   NARU_ASSIGN_OR_RETURN(tail, parts_.segments.Open(segment.id()));
   parts_.segments.Add(tail);
   tail_position = position;
+  tail_version = files_[i].header ? files_[i].header->version : kFormatVersion;
   return parts_.files.SyncDirectory(SegmentsDirectory(parts_.options.directory));
 }
 

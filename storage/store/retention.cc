@@ -24,8 +24,7 @@ constexpr int64_t kPauseMsMax = 10'000;
 bool Maintainer::RetentionDue(const Log& log, int64_t now_ms) const {
   if (log.deleted || log.state.start() >= log.durable_end) return false;
   const LogSettings& settings = log.settings;
-  if (settings.retention_bytes >= 0 && log.bytes_end - log.bytes_start > settings.retention_bytes)
-    return true;
+  if (settings.retention_bytes >= 0 && log.size_bytes() > settings.retention_bytes) return true;
   return settings.retention_ms >= 0 && now_ms >= log.retention_due_ms;
 }
 

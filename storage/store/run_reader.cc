@@ -28,11 +28,18 @@ StoredBatchView ViewOfEntry(const EntryHeader& header, absl::Cord bytes) {
   view.leader_epoch = header.leader_epoch;
   view.append_time_ms = header.append_time_ms;
   view.max_timestamp_ms = header.max_timestamp_ms;
-  view.crc32c = header.body_crc;
-  view.record_count = header.record_count;
+  view.crc32c = header.crc_of_batch();
+  view.record_count = header.records();
   view.append_time_stamped = header.Has(kAppendTimeStamped);
   view.bytes = std::move(bytes);
   return view;
+}
+
+bool ViewOfBody(const EntryHeader& header, std::string_view body, absl::Cord bytes, StoredBatchView& view) {
+  view = ViewOfEntry(header, std::move(bytes));
+  return !header.Has(kThinned) ||
+         DecodeOffsetDeltas(body.substr(0, header.deltas_length), header.records_left, header.record_count,
+                            view.offset_deltas);
 }
 
 absl::StatusOr<std::shared_ptr<Segment>> RunReader::SegmentOf(const Run& run) const {
@@ -73,6 +80,14 @@ absl::Status RunReader::VisitHeaders(LogId log, const Run& run,
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> RunReader::ReadBytes(const Run& run) const {
+  NARU_ASSIGN_OR_RETURN(const auto segment, SegmentOf(run));
+  std::string bytes(run.length, '\0');
+  NARU_ASSIGN_OR_RETURN(const size_t read, segment->file().Read(run.position, bytes.data(), bytes.size()));
+  bytes.resize(read);
+  return bytes;
+}
+
 absl::StatusOr<std::optional<Run>> RunReader::Cut(LogId log, const Run& run, Offset end) const {
   std::optional<Run> cut;
   NARU_RETURN_IF_ERROR(VisitHeaders(log, run, [&](const EntryHeader& header, uint64_t position) {
@@ -99,16 +114,34 @@ absl::StatusOr<uint64_t> RunReader::PositionOf(LogId log, const Run& run, Offset
   return *found;
 }
 
-absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& stretch, Offset expected,
-                                    int64_t& bytes_left, ReadResult& result) const {
+absl::Status RunReader::AddBatch(const EntryHeader& header, std::string_view rest,
+                                 const std::shared_ptr<std::string>& buffer, Progress& progress,
+                                 ReadResult& result) const {
+  progress.expected = header.next_offset();
+  // Offsets that compaction left empty: nobody is told but by where the next batch begins.
+  if (header.records() == 0) return absl::OkStatus();
+  const std::string_view body = rest.substr(header.header_bytes(), header.body_length);
+  if (Crc32c(body) != header.body_crc) return absl::DataLossError("the batch fails its checksum");
+  const std::string_view bytes = body.substr(header.Has(kThinned) ? header.deltas_length : 0);
+  StoredBatchView view;
+  if (!ViewOfBody(header, body, absl::MakeCordFromExternal(Absl(bytes), [buffer] {}), view)) {
+    return absl::DataLossError("the batch's offsets are malformed");
+  }
+  result.batches.push_back(std::move(view));
+  progress.bytes_left -= header.body_length;
+  return absl::OkStatus();
+}
+
+absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& stretch, Progress& progress,
+                                    ReadResult& result) const {
   const LogId log = request.log;
   std::vector<StoredBatchView>& out = result.batches;
   const Segment& segment = *stretch.segment;
   uint64_t at = stretch.position;
   const uint64_t stop = stretch.position + stretch.length;
-  size_t wanted =
-      std::min<uint64_t>(stretch.length, static_cast<uint64_t>(std::max<int64_t>(bytes_left, 0)) + 4096);
-  while (at < stop) {
+  size_t wanted = std::min<uint64_t>(stretch.length,
+                                     static_cast<uint64_t>(std::max<int64_t>(progress.bytes_left, 0)) + 4096);
+  while (at < stop && !progress.done) {
     // One buffer, shared by all batches that are cut out of it.
     auto buffer = std::make_shared<std::string>(std::min<uint64_t>(wanted, stop - at), '\0');
     NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, buffer->data(), buffer->size()));
@@ -122,47 +155,47 @@ absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& s
         return Corrupt(segment, at + used, "the entry header fails its checksum");
       }
       // The first may begin before what is asked for; each of the others where the one before it ended.
-      const bool holds = out.empty() ? header.base_offset <= expected && header.next_offset() > expected
-                                     : header.base_offset == expected;
+      const bool holds =
+          out.empty() ? header.base_offset <= progress.expected && header.next_offset() > progress.expected
+                      : header.base_offset == progress.expected;
       if (header.log != log || !holds) {
-        return Corrupt(segment, at + used,
-                       absl::StrCat("offset ", expected.value(), " of log ", log.value(), " is not here"));
+        return Corrupt(
+            segment, at + used,
+            absl::StrCat("offset ", progress.expected.value(), " of log ", log.value(), " is not here"));
       }
-      if (header.base_offset >= request.end) return absl::OkStatus();
+      progress.done = header.base_offset >= request.end ||
+                      (!out.empty() && header.records() > 0 && header.body_length > progress.bytes_left);
+      if (progress.done) return absl::OkStatus();
       if (out.empty() && header.body_length > request.first_bytes_max) {
         result.first_batch_bytes = header.body_length;
-        return absl::OkStatus();
-      }
-      if (!out.empty() && header.body_length > bytes_left) {
-        bytes_left = 0;
+        progress.done = true;
         return absl::OkStatus();
       }
       if (rest.size() < header.header_bytes() + header.body_length) break;
-      const std::string_view body = rest.substr(header.header_bytes(), header.body_length);
-      if (Crc32c(body) != header.body_crc) return Corrupt(segment, at + used, "the batch fails its checksum");
-      out.push_back(ViewOfEntry(header, absl::MakeCordFromExternal(Absl(body), [buffer] {})));
-      expected = header.next_offset();
-      bytes_left -= header.body_length;
+      if (const absl::Status added = AddBatch(header, rest, buffer, progress, result); !added.ok()) {
+        return Corrupt(segment, at + used, Std(added.message()));
+      }
       used += header.entry_bytes();
     }
     if (used == 0 && read >= stop - at) return Corrupt(segment, at, "the entry runs past its run");
     at += used;
-    if (bytes_left <= 0 && !out.empty()) break;
+    progress.done = progress.bytes_left <= 0 && !out.empty();
     // One that did not fit is read whole the next time; a header that was cut is read again with what
     // follows.
-    wanted = std::max<size_t>(used == 0 ? header.entry_bytes() : static_cast<size_t>(bytes_left), 4096);
+    wanted = std::max<size_t>(
+        used == 0 ? header.entry_bytes() : static_cast<size_t>(std::max<int64_t>(progress.bytes_left, 0)),
+        4096);
   }
   return absl::OkStatus();
 }
 
 absl::Status RunReader::Read(const std::vector<Run>& runs, const ReadRequest& request,
                              ReadResult& result) const {
-  int64_t bytes_left = std::min(request.bytes_max, kReadBytesMax);
-  Offset expected = request.from;
-  for (size_t i = 0; i < runs.size();) {
+  Progress progress{request.from, std::min(request.bytes_max, kReadBytesMax)};
+  for (size_t i = 0; i < runs.size() && !progress.done;) {
     Stretch stretch;
     NARU_ASSIGN_OR_RETURN(stretch.segment, SegmentOf(runs[i]));
-    NARU_ASSIGN_OR_RETURN(stretch.position, PositionOf(request.log, runs[i], expected));
+    NARU_ASSIGN_OR_RETURN(stretch.position, PositionOf(request.log, runs[i], progress.expected));
     uint64_t stop = runs[i].position + runs[i].length;
     // Runs that lie side by side are read as one.
     size_t next = i + 1;
@@ -171,10 +204,9 @@ absl::Status RunReader::Read(const std::vector<Run>& runs, const ReadRequest& re
       stop += runs[next].length;
     }
     stretch.length = stop - stretch.position;
-    NARU_RETURN_IF_ERROR(ReadStretch(request, stretch, expected, bytes_left, result));
-    if (bytes_left <= 0 || result.first_batch_bytes > 0) break;
+    NARU_RETURN_IF_ERROR(ReadStretch(request, stretch, progress, result));
+    result.next_offset = progress.expected;
     i = next;
-    if (i < runs.size()) expected = runs[i].base;
   }
   return absl::OkStatus();
 }

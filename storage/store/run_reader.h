@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -16,8 +18,12 @@
 
 namespace naru {
 
-// What the entry of a batch says of it, with `bytes` as handed in.
+// What the entry of a batch says of it, with the batch's own bytes as handed in. Offset deltas are not filled
+// in.
 StoredBatchView ViewOfEntry(const EntryHeader& header, absl::Cord bytes);
+// The same with the offset deltas that the entry's body begins with, `bytes` being what follows them. False:
+// they are malformed.
+bool ViewOfBody(const EntryHeader& header, std::string_view body, absl::Cord bytes, StoredBatchView& view);
 
 class RunReader {
  public:
@@ -30,11 +36,14 @@ class RunReader {
   absl::Status VisitHeaders(LogId log, const Run& run,
                             absl::FunctionRef<bool(const EntryHeader&, uint64_t position)> visit) const;
 
+  // Everything of it, unchecked.
+  absl::StatusOr<std::string> ReadBytes(const Run& run) const;
+
   // The run without the batches that reach above `end`; nothing when none is left.
   absl::StatusOr<std::optional<Run>> Cut(LogId log, const Run& run, Offset end) const;
 
-  // Adds batches to `result`, which has none yet, as LogStore::Read does. The one that holds `request.from`
-  // is in the first of `runs`, which follow each other; fewer than all may be read.
+  // Adds batches to `result`, which has none yet, as LogStore::Read does, and moves its next_offset. The one
+  // that holds `request.from` is in the first of `runs`, which follow each other; fewer than all may be read.
   absl::Status Read(const std::vector<Run>& runs, const ReadRequest& request, ReadResult& result) const;
 
  private:
@@ -45,8 +54,18 @@ class RunReader {
   };
   absl::StatusOr<std::shared_ptr<Segment>> SegmentOf(const Run& run) const;
   absl::StatusOr<uint64_t> PositionOf(LogId log, const Run& run, Offset offset) const;
-  absl::Status ReadStretch(const ReadRequest& request, const Stretch& stretch, Offset expected,
-                           int64_t& bytes_left, ReadResult& result) const;
+  // How a read goes on.
+  struct Progress {
+    Offset expected;  // the next batch holds it
+    int64_t bytes_left = 0;
+    bool done = false;
+  };
+  absl::Status ReadStretch(const ReadRequest& request, const Stretch& stretch, Progress& progress,
+                           ReadResult& result) const;
+  // Adds the batch with `header`, whose body is at the front of `rest`, a part of `buffer`.
+  absl::Status AddBatch(const EntryHeader& header, std::string_view rest,
+                        const std::shared_ptr<std::string>& buffer, Progress& progress,
+                        ReadResult& result) const;
 
   const SegmentSet& segments_;
   const uint32_t salt_;

@@ -80,19 +80,25 @@ class Copier {
     const auto segment = scan_.segments().Find(piece.segment);
     uint64_t at = piece.position;
     const uint64_t end = piece.position + piece.length;
-    ReplicaAppendRequest request;
-    request.log = id;
+    ReplicaAppendRequest request{.log = id};
     uint64_t bytes = 0;
     while (at < end) {
       EntryHeader header;
       NARU_ASSIGN_OR_RETURN(auto body, ReadEntry(*segment, at, header));
       const uint64_t entry_bytes = EntryBytesMax(body.size());
       if (bytes > 0 && bytes + entry_bytes > kAppendBytes) {
-        NARU_RETURN_IF_ERROR(Append(std::exchange(request, {id, {}, {}})));
+        NARU_RETURN_IF_ERROR(Append(std::exchange(request, {.log = id})));
         bytes = 0;
       }
       bytes += entry_bytes;
-      request.batches.push_back(ViewOfEntry(header, absl::Cord(std::move(body))));
+      StoredBatchView view;
+      if (!ViewOfBody(header, body,
+                      absl::Cord(body.substr(body.size() - static_cast<size_t>(header.batch_bytes()))),
+                      view)) {
+        return absl::DataLossError(absl::StrCat(segment->path(), " at ", at, ": the offsets are malformed"));
+      }
+      request.gaps = request.gaps || view.record_count == 0;
+      request.batches.push_back(std::move(view));
       std::optional<ProducerStamp> producer;
       if (header.Has(kHasProducer)) {
         producer = ProducerStamp{header.producer_id, header.producer_epoch, header.producer_sequence};
@@ -122,9 +128,12 @@ class Copier {
   }
 
   absl::Status Append(ReplicaAppendRequest request) {
-    const auto batches = static_cast<int64_t>(request.batches.size());
+    int64_t batches = 0;
     int64_t records = 0;
-    for (const StoredBatchView& batch : request.batches) records += batch.next_offset - batch.base_offset;
+    for (const StoredBatchView& batch : request.batches) {
+      batches += batch.record_count > 0 ? 1 : 0;
+      records += batch.record_count;
+    }
     const auto appended = Await<absl::StatusOr<Appended>>(
         [&](LogStore::AppendDone done) { store_.AppendAsReplica(std::move(request), std::move(done)); });
     if (!appended.ok()) return appended.status();

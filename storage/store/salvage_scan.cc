@@ -132,6 +132,7 @@ absl::Status SalvageScan::Take(const EntryHeader& header, std::string_view body,
       taken = TakeTruncation(body);
       break;
     case EntryType::kMove:
+    case EntryType::kRewrite:
       taken = TakeMove(header, body, segment.id(), position);
       break;
     case EntryType::kSnapshot:
@@ -172,12 +173,12 @@ void SalvageScan::PutPiece(SalvagedLog& log, const EntryHeader& header, SegmentI
       before.next = header.next_offset();
       before.length += header.entry_bytes();
       ++before.batches;
-      before.records += header.record_count;
+      before.records += header.records();
       return;
     }
   }
   log.pieces[header.base_offset] = {header.next_offset(), segment, position,
-                                    header.entry_bytes(), 1,       header.record_count};
+                                    header.entry_bytes(), 1,       header.records()};
 }
 
 void SalvageScan::MakeRoom(SalvagedLog& log, Offset base, Offset next) {
@@ -204,7 +205,13 @@ void SalvageScan::MakeRoom(SalvagedLog& log, Offset base, Offset next) {
 
 absl::Status SalvageScan::TakeMove(const EntryHeader& header, std::string_view body, SegmentId segment,
                                    uint64_t position) {
-  NARU_ASSIGN_OR_RETURN(const auto moves, DecodeMoveTable(body));
+  std::vector<MovedRun> moves;
+  if (header.type == EntryType::kMove) {
+    NARU_ASSIGN_OR_RETURN(moves, DecodeMoveTable(body));
+  } else {
+    NARU_ASSIGN_OR_RETURN(auto rewrite, DecodeRewriteTable(body));
+    moves = std::move(rewrite.runs);
+  }
   for (const MovedRun& move : moves) {
     if (dead_.contains(move.log)) continue;
     SalvagedLog& log = logs_[move.log];

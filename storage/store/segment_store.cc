@@ -50,7 +50,7 @@ absl::Status SegmentStore::Configure(LogId id, const LogSettings& settings) {
   if (log == nullptr) return LogNotFound(id);
   absl::MutexLock lock(&log->mutex);
   log->settings = settings;
-  log->retention_due_ms = 0;
+  log->retention_due_ms = log->compaction_due_ms = 0;
   return absl::OkStatus();
 }
 
@@ -126,6 +126,7 @@ void SegmentStore::Read(ReadRequest request, ReadDone done) {
     limit = request.include_undurable ? log->written_end : log->readable_end;
     result.log_start = log->state.start();
     result.readable_end = log->readable_end;
+    result.next_offset = request.from;
     request.end = std::min(request.end, limit);
     if (request.from >= result.log_start && request.from <= limit) {
       served = request.from >= request.end || ReadCached(*log, request, result);
@@ -201,7 +202,7 @@ absl::StatusOr<LogInfo> SegmentStore::Info(LogId id) const {
   info.durable_end = log->durable_end;
   info.readable_end = log->readable_end;
   info.leader_epoch = log->state.epochs().current();
-  info.size_bytes = log->bytes_end - log->bytes_start;
+  info.size_bytes = log->size_bytes();
   info.last_append_time_ms = log->state.last_append_time_ms();
   return info;
 }
@@ -254,6 +255,21 @@ StoreStats SegmentStore::Stats() const {
   stats.segments_removed = get(counters_.segments_removed);
   stats.relocated_bytes = get(counters_.relocated_bytes);
   stats.relocations_held_off = get(counters_.relocations_held_off);
+  CompactionStats& compaction = stats.compaction;
+  compaction.logs = get(counters_.compaction_logs);
+  compaction.due_logs = get(counters_.compaction_due_logs);
+  compaction.dirty_ratio_max = counters_.compaction_dirty_ratio_max.load(std::memory_order_relaxed);
+  compaction.passes = get(counters_.compaction_passes);
+  compaction.passes_failed = get(counters_.compaction_passes_failed);
+  compaction.passes_cut_by_memory = get(counters_.compaction_passes_cut);
+  compaction.rounds_held_off = get(counters_.compactions_held_off);
+  compaction.read_bytes = get(counters_.compaction_read_bytes);
+  compaction.written_bytes = get(counters_.compaction_written_bytes);
+  compaction.given_back_bytes = get(counters_.compaction_given_back_bytes);
+  compaction.records_left_out = get(counters_.compaction_records_left_out);
+  compaction.tombstones_left_out = get(counters_.compaction_tombstones_left_out);
+  compaction.last_pass_ms = get(counters_.compaction_last_pass_ms);
+  compaction.last_pass_duration_ms = get(counters_.compaction_last_duration_ms);
   stats.index_damaged = index_->damaged();
   stats.replayed_entries = counters_.replayed_entries;
   stats.replayed_bytes = counters_.replayed_bytes;

@@ -53,7 +53,7 @@ class SegmentStore final : public PartitionStore {
   SegmentStore(const StoreOptions& options, FileSystem& files, const Clock& clock, EventLog& events,
                std::unique_ptr<DirectoryLock> lock);
   absl::Status Recover();
-  void Start(Sequence durable, std::shared_ptr<Segment> tail, uint64_t position);
+  void Start(const Recovery& recovery);
 
   // Why nothing is taken any more; OK while it is.
   absl::Status Refusal() const;

@@ -55,15 +55,23 @@ void EncodeSnapshot(const LogTable& logs, absl::FunctionRef<bool(std::string bod
     if (!pieces.wanted()) return;
     SnapshotLog row;
     std::vector<std::string> producers;
+    SnapshotCompaction compaction{log->id};
     {
       absl::ReaderMutexLock lock(&log->mutex);
       row = {log->id, log->reclaimed_to, log->bytes_start, log->bytes_end, log->state.EncodeHead()};
+      if (log->compaction.ever() || log->bytes_gone != 0) {
+        compaction.bytes_gone = log->bytes_gone;
+        compaction.state = log->compaction.Encode();
+      }
       for (const auto& [id, entry] : log->state.producers().entries()) {
         producers.push_back(log->state.EncodeProducer(id));
       }
     }
     const size_t row_bytes = kItemBytes + row.head.size();
     pieces.Room(row_bytes).logs.push_back(std::move(row));
+    if (const size_t state_bytes = compaction.state.size(); state_bytes > 0) {
+      pieces.Room(kItemBytes + state_bytes).compactions.push_back(std::move(compaction));
+    }
     for (std::string& producer : producers) {
       const size_t bytes = kItemBytes + producer.size();
       pieces.Room(bytes).producers.push_back({log->id, std::move(producer)});
@@ -76,7 +84,7 @@ uint64_t SnapshotBytesMax(const LogTable& logs) {
   uint64_t items = kItemBytes * logs.Dead().size();
   for (const auto& log : logs.All()) {
     absl::ReaderMutexLock lock(&log->mutex);
-    items += kItemBytes + log->state.EncodeHead().size() +
+    items += kItemBytes + log->state.EncodeHead().size() + kItemBytes + log->compaction.Encode().size() +
              log->state.producers().entries().size() * (kItemBytes + kProducerBytes);
   }
   // A piece is closed when the next item does not fit, which may be large.

@@ -34,6 +34,12 @@ absl::Status StoreOptions::Validate() const {
       Bound("index_memory_bytes", index_memory_bytes, kMiB, kMax, "1 MiB and more is allowed"));
   NARU_RETURN_IF_ERROR(
       Bound("index_verify_bytes_max", index_verify_bytes_max, 0, kMax, "0 and more is allowed"));
+  NARU_RETURN_IF_ERROR(
+      Bound("compaction_memory_bytes", compaction_memory_bytes, 1'024, kMax, "1,024 and more is allowed"));
+  NARU_RETURN_IF_ERROR(Bound("compaction_bytes_per_second", compaction_bytes_per_second, kMiB, kMax,
+                             "1 MiB and more is allowed"));
+  NARU_RETURN_IF_ERROR(
+      Bound("compaction_dirty_bytes_min", compaction_dirty_bytes_min, 0, kMax, "0 and more is allowed"));
   if (!(compact_below_live_share >= 0 && compact_below_live_share <= 0.9)) {
     return InvalidField("compact_below_live_share", absl::StrCat(compact_below_live_share),
                         "0 to 0.9 is allowed");

@@ -16,10 +16,13 @@ constexpr size_t kPlacesSpared = 4'096;
 }  // namespace
 
 int64_t TailCache::CostOf(const StoredBatchView& batch) {
-  return static_cast<int64_t>(batch.bytes.size()) + kBatchOverhead;
+  return static_cast<int64_t>(batch.bytes.size() + sizeof(uint32_t) * batch.offset_deltas.size()) +
+         kBatchOverhead;
 }
 
 void TailCache::Insert(const std::shared_ptr<Log>& log, StoredBatchView batch) {
+  // Nothing is read of what is empty.
+  if (batch.record_count == 0) return;
   if (CostOf(batch) > bytes_max_) {
     // What is cached must reach to the end.
     Truncate(*log, Offset(0));
@@ -90,14 +93,22 @@ bool ReadCached(const Log& log, const ReadRequest& request, ReadResult& result) 
       log.cache->begin(), log.cache->end(), request.from,
       [](Offset offset, const StoredBatchView& batch) { return offset < batch.next_offset; });
   int64_t bytes = 0;
+  result.next_offset = std::max(request.from, request.end);
   for (; at != log.cache->end() && at->base_offset < request.end; ++at) {
     bytes += static_cast<int64_t>(at->bytes.size());
     if (result.batches.empty() && bytes > request.first_bytes_max) {
       result.first_batch_bytes = bytes;
-      break;
+      result.next_offset = request.from;
+      return true;
     }
-    if (!result.batches.empty() && bytes > request.bytes_max) break;
+    if (!result.batches.empty() && bytes > request.bytes_max) {
+      result.next_offset = result.batches.back().next_offset;
+      return true;
+    }
     result.batches.push_back(*at);
+  }
+  if (!result.batches.empty()) {
+    result.next_offset = std::max(result.next_offset, result.batches.back().next_offset);
   }
   return true;
 }

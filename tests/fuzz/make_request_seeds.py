@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the first inputs of fuzz_keys, fuzz_read_requests and fuzz_admin_requests:
+"""Writes the first inputs of fuzz_keys, fuzz_read_requests, fuzz_admin_requests and fuzz_group_requests:
 make_request_seeds.py CORPUS_DIRECTORY. Needs nothing but Python."""
 
 import base64
 import pathlib
+import random
 import struct
 import sys
 
@@ -138,6 +139,61 @@ def record_deletions():
     yield "other_id", name + partition(0, 0) + data(3, OTHER_ID)
 
 
+def joins():
+    group, orders = data(1, b"readers"), data(2, b"orders")
+    yield "plain", group + orders
+    names = data(4, b"member") + data(5, b"instance") + data(15, b"reports")
+    sizes = number(9, 4096) + number(10, 1 << 20)
+    times = number(11, 1000) + number(12, 2000) + number(13, 3000) + number(14, 100)
+    yield "full", group + orders + data(3, b"orders\\..*") + names + number(6, 2) + number(7, 3) + sizes + times
+    yield "pattern", group + data(3, b"(orders|pay.*)")
+    yield "bad_pattern", group + data(3, b"(((a{100}){100}){100}")
+    yield "no_group", orders
+    yield "control", data(1, b"a\nb") + orders
+    yield "unknown", group + data(2, b"nothing")
+    yield "enums", group + orders + number(6, 4) + number(7, 4) + number(8, 3)
+    yield "negative", group + orders + number(10, -1)
+    yield "late", group + orders + number(11, 1_800_001)
+    yield "long", group + orders + data(4, b"m" * 250)
+
+
+def commits():
+    def position(topic, partition, offset, *more):
+        return data(4, data(1, topic) + number(3, partition) + number(4, offset) + b"".join(more))
+
+    group = data(1, b"readers")
+    yield "two", group + position(b"orders", 0, 7) + position(b"orders.eu", 0, 50, data(5, b"words"))
+    yield "member", group + data(2, b"m") + number(3, 4) + position(b"orders", 2, 0)
+    yield "none", group
+    yield "above", group + position(b"orders", 0, 51)
+    yield "negative", group + position(b"orders", 0, -1)
+    yield "partition", group + position(b"orders", 3, 1)
+    yield "twice", group + position(b"orders", 1, 1) + position(b"orders", 1, 2)
+    yield "id", group + position(b"orders", 1, 1, data(2, b"t" * 15 + b"3"))
+    yield "other_id", group + position(b"orders", 1, 1, data(2, OTHER_ID))
+
+
+def group_pages():
+    def token(text):
+        return data(2, base64.urlsafe_b64encode(text).rstrip(b"="))
+
+    yield "all", b""
+    yield "one", number(1, 1)
+    yield "two", number(1, 2) + token(b"groups1/a")
+    yield "behind", token(b"groups1/z")
+    yield "no_token", data(2, b"%%%")
+    yield "other_token", token(b"topics1//orders")
+    yield "negative", number(1, -1)
+
+
+def sessions():
+    choose = random.Random(5)
+    for mode in range(3):
+        for start in range(3):
+            setting = bytes([start, mode, (start + mode) % 2, 7])
+            yield f"{mode}_{start}", setting + choose.randbytes(400)
+
+
 def topic_records():
     def partition(log, leader, epoch, *replicas):
         return data(5, number(1, log) + number(2, leader) + number(3, epoch) + data(4, bytes(replicas)))
@@ -208,6 +264,7 @@ def rows():
 TARGETS = {
     "fuzz_keys": (keys, rows, topic_records, stores),
     "fuzz_read_requests": (fetches, subscriptions, listings),
+    "fuzz_group_requests": (joins, commits, group_pages, sessions),
     "fuzz_admin_requests": (creations, updates, growths, deletions, pages, record_deletions),
 }
 

@@ -135,10 +135,7 @@ class ConsumeRun {
   // `rows`: the records are shown as rows of consumer groups; null: as they are.
   ConsumeRun(const ConsumeArguments& arguments, const RecordFormat& format, const GroupRowText* rows,
              const std::map<int32_t, Range>& ranges)
-      : arguments_(arguments),
-        format_(format),
-        rows_(rows),
-        left_(arguments.max_records.value_or(INT64_MAX)) {
+      : format_(format), rows_(rows), left_(arguments.max_records.value_or(INT64_MAX)) {
     for (const auto& [partition, range] : ranges) next_[partition] = range.from;
   }
 
@@ -195,7 +192,6 @@ class ConsumeRun {
     next = delivery.next_offset();
   }
 
-  const ConsumeArguments& arguments_;
   const RecordFormat& format_;
   const GroupRowText* const rows_;
   Output output_;

@@ -8,7 +8,8 @@ Each line of the history is a JSON object with "t" (CLOCK_MONOTONIC, ns, the sam
 there before what it tells of can have an effect: an ack is written down before it is sent.
 
 It acknowledges in any order, and with a delay. When its session ends it joins again: as the same member, but after
-MEMBER_FENCED as a new one. SIGTERM makes it acknowledge what it has, leave, and end with 0.
+MEMBER_FENCED as a new one. SIGTERM makes it acknowledge what it has, leave, and end with 0; it does so from when the
+history is there.
 """
 
 import argparse
@@ -28,13 +29,14 @@ SETTINGS = dict(session_timeout_ms=1000, rebalance_timeout_ms=1500, progress_tim
 class Member:
     def __init__(self, args):
         self.args = args
+        self.leaving = False
+        signal.signal(signal.SIGTERM, self.leave)
         self.random = random.Random(args.seed)
         self.history = open(args.history, "a", buffering=1, encoding="utf-8")
         self.session = 0
         self.member_id = ""
         self.requests = None
         self.pending = []
-        self.leaving = False
 
     def note(self, op, **facts):
         self.history.write(json.dumps({"t": time.monotonic_ns(), "m": self.args.name, "s": self.session, "op": op,
@@ -101,7 +103,6 @@ class Member:
         return False
 
     def run(self):
-        signal.signal(signal.SIGTERM, self.leave)
         while not self.run_session():
             if self.leaving:
                 return

@@ -180,6 +180,7 @@ class Members:
     def leave(self, name):
         process = self.running.pop(name)
         self.wake(name, process)
+        wait_until(lambda: os.path.exists(self.history(name)), START_SECONDS_MAX, f"member {name}'s start")
         process.send_signal(signal.SIGTERM)
         status = process.wait(timeout=60)
         if status != 0:

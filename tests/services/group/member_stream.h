@@ -41,6 +41,17 @@ class MemberStream {
     request.mutable_ack()->set_delivery_id(delivery_id);
     Send(request);
   }
+  void Commit(int64_t commit_id, const std::string& topic, int partition, int64_t offset,
+              const std::string& metadata = "") {
+    naru::v1::ConsumeRequest request;
+    request.mutable_commit()->set_commit_id(commit_id);
+    naru::v1::OffsetCommit& commit = *request.mutable_commit()->add_offsets();
+    commit.set_topic(topic);
+    commit.set_partition(partition);
+    commit.set_offset(offset);
+    commit.set_metadata(metadata);
+    Send(request);
+  }
   void HalfClose() { stream_->WritesDone(); }
   // As a client that dies.
   void Break() {
@@ -83,6 +94,14 @@ class MemberStream {
     do {
       if (!stream_->Read(&response)) return ADD_FAILURE() << "the stream ended";
     } while (!response.has_idle());
+  }
+  // Whether nothing but idles comes for a while.
+  bool OnlyIdleUntilIdle() {
+    naru::v1::ConsumeResponse response;
+    for (int i = 0; i < 2; ++i) {
+      if (!stream_->Read(&response) || !response.has_idle()) return false;
+    }
+    return true;
   }
   // Reads to the end and says how the stream ended.
   CallEnd End() {

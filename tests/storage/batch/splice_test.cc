@@ -78,6 +78,50 @@ TEST(Splice, GivesEachRecordItsOffsetAndTimestamp) {
   }
 }
 
+// What compaction left of a batch of ten: the records that had these offsets.
+StoredBatchView Thinned(const std::string& bytes, int64_t base, std::vector<uint32_t> deltas) {
+  StoredBatchView view = Stored(bytes, base, 10);
+  view.record_count = static_cast<uint32_t>(deltas.size());
+  view.offset_deltas = std::move(deltas);
+  return view;
+}
+
+TEST(Splice, GivesWhatCompactionLeftItsOwnOffsets) {
+  const std::vector<uint32_t> deltas = {1, 4, 8};
+  const std::vector<std::string> ten = TenRecords();
+  for (const std::string& bytes : Forms({ten[1], ten[4], ten[8]})) {
+    const StoredBatchView batch = Thinned(bytes, 100, deltas);
+    for (int64_t from = 100; from <= 110; ++from) {
+      std::string out;
+      Spliced result;
+      ASSERT_TRUE(
+          SpliceRecords(batch, kRecordsField, {Offset(from), Offset(107), kNoBytesLimit}, out, result).ok());
+      EXPECT_EQ(result.next_offset, Offset(std::max<int64_t>(from, 107))) << "past what is gone";
+      const naru::v1::FetchResponse answer = Answer(out);
+      ASSERT_EQ(answer.records_size(), (from <= 101) + (from <= 104)) << from;
+      for (const auto& record : answer.records()) {
+        EXPECT_EQ(record.value(), absl::StrCat("v", record.offset() - 100));
+      }
+    }
+    const auto found = FindTimestamp(batch, 0, Offset(102));
+    ASSERT_TRUE(found.ok() && found->has_value());
+    EXPECT_EQ((*found)->offset, Offset(104));
+  }
+}
+
+TEST(WrapStored, SaysTheOffsetsOfWhatCompactionLeft) {
+  const std::vector<std::string> ten = TenRecords();
+  const std::string bytes = Batch({ten[1], ten[8]});
+  absl::Cord out;
+  WrapStored(Thinned(bytes, 1000, {1, 8}), kBatchesField, out);
+  const naru::v1::FetchResponse answer = Answer(std::string(out));
+  ASSERT_EQ(answer.batches_size(), 1);
+  EXPECT_EQ(answer.batches(0).next_offset(), 1010);
+  ASSERT_EQ(answer.batches(0).offset_deltas_size(), 2);
+  EXPECT_EQ(answer.batches(0).offset_deltas(1), 8u);
+  EXPECT_EQ(answer.batches(0).batch().records_size(), 2);
+}
+
 TEST(Splice, DeliversAppendTimesWhereTheTopicSaysSo) {
   const std::string bytes = Batch(TenRecords());
   StoredBatchView batch = Stored(bytes, 0, 10);

@@ -214,9 +214,9 @@ std::string CrashRig::Check() {
 
 std::string CrashRig::Describe() {
   constexpr size_t kBytesMax = 100'000;
-  static constexpr const char* kTypes[] = {"?",      "batch",    "create",   "delete",
-                                           "starts", "truncate", "epoch",    "reclaim",
-                                           "move",   "mark",     "snapshot", "remove segments"};
+  static constexpr const char* kTypes[] = {"?",        "batch",           "create",  "delete", "starts",
+                                           "truncate", "epoch",           "reclaim", "move",   "mark",
+                                           "snapshot", "remove segments", "rewrite"};
   std::string text;
   for (const std::string& path : Segments()) {
     auto file = files_.OpenForRead(path);

@@ -162,9 +162,10 @@ std::string PortraitOf(const MemoryLog& log) {
   info.last_append_time_ms = state.last_append_time_ms();
   std::string text;
   AddHead(text, info);
-  const auto batches = log.Read(state.start(), state.end(), state.end(), INT64_MAX);
-  if (!batches.ok()) return "cannot read the model";
-  for (const StoredBatchView& batch : *batches) AddBatch(text, batch);
+  ReadResult read;
+  const ReadRequest all{.from = state.start(), .end = state.end(), .bytes_max = INT64_MAX};
+  if (!log.Read(all, state.end(), read).ok()) return "cannot read the model";
+  for (const StoredBatchView& batch : read.batches) AddBatch(text, batch);
   AddProducers(text, state.producers().States());
   for (int32_t epoch = -1; epoch <= info.leader_epoch.value(); ++epoch) {
     AddEpochEnd(text, epoch, state.EndOffsetForEpoch(LeaderEpoch(epoch)));

@@ -73,14 +73,17 @@ std::vector<SeenRecord> RecordsOf(const std::vector<StoredBatchView>& batches, O
   std::vector<SeenRecord> seen;
   for (const StoredBatchView& batch : batches) {
     EXPECT_EQ(Crc32c(batch.bytes), batch.crc32c) << "batch at " << batch.base_offset;
-    Offset offset = batch.base_offset;
+    uint32_t i = 0;
     const absl::Status status = ForEachRecord(batch.bytes, [&](const RecordView& record) {
+      const Offset offset = batch.offset_of(i++);
       if (offset >= from) seen.push_back({offset.value(), std::string(record.value.value_or(""))});
-      offset += 1;
-      return true;
+      return i < batch.record_count;
     });
     EXPECT_TRUE(status.ok()) << status;
-    EXPECT_EQ(offset, batch.next_offset);
+    EXPECT_EQ(i, batch.record_count);
+    if (batch.offset_deltas.empty()) {
+      EXPECT_EQ(batch.base_offset + batch.record_count, batch.next_offset);
+    }
   }
   return seen;
 }

@@ -54,6 +54,60 @@ TEST(EntryHeader, ComesBackAsItWasWritten) {
   EXPECT_EQ(read.entry_bytes() % kEntryAlignment, 0u);
 }
 
+EntryHeader ThinnedHeader() {
+  EntryHeader header = FullHeader();
+  header.flags |= kThinned;
+  header.records_left = 4;
+  header.deltas_length = 5;
+  header.batch_crc = 77;
+  header.appended_bytes = 5'000;
+  return header;
+}
+
+TEST(EntryHeader, SaysWhatCompactionLeft) {
+  std::string raw;
+  AppendEntryHeader(ThinnedHeader(), kSalt, raw);
+  ASSERT_EQ(raw.size(), ThinnedHeader().header_bytes());
+  EXPECT_EQ(raw.size(), kHeaderBytesMax);
+  EntryHeader read;
+  ASSERT_EQ(ParseEntryHeader(raw, kSalt, read), HeaderCheck::kGood);
+  EXPECT_EQ(read.next_offset(), Offset(110)) << "it keeps its offsets";
+  EXPECT_EQ(read.records(), 4u);
+  EXPECT_EQ(read.batch_bytes(), 996);
+  EXPECT_EQ(read.bytes_appended(), 5'000);
+  EXPECT_EQ(read.crc_of_batch(), 77u);
+}
+
+TEST(EntryHeader, ThatContradictsItselfIsBad) {
+  for (const auto& break_it :
+       std::vector<void (*)(EntryHeader&)>{[](EntryHeader& h) { h.records_left = h.record_count + 1; },
+                                           [](EntryHeader& h) { h.deltas_length = h.body_length + 1; },
+                                           [](EntryHeader& h) { h.type = EntryType::kMark; }}) {
+    EntryHeader header = ThinnedHeader();
+    break_it(header);
+    std::string raw;
+    AppendEntryHeader(header, kSalt, raw);
+    EntryHeader read;
+    EXPECT_EQ(ParseEntryHeader(raw, kSalt, read), HeaderCheck::kBad);
+  }
+}
+
+TEST(OffsetDeltas, ComeBackAsTheyWereWritten) {
+  for (const std::vector<uint32_t>& deltas :
+       {std::vector<uint32_t>{}, {0}, {0, 1, 2}, {5, 300, 301, 70'000}, {UINT32_MAX - 2, UINT32_MAX - 1}}) {
+    std::string raw;
+    EncodeOffsetDeltas(deltas, raw);
+    std::vector<uint32_t> read;
+    ASSERT_TRUE(DecodeOffsetDeltas(raw, static_cast<uint32_t>(deltas.size()), UINT32_MAX, read));
+    EXPECT_EQ(read, deltas);
+    EXPECT_FALSE(DecodeOffsetDeltas(raw + "x", static_cast<uint32_t>(deltas.size()), UINT32_MAX, read));
+    EXPECT_FALSE(DecodeOffsetDeltas(raw, static_cast<uint32_t>(deltas.size()) + 1, UINT32_MAX, read));
+    if (deltas.empty()) continue;
+    EXPECT_FALSE(DecodeOffsetDeltas(raw, static_cast<uint32_t>(deltas.size()), deltas.back(), read))
+        << "beyond the batch";
+  }
+}
+
 TEST(EntryHeader, AnyFlippedBitIsNoticed) {
   std::string raw;
   AppendEntryHeader(FullHeader(), kSalt, raw);

@@ -26,7 +26,7 @@ class SegmentFiles : public testing::Test {
     auto first = set_->Create(SegmentId(1), kSegmentBytes);
     ASSERT_TRUE(first.ok()) << first.status();
     set_->Add(*first);
-    writer_->Resume(*first, kSegmentHeaderBytes);
+    writer_->Resume(*first, kFormatVersion, kSegmentHeaderBytes);
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 

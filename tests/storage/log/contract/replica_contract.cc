@@ -1,4 +1,5 @@
 // Appends as a replica, and leader epochs.
+#include "absl/strings/str_cat.h"
 #include "tests/storage/log/contract/store_contract.h"
 
 namespace naru::testing {
@@ -160,6 +161,103 @@ TEST_P(StoreContract, EpochsBelowTheLogStartAreForgottenButForTheNewest) {
   AppendOk(kLog, 1);
   EXPECT_EQ(EpochEndOf(kLog, 4), "-1:6");
   EXPECT_EQ(EpochEndOf(kLog, 5), "5:7");
+}
+
+// What compaction left of a batch of `offsets`: one record for each delta.
+StoredBatchView ThinnedView(int64_t base, int64_t offsets, std::vector<uint32_t> deltas, int32_t epoch = 1) {
+  StoredBatchView view = View(base, static_cast<int>(deltas.size()), epoch);
+  view.next_offset = Offset(base + offsets);
+  view.offset_deltas = std::move(deltas);
+  return view;
+}
+
+StoredBatchView EmptyView(int64_t base, int64_t next) {
+  StoredBatchView view;
+  view.base_offset = Offset(base);
+  view.next_offset = Offset(next);
+  view.leader_epoch = LeaderEpoch(1);
+  return view;
+}
+
+std::string OffsetsOf(const std::vector<SeenRecord>& records) {
+  std::string text;
+  for (const SeenRecord& record : records) absl::StrAppend(&text, text.empty() ? "" : " ", record.offset);
+  return text;
+}
+
+TEST_P(StoreContract, AReplicaTakesWhatCompactionLeft) {
+  ReplicaAppendRequest request =
+      ReplicaOf(kLog, {ThinnedView(0, 10, {2, 7}), View(10, 2, 1), ThinnedView(40, 5, {4})});
+  request.gaps = true;
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  EXPECT_EQ(Info(kLog).end, Offset(45));
+  for (const bool reopened : {false, true}) {
+    if (reopened) under_test().Reopen();
+    EXPECT_EQ(OffsetsOf(Records(kLog)), "2 7 10 11 44") << reopened;
+    const std::vector<StoredBatchView> read = Batches(kLog);
+    ASSERT_EQ(read.size(), 3u);
+    EXPECT_EQ(read[0].next_offset, Offset(10));
+    EXPECT_THAT(read[0].offset_deltas, ::testing::ElementsAre(2, 7));
+    EXPECT_EQ(read[2].base_offset, Offset(40));
+    EXPECT_EQ(read[2].crc32c, request.batches[2].crc32c);
+  }
+}
+
+TEST_P(StoreContract, AReadFromAnyOffsetOfACompactedLogBeginsAtTheNextRecord) {
+  ReplicaAppendRequest request =
+      ReplicaOf(kLog, {ThinnedView(5, 5, {1, 3}), View(20, 1, 1), EmptyView(21, 30)});
+  request.gaps = true;
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  for (int64_t from = 0; from <= 30; ++from) {
+    const absl::StatusOr<ReadResult> read = Read(kLog, from);
+    ASSERT_THAT(read, IsOk()) << from;
+    EXPECT_EQ(read->next_offset, Offset(30)) << from;
+    std::string expected;
+    for (const int64_t offset : {6, 8, 20}) {
+      if (offset >= from) absl::StrAppend(&expected, expected.empty() ? "" : " ", offset);
+    }
+    EXPECT_EQ(OffsetsOf(RecordsOf(read->batches, Offset(from))), expected) << from;
+    if (from > 20) EXPECT_TRUE(read->batches.empty()) << "nothing is there up to the end";
+  }
+  AppendOk(kLog, 1);
+  EXPECT_EQ(OffsetsOf(RecordsOf(Read(kLog, 25)->batches)), "30");
+}
+
+TEST_P(StoreContract, ATruncationTakesAnEmptyStretchThatItCutsWhole) {
+  ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 2, 1), View(10, 2, 1)});
+  request.gaps = true;
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  ASSERT_THAT(Truncate(kLog, 11), IsOk());
+  EXPECT_EQ(Info(kLog).end, Offset(10));
+  ASSERT_THAT(Truncate(kLog, 6), IsOk());
+  EXPECT_EQ(Info(kLog).end, Offset(2));
+  EXPECT_EQ(AppendOk(kLog, 1), 2);
+  EXPECT_EQ(OffsetsOf(Records(kLog)), "0 1 2");
+}
+
+TEST_P(StoreContract, OffsetsThatDoNotFitAReplicasBatchAreRefused) {
+  StoredBatchView few = ThinnedView(0, 10, {2, 7});
+  few.offset_deltas.pop_back();
+  StoredBatchView empty_with_records = EmptyView(0, 3);
+  empty_with_records.record_count = 1;
+  for (const StoredBatchView& bad : {ThinnedView(0, 10, {7, 2}), ThinnedView(0, 10, {2, 2}),
+                                     ThinnedView(0, 10, {2, 10}), few, empty_with_records}) {
+    ReplicaAppendRequest request = ReplicaOf(kLog, {bad});
+    request.gaps = true;
+    EXPECT_THAT(AppendAsReplica(request), FailsWith(Reason::kInvalidField));
+  }
+  EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {EmptyView(0, 3)})), FailsWith(Reason::kInvalidField))
+      << "only where gaps were said to be there";
+  EXPECT_EQ(Info(kLog).end, Offset(0));
+}
+
+TEST_P(StoreContract, ATimeIsFoundBehindWhatCompactionLeftEmpty) {
+  ReplicaAppendRequest request =
+      ReplicaOf(kLog, {ThinnedView(3, 4, {2}), EmptyView(7, 9), View(9, 1, 1, 5'000)});
+  request.gaps = true;
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  EXPECT_EQ(FindByTime(kLog, 0), "5@1000");
+  EXPECT_EQ(FindByTime(kLog, 1'001), "9@5000");
 }
 
 }  // namespace
