@@ -64,8 +64,11 @@ absl::Status PlanTopics(const naru::v1::Join& join, const cluster::TopicCatalog&
     return InvalidField("join.topics", absl::StrCat("a list of ", join.topics_size()),
                         absl::StrCat("name at most ", kTopicsMax));
   }
+  // One that comes back goes on with what is left, as it would have without a break.
+  const bool comes_back = !join.member_id().empty();
   for (const std::string& topic : join.topics()) {
-    NARU_RETURN_IF_ERROR(catalog.Find(topic).status());
+    NARU_RETURN_IF_ERROR(comes_back ? cluster::ValidateTopicName("join.topics", topic)
+                                    : catalog.Find(topic).status());
     subscription.topics.insert(topic);
   }
   if (join.topic_pattern().empty()) return absl::OkStatus();

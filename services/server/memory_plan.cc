@@ -68,7 +68,7 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
       {"tail-cache", store.tail_cache_bytes, 3, 0, &plan.tail_cache_bytes},
       {"store-queue", StoreQueueGiven(options), 3, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
       {"index-memory", store.index_memory_bytes, 3, 4 * kMiB, &plan.index_bytes},
-      {"compaction-memory", store.compaction_memory_bytes, 2, kMiB, &plan.compaction_bytes},
+      {"compaction-memory", store.compaction_memory_bytes, 1, kMiB, &plan.compaction_bytes},
       {"produce-memory", options.produce_memory_bytes, 3, 2 * options.max_batch_bytes, &plan.produce_bytes},
       {"consume-memory", options.consume_memory_bytes, 4, 5 * options.max_message_bytes / 2,
        &plan.consume_bytes},

@@ -250,6 +250,20 @@ TEST_F(ConsumeMembersTest, ATopicThatIsDeletedIsTakenAndTheOthersGoOn) {
   }
 }
 
+TEST_F(ConsumeMembersTest, AMemberThatComesBackNeedNotFindATopicThatWasDeletedMeanwhile) {
+  hub_.catalog.SetTopic("u", 1);
+  naru::v1::Join join = JoinGroup("g", "t");
+  join.add_topics("u");
+  MemberStream member(hub_, join);
+  join.set_member_id(member.NextJoined().member_id());
+  member.Break();
+  hub_.catalog.Delete("u");
+  MemberStream again(hub_, join);
+  EXPECT_EQ(again.NextJoined().member_id(), join.member_id());
+  join.clear_member_id();
+  EXPECT_EQ(MemberStream(hub_, join).End().reason, "TOPIC_NOT_FOUND");
+}
+
 TEST_F(ConsumeMembersTest, ATopicThatIsMadeAgainIsReadFromItsBeginning) {
   hub_.Append("t", 0, {"old"});
   MemberStream member(hub_, JoinAs("a"));
