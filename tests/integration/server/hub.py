@@ -121,6 +121,7 @@ class Hub(Narud):
         self.consume = Stubs.consume_grpc.ConsumeServiceStub(self.channel)
         self.admin = Stubs.admin_grpc.AdminServiceStub(self.channel)
         self.cluster = Stubs.cluster_grpc.ClusterServiceStub(self.channel)
+        self.group = Stubs.group_grpc.GroupServiceStub(self.channel)
 
     def connect(self):
         """A connection of its own."""
