@@ -64,7 +64,7 @@ bool Compactor::LookAround() {
     if (!dirt) continue;
     ++logs;
     ratio_max = std::max(ratio_max, dirt->ratio);
-    if (dirt->due) candidates_.push_back({log, dirt->ratio});
+    if (dirt->due) candidates_.push_back({log, dirt->ratio, log->durable_end});
   }
   std::stable_sort(candidates_.begin(), candidates_.end(),
                    [](const Candidate& a, const Candidate& b) { return a.dirty_ratio < b.dirty_ratio; });
@@ -151,7 +151,7 @@ absl::StatusOr<std::optional<CompactionPass>> Compactor::Plan(const Candidate& c
     plan.start = plan.log->state.start();
     plan.before = plan.log->compaction;
     settings = plan.log->settings;
-    durable_end = plan.log->durable_end;
+    durable_end = std::min(plan.log->durable_end, candidate.durable_end);
     bytes_start = plan.log->bytes_start;
     bytes_end = plan.log->bytes_end;
     size_bytes = plan.log->size_bytes();

@@ -52,6 +52,7 @@ class Compactor {
   struct Candidate {
     std::shared_ptr<Log> log;
     double dirty_ratio = 0;
+    Offset durable_end;  // of what the index has by the time of the pass
   };
   // A pass that is through, whose last part waits to be written.
   struct Finished {
