@@ -17,7 +17,11 @@ constexpr int64_t kPackBytesMax = int64_t{1} << 20;
 // Parts of one entry: the appender looks their runs up.
 constexpr size_t kPartsMax = 256;
 constexpr size_t kOldRunsMax = 1'024;
-// A log with little that is dirty is compacted this often.
+// Read in one go: then other duties have their turn, and the store may be stopped.
+constexpr int64_t kStepBytes = int64_t{8} << 20;
+// What an entry that brings one run says around its batches, at most.
+constexpr uint64_t kTableBytesMax = 1'024;
+// A log with little that is dirty is compacted this often; one that could not be is tried again.
 constexpr int64_t kSmallLogPauseMs = 60'000;
 // Where records are too young, their age is looked at again after a part of what it must be.
 constexpr int64_t kLooksPerLag = 16;
@@ -83,8 +87,13 @@ absl::Status Compactor::Run() {
   auto budget = static_cast<int64_t>(std::min(share, 1e18));
   parts_.syncer.Drain();  // so that the index has what was written
   absl::Status status;
+  DropUnwanted();
   while (status.ok() && budget > 0 && !parts_.stopping() && (pass_ || !candidates_.empty())) {
-    status = RunPass(budget);
+    int64_t step = std::min(budget, kStepBytes);
+    budget -= step;
+    status = RunPass(step);
+    budget += step;
+    if (status.ok()) status = parts_.keep_up();
   }
   if (status.ok()) status = Flush();
   if (status.ok()) {
@@ -100,6 +109,16 @@ absl::Status Compactor::Run() {
   pass_.reset();
   pass_late_ = false;
   return absl::IsUnavailable(status) ? absl::OkStatus() : status;
+}
+
+void Compactor::DropUnwanted() {
+  if (!pass_) return;
+  bool wanted;
+  {
+    absl::ReaderMutexLock lock(&pass_->plan().log->mutex);
+    wanted = pass_->plan().log->settings.compact && !pass_->plan().log->deleted;
+  }
+  if (!wanted) pass_.reset();
 }
 
 absl::Status Compactor::RunPass(int64_t& budget) {

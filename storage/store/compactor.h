@@ -62,6 +62,8 @@ class Compactor {
   };
 
   absl::Status RunPass(int64_t& budget);
+  // Gives the pass up when its log was deleted, or is not to be compacted any more.
+  void DropUnwanted();
   // Nothing: not now.
   absl::StatusOr<std::optional<CompactionPass>> Plan(const Candidate& candidate);
   // Up to where the log may be compacted.
