@@ -271,7 +271,9 @@ absl::Status Compactor::Flush() {
   NARU_RETURN_IF_ERROR(WaitForOp(parts_.appender, std::exchange(op_, RewriteOp())));
   const auto is_late = [&](LogId id) { return std::find(late->begin(), late->end(), id) != late->end(); };
   Count(parts_.counters.compaction_written_bytes, bytes);
-  Count(parts_.counters.compaction_given_back_bytes, std::exchange(op_old_bytes_, 0) - bytes);
+  // Where little goes, what says so may take more; a counter does not fall.
+  Count(parts_.counters.compaction_given_back_bytes,
+        std::max<int64_t>(std::exchange(op_old_bytes_, 0) - bytes, 0));
   for (const Finished& finished : std::exchange(finished_, {})) {
     if (is_late(finished.log)) continue;
     Count(parts_.counters.compaction_passes);
