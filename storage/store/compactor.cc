@@ -201,7 +201,8 @@ absl::StatusOr<std::optional<CompactionPass>> Compactor::Plan(const Candidate& c
   KeyMap keys(parts_.options.compaction_memory_bytes, plan.bound - clean_to, NewSecret());
   return std::optional<CompactionPass>(
       std::in_place, std::move(plan),
-      CompactionPass::Parts{parts_.index, parts_.reader, parts_.segment_writer.salt(), OpBytesMax()},
+      CompactionPass::Parts{parts_.index, parts_.reader, parts_.segment_writer.salt(), OpBytesMax(),
+                            RunBytesMax()},
       std::move(keys));
 }
 
@@ -215,6 +216,10 @@ RewriteOp::Part& Compactor::PartOfPass() {
 
 int64_t Compactor::OpBytesMax() const {
   return std::min(kPackBytesMax, static_cast<int64_t>(parts_.segment_writer.capacity() / 2));
+}
+
+int64_t Compactor::RunBytesMax() const {
+  return static_cast<int64_t>(parts_.segment_writer.capacity() - EntryBytesMax(kTableBytesMax));
 }
 
 absl::Status Compactor::Add(RunPack& pack) {
@@ -259,7 +264,9 @@ absl::Status Compactor::FinishPass() {
   Count(parts_.counters.compaction_records_left_out, pass_->choice().records_left_out());
   Count(parts_.counters.compaction_tombstones_left_out, pass_->choice().tombstones_left_out());
   pass_.reset();
-  return op_.parts.size() >= kPartsMax ? Flush() : absl::OkStatus();
+  // A run that takes a segment for itself leaves no room for the states of others.
+  const bool large = static_cast<int64_t>(op_.entries.size()) > OpBytesMax();
+  return op_.parts.size() >= kPartsMax || large ? Flush() : absl::OkStatus();
 }
 
 absl::Status Compactor::Flush() {
@@ -291,13 +298,15 @@ void Compactor::Fail(const absl::Status& why) {
   // What was collected for the entry stands for itself; only the state must not follow.
   pass_.reset();
   pass_late_ = false;
-  if (!absl::IsDataLoss(why)) return;
+  if (absl::IsAborted(why)) return;
   Count(parts_.counters.compaction_passes_failed);
   parts_.events.Write(Severity::kError, "compaction_failed",
                       {{"log", log->id.value()}, {"error", why.ToString()}});
-  // It would come to the same until something changes.
+  // It would come to the same until something changes; but a disk that could not be read may be again.
+  const bool lasting = absl::IsDataLoss(why) || absl::IsInvalidArgument(why);
   absl::MutexLock lock(&log->mutex);
-  log->compaction_due_ms = std::numeric_limits<int64_t>::max();
+  log->compaction_due_ms =
+      lasting ? std::numeric_limits<int64_t>::max() : parts_.clock.NowMs() + kSmallLogPauseMs;
 }
 
 }  // namespace naru

@@ -71,10 +71,12 @@ class Compactor {
   absl::Status Add(RunPack& pack);
   RewriteOp::Part& PartOfPass();
   absl::Status FinishPass();
-  // Of entries that are written together.
+  // Of entries that are written together, unless a single run is larger; and of such a one.
   int64_t OpBytesMax() const;
+  int64_t RunBytesMax() const;
   // Writes what was collected.
   absl::Status Flush();
+  // Gives the pass up. Unless the log changed, it is left alone for a while, or until something changes.
   void Fail(const absl::Status& why);
 
   Parts parts_;
