@@ -70,12 +70,15 @@ class CompactionPass {
     uint32_t salt = 0;
     // Of one rewritten run, at most, unless a single batch is larger.
     int64_t pack_bytes_max = 0;
+    // Of any rewritten run: what a segment holds.
+    int64_t run_bytes_max = 0;
   };
   CompactionPass(CompactionPlan plan, Parts parts, KeyMap keys);
 
   // Reads about `budget` bytes, which it lowers, and hands packs that are worth writing to `take`. True: the
-  // pass is through. The index has what was written before. CORRUPT_DATA: something cannot be read, and the
-  // pass comes to nothing, as after an error of `take`.
+  // pass is through. The index has what was written before. After an error the pass comes to nothing:
+  // CORRUPT_DATA when something cannot be read, BATCH_TOO_LARGE when what is left of a run does not fit into
+  // a segment, ABORTED when the log changed, and what `take` says.
   absl::StatusOr<bool> Step(int64_t& budget, absl::FunctionRef<absl::Status(RunPack&)> take);
 
   const CompactionPlan& plan() const { return plan_; }

@@ -17,7 +17,11 @@ constexpr int64_t kPackBytesMax = int64_t{1} << 20;
 // Parts of one entry: the appender looks their runs up.
 constexpr size_t kPartsMax = 256;
 constexpr size_t kOldRunsMax = 1'024;
-// A log with little that is dirty is compacted this often.
+// Read in one go: then other duties have their turn, and the store may be stopped.
+constexpr int64_t kStepBytes = int64_t{8} << 20;
+// What an entry that brings one run says around its batches, at most.
+constexpr uint64_t kTableBytesMax = 1'024;
+// A log with little that is dirty is compacted this often; one that could not be is tried again.
 constexpr int64_t kSmallLogPauseMs = 60'000;
 // Where records are too young, their age is looked at again after a part of what it must be.
 constexpr int64_t kLooksPerLag = 16;
@@ -64,7 +68,7 @@ bool Compactor::LookAround() {
     if (!dirt) continue;
     ++logs;
     ratio_max = std::max(ratio_max, dirt->ratio);
-    if (dirt->due) candidates_.push_back({log, dirt->ratio});
+    if (dirt->due) candidates_.push_back({log, dirt->ratio, log->durable_end});
   }
   std::stable_sort(candidates_.begin(), candidates_.end(),
                    [](const Candidate& a, const Candidate& b) { return a.dirty_ratio < b.dirty_ratio; });
@@ -83,8 +87,13 @@ absl::Status Compactor::Run() {
   auto budget = static_cast<int64_t>(std::min(share, 1e18));
   parts_.syncer.Drain();  // so that the index has what was written
   absl::Status status;
+  DropUnwanted();
   while (status.ok() && budget > 0 && !parts_.stopping() && (pass_ || !candidates_.empty())) {
-    status = RunPass(budget);
+    int64_t step = std::min(budget, kStepBytes);
+    budget -= step;
+    status = RunPass(step);
+    budget += step;
+    if (status.ok()) status = parts_.keep_up();
   }
   if (status.ok()) status = Flush();
   if (status.ok()) {
@@ -100,6 +109,16 @@ absl::Status Compactor::Run() {
   pass_.reset();
   pass_late_ = false;
   return absl::IsUnavailable(status) ? absl::OkStatus() : status;
+}
+
+void Compactor::DropUnwanted() {
+  if (!pass_) return;
+  bool wanted;
+  {
+    absl::ReaderMutexLock lock(&pass_->plan().log->mutex);
+    wanted = pass_->plan().log->settings.compact && !pass_->plan().log->deleted;
+  }
+  if (!wanted) pass_.reset();
 }
 
 absl::Status Compactor::RunPass(int64_t& budget) {
@@ -151,7 +170,7 @@ absl::StatusOr<std::optional<CompactionPass>> Compactor::Plan(const Candidate& c
     plan.start = plan.log->state.start();
     plan.before = plan.log->compaction;
     settings = plan.log->settings;
-    durable_end = plan.log->durable_end;
+    durable_end = std::min(plan.log->durable_end, candidate.durable_end);
     bytes_start = plan.log->bytes_start;
     bytes_end = plan.log->bytes_end;
     size_bytes = plan.log->size_bytes();
@@ -182,7 +201,8 @@ absl::StatusOr<std::optional<CompactionPass>> Compactor::Plan(const Candidate& c
   KeyMap keys(parts_.options.compaction_memory_bytes, plan.bound - clean_to, NewSecret());
   return std::optional<CompactionPass>(
       std::in_place, std::move(plan),
-      CompactionPass::Parts{parts_.index, parts_.reader, parts_.segment_writer.salt(), OpBytesMax()},
+      CompactionPass::Parts{parts_.index, parts_.reader, parts_.segment_writer.salt(), OpBytesMax(),
+                            RunBytesMax()},
       std::move(keys));
 }
 
@@ -196,6 +216,10 @@ RewriteOp::Part& Compactor::PartOfPass() {
 
 int64_t Compactor::OpBytesMax() const {
   return std::min(kPackBytesMax, static_cast<int64_t>(parts_.segment_writer.capacity() / 2));
+}
+
+int64_t Compactor::RunBytesMax() const {
+  return static_cast<int64_t>(parts_.segment_writer.capacity() - EntryBytesMax(kTableBytesMax));
 }
 
 absl::Status Compactor::Add(RunPack& pack) {
@@ -240,7 +264,9 @@ absl::Status Compactor::FinishPass() {
   Count(parts_.counters.compaction_records_left_out, pass_->choice().records_left_out());
   Count(parts_.counters.compaction_tombstones_left_out, pass_->choice().tombstones_left_out());
   pass_.reset();
-  return op_.parts.size() >= kPartsMax ? Flush() : absl::OkStatus();
+  // A run that takes a segment for itself leaves no room for the states of others.
+  const bool large = static_cast<int64_t>(op_.entries.size()) > OpBytesMax();
+  return op_.parts.size() >= kPartsMax || large ? Flush() : absl::OkStatus();
 }
 
 absl::Status Compactor::Flush() {
@@ -252,7 +278,9 @@ absl::Status Compactor::Flush() {
   NARU_RETURN_IF_ERROR(WaitForOp(parts_.appender, std::exchange(op_, RewriteOp())));
   const auto is_late = [&](LogId id) { return std::find(late->begin(), late->end(), id) != late->end(); };
   Count(parts_.counters.compaction_written_bytes, bytes);
-  Count(parts_.counters.compaction_given_back_bytes, std::exchange(op_old_bytes_, 0) - bytes);
+  // Where little goes, what says so may take more; a counter does not fall.
+  Count(parts_.counters.compaction_given_back_bytes,
+        std::max<int64_t>(std::exchange(op_old_bytes_, 0) - bytes, 0));
   for (const Finished& finished : std::exchange(finished_, {})) {
     if (is_late(finished.log)) continue;
     Count(parts_.counters.compaction_passes);
@@ -270,13 +298,15 @@ void Compactor::Fail(const absl::Status& why) {
   // What was collected for the entry stands for itself; only the state must not follow.
   pass_.reset();
   pass_late_ = false;
-  if (!absl::IsDataLoss(why)) return;
+  if (absl::IsAborted(why)) return;
   Count(parts_.counters.compaction_passes_failed);
   parts_.events.Write(Severity::kError, "compaction_failed",
                       {{"log", log->id.value()}, {"error", why.ToString()}});
-  // It would come to the same until something changes.
+  // It would come to the same until something changes; but a disk that could not be read may be again.
+  const bool lasting = absl::IsDataLoss(why) || absl::IsInvalidArgument(why);
   absl::MutexLock lock(&log->mutex);
-  log->compaction_due_ms = std::numeric_limits<int64_t>::max();
+  log->compaction_due_ms =
+      lasting ? std::numeric_limits<int64_t>::max() : parts_.clock.NowMs() + kSmallLogPauseMs;
 }
 
 }  // namespace naru

@@ -52,6 +52,7 @@ class Compactor {
   struct Candidate {
     std::shared_ptr<Log> log;
     double dirty_ratio = 0;
+    Offset durable_end;  // of what the index has by the time of the pass
   };
   // A pass that is through, whose last part waits to be written.
   struct Finished {
@@ -61,6 +62,8 @@ class Compactor {
   };
 
   absl::Status RunPass(int64_t& budget);
+  // Gives the pass up when its log was deleted, or is not to be compacted any more.
+  void DropUnwanted();
   // Nothing: not now.
   absl::StatusOr<std::optional<CompactionPass>> Plan(const Candidate& candidate);
   // Up to where the log may be compacted.
@@ -68,10 +71,12 @@ class Compactor {
   absl::Status Add(RunPack& pack);
   RewriteOp::Part& PartOfPass();
   absl::Status FinishPass();
-  // Of entries that are written together.
+  // Of entries that are written together, unless a single run is larger; and of such a one.
   int64_t OpBytesMax() const;
+  int64_t RunBytesMax() const;
   // Writes what was collected.
   absl::Status Flush();
+  // Gives the pass up. Unless the log changed, it is left alone for a while, or until something changes.
   void Fail(const absl::Status& why);
 
   Parts parts_;

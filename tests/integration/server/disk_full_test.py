@@ -84,6 +84,37 @@ class DiskFull(hub.HubTest):
                 again.send("t", value)
         self.assertEqual(hub.reason_of(refused.exception), "STORAGE_FULL")
 
+    def test_compaction_makes_room_on_a_full_disk(self):
+        server = self.start("--disk-reserve", RESERVE, "--compaction-rate", "4MiB", "--compaction-min-dirty", "0")
+        server.create_topic("t", cleanup_policy=Stubs.admin.CLEANUP_POLICY_COMPACT, min_cleanable_dirty_ratio=0)
+        value = os.urandom(256 << 10)
+        written = 0
+
+        def send():
+            record = Stubs.types.Record(key=b"key-%d" % (written % 10), value=b"%d %s" % (written, value))
+            request = Stubs.produce.ProduceRequest(topic="t", partition=0,
+                                                   batch=Stubs.types.RecordBatch(records=[record]))
+            try:
+                return server.produce.Produce(request, timeout=hub.DEADLINE).results[0].base_offset + 1
+            except grpc.RpcError as error:
+                self.assertEqual(hub.reason_of(error), "STORAGE_FULL")
+                return 0
+
+        while send():
+            written += 1
+            self.assertLess(written, 16 * DISK_MIB, "the disk never filled up")
+        self.assertEqual(hub.wait_until(send, "room for produces", seconds=120), written + 1)
+        written += 1
+        self.assertGreater(server.metric("naru_compaction_given_back_bytes_total"), 0)
+        newest = {}
+        offset = 0
+        while offset < written:
+            answer = server.fetch("t", offset)
+            newest.update((record.key, record.value) for record in answer.records)
+            offset = answer.next_offset
+        self.assertEqual(newest, {b"key-%d" % (n % 10): b"%d %s" % (n, value) for n in range(written)})
+        self.assertEqual(server.terminate(), 0)
+
 
 if __name__ == "__main__":
     hub.main()

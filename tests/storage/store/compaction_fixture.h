@@ -30,6 +30,12 @@ class CompactionTest : public StoreTest {
     ASSERT_TRUE(Create({kLog}).ok());
     Configure();
   }
+  // So that a pass takes several rounds; the store begins none by itself before the test has got far.
+  void OpenWithRoundsOf8MiB() {
+    options_.maintenance_interval_ms = 8'000;
+    options_.compaction_bytes_per_second = int64_t{1} << 20;
+    OpenCompacted();
+  }
   void Configure() { ASSERT_TRUE(store_->Configure(kLog, settings_).ok()); }
   void ReopenCompacted() {
     Reopen();

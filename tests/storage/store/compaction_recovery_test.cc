@@ -4,6 +4,7 @@
 #include <map>
 #include <thread>
 
+#include "storage/batch/wire.h"
 #include "storage/segments/segment.h"
 #include "tests/storage/store/compaction_fixture.h"
 
@@ -75,16 +76,14 @@ TEST_F(CompactionTest, HowFarALogIsCompactedIsRememberedAcrossARestart) {
 }
 
 TEST_F(CompactionTest, ATruncationDuringAPassKeepsWhatOnlyTheTruncatedSuperseded) {
-  options_.maintenance_interval_ms = 1'000;
-  options_.compaction_bytes_per_second = int64_t{1} << 20;
-  OpenCompacted();
-  const std::string filler(100'000, 'x');
+  OpenWithRoundsOf8MiB();
+  const std::string filler(800'000, 'x');
   Put("a=old");
   for (int i = 0; i < 10; ++i) Put(absl::StrCat("k", i, "=", filler));
   Put("a=new" + filler);
   Compact();
   ASSERT_EQ(Stats().passes, 0) << "the round's bytes were used up for the keys";
-  ASSERT_GT(Stats().read_bytes, 1'100'000) << "of which all are known";
+  ASSERT_GT(Stats().read_bytes, 8'800'000) << "of which all are known";
   ASSERT_TRUE(Truncate(kLog, 11).ok());
   for (int i = 0; i < 6; ++i) Compact();
   ASSERT_GT(Stats().passes, 0);
@@ -180,6 +179,57 @@ TEST_F(CompactionTest, ReadersSeeEveryKeyWhileItGoesOn) {
   stop = true;
   compactor.join();
   EXPECT_GT(Stats().passes, 1);
+}
+
+TEST_F(CompactionTest, APassEndsWhenItsLogIsNotToBeCompactedAnyMore) {
+  OpenWithRoundsOf8MiB();
+  const std::string filler(800'000, 'x');
+  for (int i = 0; i < 11; ++i) Put(absl::StrCat("a=", i, filler));
+  Compact();
+  ASSERT_GT(Stats().read_bytes, 8'800'000) << "the keys are known";
+  settings_.compact = false;
+  Configure();
+  for (int i = 0; i < 6; ++i) Compact();
+  EXPECT_EQ(Stats().passes, 0);
+  EXPECT_EQ(Stats().written_bytes, 0);
+  EXPECT_EQ(Read(kLog, 0)->batches.front().record_count, 1u);
+}
+
+TEST_F(CompactionTest, WhatIsLeftOfARunMayBeTooLargeForASegmentAndThenItsLogIsLeftAlone) {
+  options_.segment_bytes = int64_t{1} << 20;
+  OpenCompacted();
+  ASSERT_TRUE(Create({LogId(2)}).ok());
+  ASSERT_TRUE(store_->Configure(LogId(2), settings_).ok());
+  // A record that will go, before so many small ones that their offsets do not fit behind it.
+  BatchBuilder builder;
+  std::string keyed;
+  wire::AppendBytesField(keyed, 1, "a");
+  builder.AddRaw(keyed);
+  for (int i = 0; i < 430'000; ++i) builder.AddRaw("");
+  TestBatch batch;
+  batch.bytes = *builder.Finish(Codec::kNone);
+  const BatchLimits limits{.batch_bytes_max = 1 << 20, .records_max = 1'000'000};
+  const auto info = WalkBatch(batch.bytes, limits);
+  ASSERT_TRUE(info.ok()) << info.status();
+  batch.info = *info;
+  PutBatch(std::move(batch));
+  Put("a=2");
+  for (const char* record : {"b=1", "b=2"}) {
+    const std::vector<std::string> records = {record};
+    const auto appended = Await<absl::StatusOr<Appended>>([&](LogStore::AppendDone done) {
+      store_->Append(AppendOf(LogId(2), MakeKeyedBatch(records)), std::move(done));
+    });
+    ASSERT_TRUE(appended.ok()) << appended.status();
+  }
+  Compact();
+  EXPECT_EQ(events_.Count("compaction_failed"), 1);
+  EXPECT_EQ(Stats().passes_failed, 1);
+  EXPECT_EQ(Stats().passes, 1) << "the other log's";
+  Compact();
+  EXPECT_EQ(Stats().passes_failed, 1) << "it would come to the same";
+  const auto read = Read(kLog, 0);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->batches.front().record_count, 430'001u);
 }
 
 TEST_F(CompactionTest, ADamagedBatchStopsItsLogsCompactionAndNoOther) {
