@@ -85,6 +85,10 @@ bool PollCall::Claim() {
 
 void PollCall::Answer(grpc::ByteBuffer answer) {
   if (!Claim()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    answered_well_ = true;
+  }
   response_ = std::move(answer);
   Finish(grpc::Status::OK);
 }
@@ -109,6 +113,17 @@ void PollCall::OnCancel() {
   }
   if (Claim()) Finish(grpc::Status::CANCELLED);
   if (member != nullptr) member->OnCancelled(shared_from_this());
+}
+
+void PollCall::OnDone() {
+  std::shared_ptr<PollMember> member;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (answered_well_) member = member_.lock();
+  }
+  // Only now it is known whether the client saw the answer.
+  if (member != nullptr && grpc_.IsCancelled()) member->OnAnswerLost();
+  self_.reset();
 }
 
 }  // namespace naru::services

@@ -37,7 +37,7 @@ class PollCall final : public grpc::ServerUnaryReactor, public std::enable_share
   bool cancelled() const;
 
   void OnCancel() override;
-  void OnDone() override { self_.reset(); }
+  void OnDone() override;
 
  private:
   PollCall(std::shared_ptr<GroupContext> context, grpc::CallbackServerContext& grpc,
@@ -58,6 +58,7 @@ class PollCall final : public grpc::ServerUnaryReactor, public std::enable_share
   mutable absl::Mutex mutex_;
   bool answered_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool answered_well_ ABSL_GUARDED_BY(mutex_) = false;
   std::weak_ptr<PollMember> member_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<PollCall> self_;
 };

@@ -80,6 +80,15 @@ void PollMember::OnCancelled(std::shared_ptr<PollCall> call) {
   });
 }
 
+void PollMember::OnAnswerLost() {
+  Post([this] {
+    answer_lost_ = true;
+    session().End(
+        MakeError(Reason::kMemberFenced,
+                  "member_id: an answer to it did not arrive; join again, and what it brought comes again"));
+  });
+}
+
 void PollMember::AfterEvent() {
   if (session().finished() || !session().joined()) return;
   if (!std::exchange(registered_, true)) context().pollers.Put(group_, session().member_id(), Self());
@@ -191,7 +200,7 @@ void PollMember::Finish(const absl::Status& status) {
     if (self->absent_) {
       self->LeaveGroup();
     } else {
-      self->EndMembership(false);
+      self->EndMembership(self->answer_lost_);
     }
   });
 }

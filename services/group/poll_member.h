@@ -25,6 +25,9 @@ class PollMember final : public SessionHost, public ConsumeMemory::Reader {
   void Poll(std::shared_ptr<PollCall> call);
   // Any thread.
   void OnCancelled(std::shared_ptr<PollCall> call);
+  // A call was answered and its client did not see that: what it brought would be outstanding for long, so
+  // the session ends, and it comes again when the member joins again. Any thread.
+  void OnAnswerLost();
 
   // Its client does not take an answer: that is gRPC's to end, by the call's deadline or keepalive.
   void CutOff() override {}
@@ -54,7 +57,8 @@ class PollMember final : public SessionHost, public ConsumeMemory::Reader {
   std::string group_;
   int64_t session_timeout_ms_ = 0;
   bool registered_ = false;
-  bool absent_ = false;  // it did not poll for its session timeout
+  bool answer_lost_ = false;  // its client is probably there, and about to join again
+  bool absent_ = false;       // it did not poll for its session timeout
   // For the next answer, or the one after it where they are too large for one.
   naru::v1::PollResponse answer_;
   std::vector<OutgoingMessage> deliveries_;
