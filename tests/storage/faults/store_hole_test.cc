@@ -209,12 +209,12 @@ TEST_F(StoreHoleTest, AMissingSegmentIsNoticedWithTheIndexToo) {
 TEST_F(StoreHoleTest, ANewerFormatIsRefusedAndNotMisread) {
   const std::string path = rig_.Segments()[0];
   std::string contents = contents_[path];
-  PutLittle<uint32_t>(contents.data() + 8, 2);
+  PutLittle<uint32_t>(contents.data() + 8, kFormatVersion + 1);
   PutLittle<uint32_t>(contents.data() + 40, Crc32c(std::string_view(contents).substr(0, 40)));
   rig_.files().SetContents(path, contents);
   const absl::Status opened = rig_.Open();
   EXPECT_EQ(opened.code(), absl::StatusCode::kInvalidArgument) << opened;
-  EXPECT_THAT(std::string(opened.message()), HasSubstr("version 2"));
+  EXPECT_THAT(std::string(opened.message()), HasSubstr(absl::StrCat("version ", kFormatVersion + 1)));
 }
 
 TEST_F(StoreHoleTest, ADamagedBatchIsNeverServed) {
