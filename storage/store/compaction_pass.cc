@@ -130,10 +130,10 @@ absl::Status CompactionPass::RewriteRun(const Run& run, RunPack& pack,
   if (thinned.records_left_out > 0 && thinned.entry_bytes > parts_.run_bytes_max) {
     // Compressed anew it may be larger than it was. Nothing may be passed over: who reads the log's state
     // takes what lies below for clean.
-    return MakeError(Reason::kBatchTooLarge,
-                     absl::StrCat("what is left of the run at offset ", run.base.value(), " has ",
-                                  thinned.entry_bytes, " bytes; at most ", parts_.run_bytes_max,
-                                  " fit into a segment"));
+    return MakeError(
+        Reason::kBatchTooLarge,
+        absl::StrCat("what is left of the run at offset ", run.base.value(), " has ", thinned.entry_bytes,
+                     " bytes; at most ", parts_.run_bytes_max, " fit into a segment"));
   }
   const bool left_alone = thinned.records_left_out == 0 && run.length >= kLargeRunBytes;
   const bool full = pack.entry_bytes() + thinned.entry_bytes > parts_.pack_bytes_max ||

@@ -1,7 +1,7 @@
 // Compaction under power cuts: at every write and every sync of a script, and anywhere in random workloads,
 // with the index kept, lost or older. Whatever comes back, every record is what was appended at its offset,
-// the newest record of each key is there, and no key comes back to life that a tombstone took away. What is not
-// committed yet is truncated now and then: it must not have made anything go.
+// the newest record of each key is there, and no key comes back to life that a tombstone took away. What is
+// not committed yet is truncated now and then: it must not have made anything go.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -166,7 +166,8 @@ TEST(ThinRun, BatchesThatLoseEverythingBecomeOneEntryWithoutBody) {
   EXPECT_EQ(empty.next_offset(), Offset(3));
   EXPECT_EQ(empty.records(), 0u);
   EXPECT_EQ(empty.body_length, 0u);
-  EXPECT_EQ(empty.bytes_appended(), int64_t{made.entries[0].header.body_length} + made.entries[1].body.size());
+  EXPECT_EQ(empty.bytes_appended(),
+            int64_t{made.entries[0].header.body_length} + made.entries[1].body.size());
   EXPECT_EQ(empty.append_time_ms, made.entries[1].header.append_time_ms) << "times do not fall";
   EXPECT_EQ(thinned.entries[1].header.base_offset, Offset(3));
 }
@@ -248,10 +249,14 @@ TEST(RunPack, EmptyNeighboursOfTwoRunsBecomeOne) {
 
 TEST(RunPack, WhatIsThinnedAgainKeepsItsPlacesAndWhatItOnceHeld) {
   Runs runs;
-  const auto made = runs.Make({{{"a", "1"}, {"b", "1"}, {"c", "1"}, {"d", "1"}}, {{"e", "1"}}}, 0, Codec::kLz4);
+  const auto made =
+      runs.Make({{{"a", "1"}, {"b", "1"}, {"c", "1"}, {"d", "1"}}, {{"e", "1"}}}, 0, Codec::kLz4);
   Runs::Made now = made;
-  for (const auto& [goes, left] : std::vector<std::pair<int64_t, std::string>>{
-           {1, "0:a=1 2:c=1 3:d=1 4:e=1"}, {0, "2:c=1 3:d=1 4:e=1"}, {3, "2:c=1 4:e=1"}, {2, "4:e=1"}, {4, ""}}) {
+  for (const auto& [goes, left] : std::vector<std::pair<int64_t, std::string>>{{1, "0:a=1 2:c=1 3:d=1 4:e=1"},
+                                                                               {0, "2:c=1 3:d=1 4:e=1"},
+                                                                               {3, "2:c=1 4:e=1"},
+                                                                               {2, "4:e=1"},
+                                                                               {4, ""}}) {
     RunPack pack(kLog, kSalt);
     ThinnedRun thinned = Thin(now, {goes});
     EXPECT_EQ(thinned.records_left_out, 1);
