@@ -11,6 +11,7 @@ namespace naru::bench {
 namespace {
 
 // Field numbers of proto/naru/v1/types.proto and produce.proto.
+constexpr uint32_t kRecordKey = 1;
 constexpr uint32_t kRecordValue = 2;
 constexpr uint32_t kBatchRecords = 15;
 constexpr uint32_t kRequestTopic = 1;
@@ -73,6 +74,10 @@ absl::StatusOr<BatchPool> BatchPool::Make(const BatchShape& shape) {
     size_t position = 0;
     for (int64_t n = 0; n < pool.records_per_batch_; ++n) {
       std::string record;
+      if (shape.keys > 0) {
+        wire::AppendBytesField(record, kRecordKey,
+                               absl::StrCat("key-", random() % static_cast<uint64_t>(shape.keys)));
+      }
       wire::AppendBytesField(record, kRecordValue,
                              HalfRandom(static_cast<size_t>(shape.record_bytes), random));
       position +=

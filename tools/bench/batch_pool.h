@@ -22,6 +22,8 @@ struct BatchShape {
   // Records are added while their values stay within this; at least one.
   int64_t batch_bytes = 64 << 10;
   Codec codec = Codec::kNone;
+  // Above 0: records have keys, at random among so many. 0: none.
+  int64_t keys = 0;
 };
 
 // How a batch is to be appended; values of naru.v1.Acks.

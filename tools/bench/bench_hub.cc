@@ -29,6 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr int64_t kStartNsMax = 60'000'000'000;
 constexpr int64_t kStopNsMax = 30'000'000'000;
+constexpr double kDirtyRatio = 0.05;
 
 // Children and folders that are there at the moment, for whoever has to end at once.
 class Leftovers {
@@ -198,6 +199,10 @@ absl::StatusOr<std::string> BenchHub::CreateTopic(const TopicShape& shape) {
   request.mutable_config()->set_durability(shape.fsync ? naru::v1::DURABILITY_FSYNC
                                                        : naru::v1::DURABILITY_BACKGROUND);
   request.mutable_config()->set_max_record_bytes(2 << 20);
+  if (shape.compacted) {
+    request.mutable_config()->set_cleanup_policy(naru::v1::CLEANUP_POLICY_COMPACT);
+    request.mutable_config()->set_min_cleanable_dirty_ratio(kDirtyRatio);
+  }
   if (absl::Status status = ToStatus("create topic", stub->CreateTopic(&context, request, &response));
       !status.ok()) {
     return status;

@@ -49,6 +49,8 @@ struct TopicShape {
   int partitions = 1;
   // Acked when on disk, rather than when in the system's memory.
   bool fsync = true;
+  // By key, as soon as a twentieth can go.
+  bool compacted = false;
 };
 
 // Not thread-safe.

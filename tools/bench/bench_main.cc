@@ -10,6 +10,7 @@
 #include <map>
 #include <thread>
 
+#include "tools/bench/compaction_load.h"
 #include "tools/bench/echo_server.h"
 #include "tools/bench/group_load.h"
 #include "tools/bench/suite.h"
@@ -25,6 +26,7 @@ struct Arguments {
   ReadWorkload read;
   GroupsWorkload groups;
   RebalanceWorkload rebalance;
+  CompactionWorkload compaction;
   std::string acks = "all";
   std::string durability = "fsync";
   std::string compression = "none";
@@ -118,6 +120,20 @@ void AddRebalanceOptions(CLI::App& app, Arguments& a) {
       ->capture_default_str();
 }
 
+void AddCompactionOptions(CLI::App& app, Arguments& a) {
+  CompactionWorkload& w = a.compaction;
+  app.add_option("--updates", w.updates)->check(CLI::Range(1'000, 1'000'000'000))->capture_default_str();
+  app.add_option("--keys", w.keys)
+      ->check(CLI::Range(int64_t{1}, CompactionWorkload::kKeysMax))
+      ->capture_default_str();
+  app.add_option("--record-bytes", w.record_bytes)->check(CLI::Range(8, 100'000))->capture_default_str();
+  app.add_option("--batch-bytes", w.batch_bytes)->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app.add_option("--depth", w.depth, "batches on the way")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  app.add_option("--connections", w.connections)->check(CLI::Range(1, 100))->capture_default_str();
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "naru-bench: %s\n", std::string(status.message()).c_str());
   return 1;
@@ -144,7 +160,7 @@ int Show(const Arguments& a, absl::StatusOr<Figure> figure) {
 }
 
 template <typename Figures>
-int ShowGroups(const Arguments& a, const absl::StatusOr<Figures>& figures) {
+int ShowFigures(const Arguments& a, const absl::StatusOr<Figures>& figures) {
   if (!figures.ok()) return Fail(figures.status());
   if (a.json != "-") std::printf("%s", ToText(*figures).c_str());
   if (a.json == "-") {
@@ -198,6 +214,14 @@ int RunSuiteVerb(const Arguments& a, const std::string& folder) {
   return figures.ok() ? Report(a, *figures, false) : Fail(figures.status());
 }
 
+// Small segments, unless told otherwise: what is written and what is ready is then little of the disk.
+void UseSmallSegments(HubOptions& hub) {
+  for (const std::string& argument : hub.narud_arguments) {
+    if (argument.rfind("--segment-bytes", 0) == 0) return;
+  }
+  hub.narud_arguments.emplace_back("--segment-bytes=16MiB");
+}
+
 int RunHubVerb(const std::string& verb, Arguments& a) {
   a.produce.load.acks = kAcks.at(a.acks);
   a.produce.load.shape.codec = kCodecs.at(a.compression);
@@ -209,10 +233,12 @@ int RunHubVerb(const std::string& verb, Arguments& a) {
   if (verb == "end-to-end" && a.produce.load.rate <= 0) {
     return Fail(absl::InvalidArgumentError("--rate: 0 is not allowed; end-to-end needs a rate above 0"));
   }
+  if (verb == "compaction") UseSmallSegments(a.hub);
   auto hub = BenchHub::Open(a.hub);
   if (!hub.ok()) return Fail(hub.status());
-  if (verb == "groups") return ShowGroups(a, MeasureGroups(**hub, a.groups));
-  if (verb == "rebalance") return ShowGroups(a, MeasureRebalance(**hub, a.rebalance));
+  if (verb == "groups") return ShowFigures(a, MeasureGroups(**hub, a.groups));
+  if (verb == "rebalance") return ShowFigures(a, MeasureRebalance(**hub, a.rebalance));
+  if (verb == "compaction") return ShowFigures(a, MeasureCompaction(**hub, a.compaction));
   if (verb == "produce") return Show(a, MeasureProduce(**hub, a.produce, a.time));
   if (verb != "end-to-end") return Show(a, MeasureRead(**hub, a.read, a.time));
   auto figures = MeasureEndToEnd(**hub, a.produce, a.time);
@@ -263,6 +289,9 @@ int Main(int argc, char** argv) {
   AddReadOptions(*app.add_subcommand("subscribe", "read with a Subscribe stream for each connection"), a);
   AddGroupOptions(*app.add_subcommand("groups", "many consumer groups, at rest and at work"), a);
   AddRebalanceOptions(*app.add_subcommand("rebalance", "one large group that members join and leave"), a);
+  AddCompactionOptions(
+      *app.add_subcommand("compaction", "updates of few keys, and how long until only the newest are left"),
+      a);
   AddProduceOptions(*app.add_subcommand("echo", "what gRPC does alone: a server that stores nothing"), a);
   auto* disk = app.add_subcommand("disk", "what the disk does alone: appends to a preallocated file");
   disk->add_option("--piece-bytes", a.piece_bytes)->check(CLI::Range(1, 64 << 20))->capture_default_str();

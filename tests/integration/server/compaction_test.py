@@ -194,5 +194,55 @@ class Compaction(hub.HubTest):
         self.assertEqual(server.terminate(), 0)
 
 
+class CompactionOfCommits(hub.HubTest):
+
+    def test_committed_offsets_outlive_the_compaction_of_their_log(self):
+        server = super().start(*COMPACTION, "--offsets-partitions", "2")
+        server.create_topic("t", partitions=4)
+        for partition in range(4):
+            for _ in range(3):
+                server.send("t", *[b"v"] * 500, partition=partition)
+        groups = ["group-%d" % i for i in range(10)]
+        chosen = random.Random(3)
+        committed = {}
+
+        def service():
+            return Stubs.group_grpc.GroupServiceStub(server.channel)
+
+        def commit(times):
+            stub = service()
+            for _ in range(times):
+                group, partition, offset = chosen.choice(groups), chosen.randrange(4), chosen.randrange(1_501)
+                stub.CommitOffsets(Stubs.group.CommitOffsetsRequest(group=group, offsets=[
+                    Stubs.group.OffsetCommit(topic="t", partition=partition, offset=offset)]), timeout=hub.DEADLINE)
+                committed[group, partition] = offset
+
+        def check():
+            stub = service()
+            found = {}
+            for group in groups:
+                request = Stubs.group.ListCommittedOffsetsRequest(group=group)
+                answer = stub.ListCommittedOffsets(request, timeout=hub.DEADLINE)
+                found.update({(group, offset.partition): offset.offset for offset in answer.offsets})
+            self.assertEqual(found, committed)
+
+        commit(500)
+        hub.wait_until(lambda: server.metric("naru_compaction_removed_records_total") > 100, "a pass")
+        commit(20)
+        check()
+        service().DeleteGroup(Stubs.group.DeleteGroupRequest(group=groups[0]), timeout=hub.DEADLINE)
+        committed = {at: offset for at, offset in committed.items() if at[0] != groups[0]}
+        server.kill()
+        server = super().start(*COMPACTION)
+        check()
+        groups.pop(0)
+        commit(100)
+        server.kill()
+        shutil.rmtree(os.path.join(self.data, "store", "index"))
+        server = super().start(*COMPACTION)
+        check()
+        self.assertEqual(server.terminate(), 0)
+
+
 if __name__ == "__main__":
     hub.main()
