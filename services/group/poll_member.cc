@@ -87,8 +87,7 @@ void PollMember::AfterEvent() {
   const bool settled = session().settled();
   // While anybody waits for memory, perhaps this member for its next delivery, what it has of it goes out.
   const bool pressed = consume().memory->gate().contended();
-  const bool enough =
-      !deliveries_.empty() && (deliveries_bytes_ >= call_->bytes_max() || settled || pressed);
+  const bool enough = !deliveries_.empty() && (deliveries_bytes_ >= call_->bytes_max() || settled || pressed);
   // Who does not want to wait gets what a read brings that has begun.
   const bool over = waited_ && (settled || call_->wait() > std::chrono::nanoseconds(0));
   if (enough || over || notices_bytes_ >= kNoticesBytes) Answer();
