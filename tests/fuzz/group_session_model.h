@@ -1,5 +1,5 @@
-// A GroupSession between a client, a group, a log and a clock that do anything they may, as bytes say; and what
-// must hold of it whatever they do.
+// A GroupSession between a client, a group, a log and a clock that do anything they may, as bytes say; and
+// what must hold of it whatever they do.
 #pragma once
 
 #include <map>
@@ -39,7 +39,8 @@ class GroupSessionModel final : private GroupSession::Effects {
     auto topic = std::make_shared<cluster::TopicInfo>();
     topic->name = "orders";
     topic->topic_id = std::string(16, 'o');
-    for (int i = 0; i < kPartitions; ++i) topic->partitions.push_back({.log = LogId(static_cast<uint64_t>(i))});
+    for (int i = 0; i < kPartitions; ++i)
+      topic->partitions.push_back({.log = LogId(static_cast<uint64_t>(i))});
     auto catalog = std::make_shared<cluster::TopicCatalog>();
     catalog->topics["orders"] = topic;
     catalog_ = catalog;
@@ -75,11 +76,11 @@ class GroupSessionModel final : private GroupSession::Effects {
     std::optional<int64_t> committed;  // durable
     bool granted = false;
     bool revoking = false;
-    bool told = false;                // the client knows that it has it, and not that it goes
-    int64_t position = 0;             // everything below was delivered, since it was granted
+    bool told = false;                 // the client knows that it has it, and not that it goes
+    int64_t position = 0;              // everything below was delivered, since it was granted
     std::vector<Delivered> delivered;  // since it was granted
-    int64_t sent = -1;                // the newest commit by acks or deliveries, since it was granted
-    std::set<int64_t> ends;           // where it may have begun at the end
+    int64_t sent = -1;                 // the newest commit by acks or deliveries, since it was granted
+    std::set<int64_t> ends;            // where it may have begun at the end
   };
 
   Place& At(const Partition& partition) { return places_[static_cast<size_t>(partition.partition)]; }
@@ -129,8 +130,10 @@ class GroupSessionModel final : private GroupSession::Effects {
     }
   }
   void Seldom(int what) {
-    if (what == 0) session_.OnHalfClose();
-    if (what == 0) half_closed_ = true;
+    if (what == 0) {
+      half_closed_ = true;
+      session_.OnHalfClose();
+    }
     if (what == 1) session_.End(MakeError(Reason::kShuttingDown, "stopping"));
     if (what == 2) {
       ended_ = true;
@@ -276,7 +279,8 @@ class GroupSessionModel final : private GroupSession::Effects {
       if (number == own_number_) continue;  // what the client commits itself is its affair
       NARU_CHECK(plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT);
       NARU_CHECK(place.granted);
-      const bool began = plan_.start == naru::v1::START_POLICY_LATEST && place.ends.contains(committed.offset);
+      const bool began =
+          plan_.start == naru::v1::START_POLICY_LATEST && place.ends.contains(committed.offset);
       if (plan_.commit_mode == naru::v1::COMMIT_MODE_ON_ACK) {
         NARU_CHECK(began || committed.offset == Prefix(place));
       } else {

@@ -118,9 +118,8 @@ std::string Position(const std::string& topic, uint64_t partition, uint64_t offs
 // What is wrong with a list of OffsetCommits.
 std::vector<std::pair<Row, std::vector<std::string>>> PositionLists() {
   const auto row = [](const std::string& what, StatusCode code, const std::string& reason,
-                      const std::string& key, const std::string& value) {
-    return Row{what, "", code, reason, key, value};
-  };
+                      const std::string& key,
+                      const std::string& value) { return Row{what, "", code, reason, key, value}; };
   return {
       {row("no positions", kInvalid, kBad, "field", "offsets"), {}},
       {row("a negative offset", kInvalid, kBad, "field", "offsets[0].offset"), {Position("t", 0, kNegative)}},
@@ -213,8 +212,8 @@ std::vector<Row> ResetRows() {
        "partitions", "2"},
       Invalid("a partition twice", topic(Bytes(1, "t") + Varint(2, 1) + Varint(2, 1)), "topics"),
       Invalid("a topic twice", topic(Bytes(1, "t")) + Bytes(2, Bytes(1, "t")), "topics"),
-      {"a group that there is not, and no topics", Group("none") + Varint(4, 0), kNotFound,
-       "GROUP_NOT_FOUND", "", ""},
+      {"a group that there is not, and no topics", Group("none") + Varint(4, 0), kNotFound, "GROUP_NOT_FOUND",
+       "", ""},
   };
 }
 

@@ -90,8 +90,7 @@ TEST_F(ConsumePositionsTest, RetentionThatPassedTheCommittedPositionIsForTheStar
 TEST_F(ConsumePositionsTest, CommittedOnDeliveryIsWhatWasDelivered) {
   hub_.Append("t", 0, {"a", "b"});
   {
-    MemberStream member(hub_,
-                        JoinWith(naru::v1::START_POLICY_EARLIEST, naru::v1::COMMIT_MODE_ON_DELIVERY));
+    MemberStream member(hub_, JoinWith(naru::v1::START_POLICY_EARLIEST, naru::v1::COMMIT_MODE_ON_DELIVERY));
     member.NextJoined();
     member.NextAssigned();
     EXPECT_EQ(member.NextDelivery().next_offset(), 2);

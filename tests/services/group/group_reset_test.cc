@@ -11,11 +11,11 @@ namespace naru::services {
 namespace {
 
 using grpc::StatusCode;
+using naru::v1::ResetOffsetsRequest;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::SizeIs;
-using naru::v1::ResetOffsetsRequest;
 
 // Topic "t" of 2 partitions: offsets 2 to 9 and 0 to 3, at times 1,000 + the offset.
 class GroupResetTest : public ::testing::Test {

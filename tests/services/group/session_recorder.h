@@ -81,7 +81,9 @@ class SessionRecorder final : public GroupSession::Effects {
     return info;
   }
   int64_t MessageBytesMax() override { return INT64_MAX; }
-  void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) override { ADD_FAILURE() << "no start by time"; }
+  void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) override {
+    ADD_FAILURE() << "no start by time";
+  }
   void Read(Lane lane, const ReadRequest& request, int64_t memory_bytes, MemoryGate::Line line) override {
     EXPECT_FALSE(reading) << "one read at a time";
     reading = true;
