@@ -445,7 +445,7 @@ void GroupSession::Tell(const naru::v1::ConsumeResponse& response) {
 void GroupSession::Finish(const absl::Status& status) {
   finished_ = true;
   leaves_ = to_be_lost() && plan_.join.instance_id.empty() && !absl::IsCancelled(status) &&
-            ReasonOf(status) != Reason::kShuttingDown;
+            !absl::IsUnavailable(status) && !absl::IsResourceExhausted(status);
   // It was acknowledged, so it need not come again.
   if (membership_ == Membership::kMember && !wanted_.empty()) SendCommit();
   effects_.Finish(status);

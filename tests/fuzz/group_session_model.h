@@ -2,6 +2,7 @@
 // what must hold of it whatever they do.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -80,6 +81,7 @@ class GroupSessionModel final : private GroupSession::Effects {
     int64_t position = 0;              // everything below was delivered, since it was granted
     std::vector<Delivered> delivered;  // since it was granted
     int64_t sent = -1;                 // the newest commit by acks or deliveries, since it was granted
+    int64_t durable = -1;              // of these
     std::set<int64_t> ends;            // where it may have begun at the end
   };
 
@@ -130,8 +132,10 @@ class GroupSessionModel final : private GroupSession::Effects {
     }
   }
   void Seldom(int what) {
-    if (what == 0) session_.OnHalfClose();
-    if (what == 0) half_closed_ = true;
+    if (what == 0) {
+      half_closed_ = true;
+      session_.OnHalfClose();
+    }
     if (what == 1) session_.End(MakeError(Reason::kShuttingDown, "stopping"));
     if (what == 2) {
       ended_ = true;
@@ -165,7 +169,7 @@ class GroupSessionModel final : private GroupSession::Effects {
     place.revoking = false;
     place.position = 0;
     place.delivered.clear();
-    place.sent = -1;
+    place.sent = place.durable = -1;
     place.ends.clear();
     NoteEnds();
     std::optional<cluster::CommittedOffset> committed;
@@ -241,7 +245,10 @@ class GroupSessionModel final : private GroupSession::Effects {
     const auto [number, commit] = std::move(commits_.front());
     commits_.erase(commits_.begin());
     if (status.ok()) {
-      for (const auto& [partition, committed] : commit.offsets) At(partition).committed = committed.offset;
+      for (const auto& [partition, committed] : commit.offsets) {
+        At(partition).committed = committed.offset;
+        if (!own_.contains(number)) At(partition).durable = committed.offset;
+      }
     }
     session_.OnCommitted(number, status);
   }
@@ -252,7 +259,7 @@ class GroupSessionModel final : private GroupSession::Effects {
     position.set_topic("orders");
     position.set_partition(number);
     position.set_offset(choices_.Next(static_cast<int>(place.end) + 2));
-    own_number_ = ++numbers_;
+    own_.insert(++numbers_);
     session_.Commit(commit);
   }
   // Where everything that was delivered is acknowledged up to; -1: nothing is.
@@ -274,7 +281,7 @@ class GroupSessionModel final : private GroupSession::Effects {
     numbers_ = std::max(numbers_, number);
     for (const auto& [partition, committed] : commit.offsets) {
       Place& place = At(partition);
-      if (number == own_number_) continue;  // what the client commits itself is its affair
+      if (own_.contains(number)) continue;  // what the client commits itself is its affair
       NARU_CHECK(plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT);
       NARU_CHECK(place.granted);
       const bool began =
@@ -328,7 +335,11 @@ class GroupSessionModel final : private GroupSession::Effects {
         delivery.records().empty() ? delivery.batches(0).base_offset() : delivery.records(0).offset();
     NARU_CHECK(from >= place.position && delivery.next_offset() > from);
     place.position = delivery.next_offset();
-    if (plan_.commit_mode == naru::v1::COMMIT_MODE_ON_DELIVERY) NARU_CHECK(place.sent >= place.position);
+    if (plan_.commit_mode == naru::v1::COMMIT_MODE_ON_DELIVERY) {
+      NARU_CHECK(place.durable >= place.position);
+    } else {
+      NARU_CHECK(!half_closed_);
+    }
     NARU_CHECK(delivery.delivery_id() == last_id_ + 1);
     last_id_ = delivery.delivery_id();
     place.delivered.push_back({.next = delivery.next_offset()});
@@ -380,7 +391,7 @@ class GroupSessionModel final : private GroupSession::Effects {
   std::map<int64_t, Open> open_;  // deliveries without an ack
   int64_t last_id_ = 0;
   GroupSession::CommitNumber numbers_ = 0;  // of commits, so far
-  GroupSession::CommitNumber own_number_ = 0;
+  std::set<GroupSession::CommitNumber> own_;
   bool writing_ = false;
   bool half_closed_ = false;
   bool ended_ = false;

@@ -58,8 +58,8 @@ class GroupHub : public Hub {
   // The names of its members' states: "m" is there, "m away" has no session.
   std::vector<std::string> Members(const std::string& of_group) {
     std::vector<std::string> members;
-    const naru::v1::Group group = Describe(of_group);
-    for (const naru::v1::GroupMember& member : group.members()) {
+    const naru::v1::Group described = Describe(of_group);
+    for (const naru::v1::GroupMember& member : described.members()) {
       members.push_back(member.member_id() + (member.away() ? " away" : ""));
     }
     return members;
