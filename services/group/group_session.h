@@ -105,7 +105,8 @@ class GroupSession {
   bool joined() const { return membership_ == Membership::kMember; }
   bool finished() const { return finished_; }
   // Once finished: the member leaves the group, unless its client is gone without a word. Else it is away,
-  // for its session timeout, or was no member any more.
+  // for its session timeout (also after what will pass: a broker that stops, a queue that is full), or was no
+  // member any more.
   bool leaves() const { return leaves_; }
   // The coordinator does not know yet that the session is over.
   bool to_be_lost() const {
