@@ -63,6 +63,7 @@ void LaneReader::Drop(Lane lane) {
   if (it->second.state != State::kGone) --live_;
   if (ready_ && ready_->lane == lane) ready_.reset();
   std::erase_if(retired_, [lane](const Retired& retired) { return retired.lane == lane; });
+  std::erase(passed_, lane);
   lanes_.erase(it);
 }
 
@@ -73,6 +74,11 @@ void LaneReader::Retire(Lane lane, absl::Status outcome) {
   slot->state = State::kGone;
   --live_;
   retired_.push_back({lane, std::move(outcome)});
+}
+
+std::vector<LaneReader::Lane> LaneReader::TakePassed() {
+  for (const Lane lane : passed_) lanes_.at(lane).passed = false;
+  return std::exchange(passed_, {});
 }
 
 LaneReader::Slot* LaneReader::Live(Lane lane) {
@@ -147,6 +153,8 @@ void LaneReader::TakeRead(Lane lane, Slot& slot, absl::StatusOr<ReadResult> resu
     hold.Resize(delivery.size_bytes());
     const bool full = delivery.size_bytes() >= message_bytes_ / 2;
     ready_.emplace(Ready{lane, from, std::move(delivery), std::move(hold), full});
+  } else if (slot.next > from && !std::exchange(slot.passed, true)) {
+    passed_.push_back(lane);
   }
   // An error behind records that came is found again by the next read.
   if (!delivered && !status.ok()) {

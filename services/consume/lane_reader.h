@@ -87,6 +87,9 @@ class LaneReader {
   // Lanes that retired since the last call, in that order.
   std::vector<Retired> TakeRetired() { return std::exchange(retired_, {}); }
   bool has_retired() const { return !retired_.empty(); }
+  // Lanes that got on since the last call without anything to deliver, since compaction left nothing there.
+  std::vector<Lane> TakePassed();
+  bool has_passed() const { return !passed_.empty(); }
 
   void OnFound(Lane lane, const absl::StatusOr<std::optional<TimedOffset>>& found);
   void OnRead(Lane lane, absl::StatusOr<ReadResult> result, MemoryGate::Hold hold);
@@ -126,6 +129,7 @@ class LaneReader {
     bool located = false;
     // Something was read from it, so that its position is the client's affair.
     bool begun = false;
+    bool passed = false;  // it is among those that got on
   };
 
   Slot* Live(Lane lane);
@@ -145,6 +149,7 @@ class LaneReader {
   size_t live_ = 0;
   std::deque<Lane> queue_;  // to be read, in turn
   std::vector<Retired> retired_;
+  std::vector<Lane> passed_;
   bool reading_ = false;
   std::optional<Ready> ready_;
 

@@ -48,6 +48,13 @@ absl::StatusOr<AckLedger::Acked> AckLedger::Ack(int64_t delivery_id) {
   return acked;
 }
 
+std::optional<Offset> AckLedger::Pass(Lane lane, Offset next) {
+  const auto ids = lanes_.find(lane);
+  if (ids == lanes_.end()) return next;
+  deliveries_[static_cast<size_t>(ids->second.back() - first_id_)].next = next;
+  return std::nullopt;
+}
+
 void AckLedger::Drop(Lane lane) { lanes_.erase(lane); }
 
 size_t AckLedger::outstanding(Lane lane) const {

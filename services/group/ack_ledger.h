@@ -30,6 +30,9 @@ class AckLedger {
   int64_t Deliver(Lane lane, Offset next, int64_t credit_bytes);
   // INVALID_FIELD ack.delivery_id for one that was never given out. Of a lane that was dropped: its credit.
   absl::StatusOr<Acked> Ack(int64_t delivery_id);
+  // Between the lane's last delivery and `next` there is nothing, after all: that delivery's ack covers it,
+  // or, when none is outstanding, it may be committed now, as is returned.
+  std::optional<Offset> Pass(Lane lane, Offset next);
   // Acks of this lane commit nothing any more.
   void Drop(Lane lane);
 

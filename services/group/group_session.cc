@@ -324,6 +324,19 @@ void GroupSession::NoteRetired() {
   }
 }
 
+// Where nothing is left the position gets on, too: what is not there is no lag.
+void GroupSession::NotePassed() {
+  for (const LaneReader::Lane lane : reader_.TakePassed()) {
+    const auto it = by_lane_.find(lane);
+    if (it == by_lane_.end()) continue;
+    const Partition& partition = it->second;
+    // What is held is committed and delivered first.
+    if (held_ && held_->partition == partition) continue;
+    const std::optional<Offset> commit = ledger_.Pass(owned_.at(partition).ledger, reader_.position(lane));
+    if (commit && plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) Want(partition, *commit);
+  }
+}
+
 // Retention has passed the position, or it was beyond the end.
 void GroupSession::Restart(const Partition& partition, Owned& owned, absl::Status out_of_range) {
   if (plan_.start == naru::v1::START_POLICY_FAIL) {
@@ -338,13 +351,14 @@ void GroupSession::Restart(const Partition& partition, Owned& owned, absl::Statu
 void GroupSession::Go() {
   while (!finished_) {
     NoteRetired();
+    NotePassed();
     const bool member = membership_ == Membership::kMember;
     if (member && commits_.empty() && !wanted_.empty()) SendCommit();
     if (!delivering_) reader_.PutBackReady();
     if (!writing_) GoWrite();
     if (finished_ || end_) return;
     reader_.Go(WantsToDeliver());
-    if (!reader_.has_retired()) return;
+    if (!reader_.has_retired() && !reader_.has_passed()) return;
   }
 }
 

@@ -134,6 +134,7 @@ class GroupSession {
   // Begins to read it.
   void Read(const Partition& partition, Owned& owned, const StartPoint& start);
   void NoteRetired();
+  void NotePassed();
   void Restart(const Partition& partition, Owned& owned, absl::Status out_of_range);
   void ReleaseFinished();
   // `partition` is to be committed at `next`; of several only the newest counts.

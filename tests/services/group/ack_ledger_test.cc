@@ -28,6 +28,20 @@ TEST(AckLedgerTest, AcksInOrderCommitOneAfterAnother) {
   EXPECT_EQ(ledger.outstanding(), 0u);
 }
 
+TEST(AckLedgerTest, WhatIsEmptyBehindTheLastDeliveryIsCommittedWithIt) {
+  AckLedger ledger;
+  EXPECT_EQ(ledger.Pass(0, Offset(3)), Offset(3)) << "nothing is outstanding";
+  ledger.Deliver(0, Offset(5), 10);
+  ledger.Deliver(1, Offset(6), 10);
+  ledger.Deliver(0, Offset(9), 10);
+  EXPECT_EQ(ledger.Pass(0, Offset(20)), std::nullopt);
+  EXPECT_EQ(Ack(ledger, 3).commit, std::nullopt);
+  EXPECT_EQ(ledger.Pass(0, Offset(22)), std::nullopt) << "the first is outstanding";
+  EXPECT_EQ(Ack(ledger, 1).commit, Offset(22));
+  EXPECT_EQ(Ack(ledger, 2).commit, Offset(6));
+  EXPECT_EQ(ledger.Pass(0, Offset(30)), Offset(30));
+}
+
 TEST(AckLedgerTest, AnAckBeforeAnEarlierOneGivesCreditAndCommitsNothing) {
   AckLedger ledger;
   ledger.Deliver(0, Offset(4), 10);

@@ -1,4 +1,6 @@
 // Members of groups as streams, over gRPC.
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/services/group/member_stream.h"
@@ -26,6 +28,48 @@ TEST(ConsumeTest, AMemberReadsWhatIsThereAndCommitsWhatItAcknowledges) {
   member.HalfClose();
   EXPECT_EQ(member.End().code, grpc::StatusCode::OK);
   EXPECT_EQ(hub.Committed("g", "t", 0), 2);
+}
+
+TEST(ConsumeTest, WhereCompactionLeftNothingTheCommittedPositionGetsOn) {
+  GroupHub hub;
+  hub.catalog.SetTopic("t", 1);
+  hub.Append("t", 0, {"a", "b"});
+  MemberStream member(hub, JoinGroup("g", "t"));
+  member.NextJoined();
+  member.NextAssigned();
+  EXPECT_EQ(member.NextDelivery().next_offset(), 2);
+  const auto append_nothing = [&](int64_t to) {
+    const LogId log = hub.catalog.Log("t", 0);
+    const LogInfo info = *hub.store.Info(log);
+    StoredBatchView nothing;
+    nothing.base_offset = info.end;
+    nothing.next_offset = Offset(to);
+    nothing.leader_epoch = info.leader_epoch;
+    nothing.append_time_ms = info.last_append_time_ms;
+    absl::Notification appended;
+    hub.store.AppendAsReplica({.log = log, .batches = {nothing}, .gaps = true}, [&](const auto& done) {
+      EXPECT_TRUE(done.ok()) << done.status();
+      appended.Notify();
+    });
+    appended.WaitForNotification();
+  };
+  const auto await_commit = [&](int64_t offset) {
+    for (const absl::Time end = absl::Now() + absl::Seconds(30); absl::Now() < end;) {
+      if (hub.Committed("g", "t", 0) == offset) return;
+    }
+    ADD_FAILURE() << "committed is " << hub.Committed("g", "t", 0) << ", not " << offset;
+  };
+  append_nothing(50);
+  member.AwaitIdle();
+  EXPECT_EQ(hub.Committed("g", "t", 0), -1) << "a and b are not acknowledged";
+  member.Ack(1);
+  await_commit(50);
+  append_nothing(70);
+  await_commit(70);
+  hub.Append("t", 0, {"c"});
+  const naru::v1::GroupDelivery delivery = member.NextDelivery();
+  EXPECT_EQ(delivery.delivery_id(), 2);
+  EXPECT_THAT(Values(delivery.records()), ElementsAre("c"));
 }
 
 TEST(ConsumeTest, WhoComesNextGoesOnWhereTheLastOneCommitted) {
