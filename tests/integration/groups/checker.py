@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Looks at what members of one group saw, and at what was committed meanwhile, and says what must not have been.
 
-  G1  one owner: nothing of a partition is delivered to anybody while another member has it. A member has a partition
-      from when it is told so until it has acknowledged, after Revoking, all that it got of it; or until it leaves.
-      What a session that ends otherwise still had is not looked at: it was killed, or fenced for being slow. And
+  G1  one owner: nothing of a partition is delivered to anybody while another member reads it. A member reads a
+      partition from the first delivery to the last acknowledgement before it gives it up, or leaves. (One that has
+      nothing of it in hand need not have heard yet that the partition is another's.) What a session that ends otherwise still had is not looked at: it was killed, or fenced for being slow. And
       whoever is fenced hears of it late, after what was sent to it before: of such a session nothing counts from
       when it was stopped, or from a moment before it heard of its end.
   G3  committed positions never go back.
@@ -30,11 +30,13 @@ def read_history(path):
 
 
 class Assignment:
-    """One partition in one session, from being told to being given back."""
+    """One partition in one session."""
 
     def __init__(self, member, session, partition, begin):
-        self.member, self.session, self.partition, self.begin = member, session, partition, begin
-        self.end = None  # None: not known
+        self.member, self.session, self.partition, self.assigned = member, session, partition, begin
+        self.begin = None     # of the first delivery
+        self.last_ack = None
+        self.end = None       # None: not known, or never begun
         self.revoking = False
         self.outstanding = set()
         self.next = None
@@ -95,24 +97,26 @@ class Checker:
                     self.problem(f"G1: {event['m']} is to give up partition {partition}, which it does not have")
                     continue
                 held[partition].revoking = True
-                self._end_if_done(held, partition, time)
+                self._end_if_done(held, partition)
         elif op == "delivery":
             self._add_delivery(event, held)
         elif op == "ack":
             if event["p"] in held:
                 held[event["p"]].outstanding.discard(event["id"])
-                self._end_if_done(held, event["p"], time)
+                held[event["p"]].last_ack = time
+                self._end_if_done(held, event["p"])
         elif op == "left":
             for assignment in held.values():
-                assignment.end = time
+                assignment.end = assignment.last_ack
             held.clear()
         elif op == "ended":
             held.clear()
 
-    def _end_if_done(self, held, partition, time):
+    @staticmethod
+    def _end_if_done(held, partition):
         assignment = held[partition]
         if assignment.revoking and not assignment.outstanding:
-            assignment.end = time
+            assignment.end = assignment.last_ack
             del held[partition]
 
     def _add_delivery(self, event, held):
@@ -127,6 +131,7 @@ class Checker:
         if assignment.next is not None and offsets[0] != assignment.next:
             self.problem(f"L7: {assignment} got offset {offsets[0]} after {assignment.next - 1}")
         assignment.next = event["next"]
+        assignment.begin = assignment.begin or event["t"]
         assignment.outstanding.add(event["id"])
         self.deliveries.append((event["t"], assignment, offsets[0], event["next"]))
         self.delivered.setdefault(partition, []).append((event["t"], offsets[0], event["next"]))

@@ -60,6 +60,11 @@ class CheckerTest(unittest.TestCase):
         fenced = History("c").joined(1).assigned(2, 0).got(3, 0, 0, 5).add(9, "ended", code="X", reason="MEMBER_FENCED")
         self.assertEqual(self.problems([a, b, fenced]), [])
 
+    def test_who_has_nothing_in_hand_may_hear_late_that_another_reads(self):
+        a = History("a").joined(1).assigned(2, 0).revoking(5, 0)
+        b = History("b").joined(1).assigned(3, 0).got(4, 0, 0, 5)
+        self.assertEqual(self.problems([a, b]), [])
+
     def test_two_owners_are_found(self):
         a = History("a").joined(1).assigned(2, 0).got(3, 0, 0, 5).revoking(4, 0).acked(8, 1, 0, 5)
         b = History("b").joined(1).assigned(6, 0).got(7, 0, 0, 5)
