@@ -198,7 +198,11 @@ absl::StatusOr<bool> Appender::Holds(const RewriteOp::Part& part) const {
     absl::ReaderMutexLock lock(&part.log->mutex);
     if (part.log->deleted || part.log->truncations != part.truncations) return false;
   }
+  Offset planned(0);
   for (const MovedRun& move : part.runs) {
+    // Of a run that is named twice the second plan would take away what the first put there.
+    NARU_CHECK(move.run.base >= planned);
+    planned = move.run.next;
     NARU_ASSIGN_OR_RETURN(const auto runs, parts_.fold.RunsToMove(move));
     if (runs.empty()) return false;
   }

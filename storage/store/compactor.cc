@@ -61,6 +61,7 @@ bool Compactor::LookAround() {
   const int64_t now_ms = parts_.clock.NowMs();
   candidates_.clear();
   int64_t logs = 0;
+  int64_t due = 0;
   double ratio_max = 0;
   for (const auto& log : parts_.logs.All()) {
     absl::ReaderMutexLock lock(&log->mutex);
@@ -68,13 +69,17 @@ bool Compactor::LookAround() {
     if (!dirt) continue;
     ++logs;
     ratio_max = std::max(ratio_max, dirt->ratio);
-    if (dirt->due) candidates_.push_back({log, dirt->ratio, log->durable_end});
+    // One that is being compacted waits for the next round: what its pass has planned is not in the index
+    // yet, and two plans must not name the same runs.
+    if (dirt->due) ++due;
+    const bool under_way = pass_ && pass_->plan().log == log;
+    if (dirt->due && !under_way) candidates_.push_back({log, dirt->ratio, log->durable_end});
   }
   std::stable_sort(candidates_.begin(), candidates_.end(),
                    [](const Candidate& a, const Candidate& b) { return a.dirty_ratio < b.dirty_ratio; });
   StoreCounters& counters = parts_.counters;
   counters.compaction_logs.store(logs, std::memory_order_relaxed);
-  counters.compaction_due_logs.store(static_cast<int64_t>(candidates_.size()), std::memory_order_relaxed);
+  counters.compaction_due_logs.store(due, std::memory_order_relaxed);
   counters.compaction_dirty_ratio_max.store(ratio_max, std::memory_order_relaxed);
   return pass_ || !candidates_.empty();
 }
