@@ -1,7 +1,6 @@
 #include "clients/cpp/errors.h"
 
 #include <string>
-#include <utility>
 
 #include "google/rpc/error.pb.h"
 
@@ -9,11 +8,11 @@ namespace naru::client {
 namespace {
 
 absl::Status Build(absl::StatusCode code, std::string_view reason_name, const std::string& message,
-                   ErrorMetadata metadata) {
+                   const ErrorMetadata& metadata) {
   const std::optional<Reason> reason = ReasonFromName(reason_name);
   // A broker newer than this program may have given a known reason another code; the code on the wire counts.
   if (!reason || CanonicalCode(*reason) != code) return absl::Status(code, message);
-  return MakeError(*reason, message, std::move(metadata));
+  return MakeError(*reason, message, metadata);
 }
 
 std::string Trailer(const grpc::ClientContext& context, const char* name) {
@@ -48,8 +47,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContex
   } else {
     reason = Trailer(context, "naru-reason");
   }
-  return Build(static_cast<absl::StatusCode>(status.error_code()), reason, status.error_message(),
-               std::move(metadata));
+  return Build(static_cast<absl::StatusCode>(status.error_code()), reason, status.error_message(), metadata);
 }
 
 absl::Status FromError(const naru::v1::Error& error) {
@@ -57,7 +55,7 @@ absl::Status FromError(const naru::v1::Error& error) {
   for (const auto& [key, value] : error.metadata()) metadata.emplace_back(key, value);
   const auto code =
       error.code() == 0 ? absl::StatusCode::kUnknown : static_cast<absl::StatusCode>(error.code());
-  return Build(code, error.reason(), error.message(), std::move(metadata));
+  return Build(code, error.reason(), error.message(), metadata);
 }
 
 bool IsTransient(const absl::Status& status) {

@@ -21,10 +21,10 @@ std::shared_ptr<ProduceStream> ProduceStream::Start(const std::shared_ptr<grpc::
   return stream;
 }
 
-bool ProduceStream::Write(grpc::ByteBuffer item) {
+bool ProduceStream::Write(const grpc::ByteBuffer& item) {
   absl::MutexLock lock(&mutex_);
   if (over_) return false;
-  item_ = std::move(item);
+  item_ = item;
   StartWrite(&item_);
   return true;
 }

@@ -38,7 +38,7 @@ class ProduceStream : public grpc::ClientBidiReactor<grpc::ByteBuffer, naru::v1:
   int64_t serial() const { return serial_; }
 
   // Sends one item; after it waits for `written`. False: the stream is over, `ended` comes or came.
-  bool Write(grpc::ByteBuffer item);
+  bool Write(const grpc::ByteBuffer& item);
   // No more items; the broker answers what it has and ends the stream. Only when no Write waits.
   void WritesDone();
   // Ends the stream without waiting for answers.

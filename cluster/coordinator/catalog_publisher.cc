@@ -40,7 +40,7 @@ void CatalogPublisher::CancelWatch(WatchId watch) {
   watches_.erase(watch);
 }
 
-void CatalogPublisher::Store(std::shared_ptr<const TopicCatalog> catalog) {
+void CatalogPublisher::Store(const std::shared_ptr<const TopicCatalog>& catalog) {
   for (Slot& slot : slots_) {
     // A pointer with a reference count of its own that keeps the shared one alive.
     auto holder = std::make_shared<const std::shared_ptr<const TopicCatalog>>(catalog);

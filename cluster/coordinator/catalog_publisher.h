@@ -35,7 +35,7 @@ class CatalogPublisher final : public CatalogSource {
     std::shared_ptr<const TopicCatalog> catalog ABSL_GUARDED_BY(mutex);
   };
 
-  void Store(std::shared_ptr<const TopicCatalog> catalog);
+  void Store(const std::shared_ptr<const TopicCatalog>& catalog);
 
   std::array<Slot, kSlots> slots_;
   // Held while watches run, so that CancelWatch waits for them. Never taken together with a slot's.

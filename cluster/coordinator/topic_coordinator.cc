@@ -351,7 +351,7 @@ absl::Status TopicCoordinator::BeginEpochs(std::span<const PartitionPlacement* c
   absl::Mutex mutex;
   absl::Status first_error;
   for (const PartitionPlacement* partition : partitions) {
-    logs_.BeginEpoch(partition->log, partition->leader_epoch, [&](absl::Status status) {
+    logs_.BeginEpoch(partition->log, partition->leader_epoch, [&](const absl::Status& status) {
       {
         absl::MutexLock lock(&mutex);
         first_error.Update(status);

@@ -156,7 +156,7 @@ Counters TopicLedger::NextVersion() const {
   return counters;
 }
 
-void TopicLedger::SetBrokerAddress(BrokerId broker, std::string address, const Counters& counters) {
+void TopicLedger::SetBrokerAddress(BrokerId broker, const std::string& address, const Counters& counters) {
   for (BrokerInfo& known : catalog_.brokers) {
     if (known.id == broker) known.address = address;
   }

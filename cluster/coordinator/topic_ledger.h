@@ -75,7 +75,7 @@ class TopicLedger {
 
   // Counters for a new snapshot without a change of topics, and that change: the address of a broker.
   Counters NextVersion() const;
-  void SetBrokerAddress(BrokerId broker, std::string address, const Counters& counters);
+  void SetBrokerAddress(BrokerId broker, const std::string& address, const Counters& counters);
 
   // Compares with the store's logs, given by id.
   //   CORRUPT_DATA  the store has a log that was never given out (this metadata is older than the store), or

@@ -26,6 +26,7 @@ std::string StatusText(const absl::Status& status) {
 std::string OffsetsText(const std::map<GroupPartition, std::optional<CommittedOffset>>& partitions,
                         const GroupTopics& topics) {
   std::vector<std::string> parts;
+  parts.reserve(partitions.size());
   for (const auto& [partition, committed] : partitions) {
     parts.push_back(absl::StrCat(NameOf(partition.topic, topics), "/", partition.partition, "@",
                                  committed ? absl::StrCat(committed->offset) : "-"));

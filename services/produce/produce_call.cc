@@ -48,10 +48,9 @@ absl::Status ProduceCall::TryStart(const grpc::ByteBuffer& buffer) {
   NARU_ASSIGN_OR_RETURN(std::vector<ProducePart> parts,
                         PlanParts(target, request.batch, *catalog, context_->options, context_->turns));
   hold->Resize(hold->bytes() + BookkeepingBytes(parts));
-  AppendParts(context_->store, context_->catalog, target, std::move(parts), {}, std::move(*hold),
-              [self = shared_from_this()](std::vector<PartOutcome> outcomes) {
-                self->OnAppended(std::move(outcomes));
-              });
+  AppendParts(
+      context_->store, context_->catalog, target, std::move(parts), {}, std::move(*hold),
+      [self = shared_from_this()](const std::vector<PartOutcome>& outcomes) { self->OnAppended(outcomes); });
   if (!target.wants_ack && ClaimAnswer()) {
     response_ = ToByteBuffer(absl::Cord());
     Finish(grpc::Status::OK);
@@ -59,7 +58,7 @@ absl::Status ProduceCall::TryStart(const grpc::ByteBuffer& buffer) {
   return absl::OkStatus();
 }
 
-void ProduceCall::OnAppended(std::vector<PartOutcome> outcomes) {
+void ProduceCall::OnAppended(const std::vector<PartOutcome>& outcomes) {
   context_->CountOutcomes(outcomes, begun_ns_);
   if (!ClaimAnswer()) return;
   const absl::Status failure = SharedFailure(outcomes);

@@ -29,7 +29,7 @@ class ProduceCall final : public grpc::ServerUnaryReactor, public std::enable_sh
   ProduceCall(std::shared_ptr<ProduceContext> context, grpc::CallbackServerContext& grpc,
               grpc::ByteBuffer& response);
   absl::Status TryStart(const grpc::ByteBuffer& request);
-  void OnAppended(std::vector<PartOutcome> outcomes);
+  void OnAppended(const std::vector<PartOutcome>& outcomes);
   // The first caller answers, the others do nothing.
   bool ClaimAnswer() { return !answered_.exchange(true, std::memory_order_acq_rel); }
   void Fail(const absl::Status& status);

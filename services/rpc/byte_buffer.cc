@@ -29,7 +29,7 @@ grpc::Slice Share(std::string_view bytes, const std::shared_ptr<const Kept>& kep
       new std::shared_ptr<const Kept>(kept));
 }
 
-grpc::ByteBuffer Build(std::shared_ptr<const Kept> kept) {
+grpc::ByteBuffer Build(const std::shared_ptr<const Kept>& kept) {
   std::vector<grpc::Slice> slices;
   if (!kept->head.empty()) slices.push_back(Share(kept->head, kept));
   if (!kept->text.empty()) slices.push_back(Share(kept->text, kept));

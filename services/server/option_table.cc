@@ -18,7 +18,7 @@ constexpr int64_t kHourMs = 3'600'000;
 
 // A reference to a member of ServerOptions, as the table's accessors want it.
 #define NARU_OPTION(member) \
-  [](ServerOptions & o) -> auto& { return o.member; }
+  [](ServerOptions & o) -> auto& { return o.member; }  // NOLINT(bugprone-macro-parentheses)
 
 std::vector<OptionSpec> PlaceOptions() {
   return {

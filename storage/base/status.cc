@@ -73,7 +73,7 @@ std::optional<Reason> ReasonFromName(std::string_view name) {
   return std::nullopt;
 }
 
-absl::Status MakeError(Reason reason, std::string_view message, ErrorMetadata metadata) {
+absl::Status MakeError(Reason reason, std::string_view message, const ErrorMetadata& metadata) {
   absl::Status status(CanonicalCode(reason), Absl(message));
   status.SetPayload(kReasonUrl, absl::Cord(Absl(ReasonName(reason))));
   if (!metadata.empty()) {

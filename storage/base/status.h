@@ -67,7 +67,7 @@ using ErrorMetadata = std::vector<std::pair<std::string, std::string>>;
 
 // A status with CanonicalCode(reason). `message` names the field, its value and what is allowed, or what to
 // do.
-absl::Status MakeError(Reason reason, std::string_view message, ErrorMetadata metadata = {});
+absl::Status MakeError(Reason reason, std::string_view message, const ErrorMetadata& metadata = {});
 
 // INVALID_ARGUMENT/INVALID_FIELD: "`field`: `value` is not allowed; `allowed`".
 absl::Status InvalidField(std::string_view field, std::string_view value, std::string_view allowed);

@@ -74,6 +74,7 @@ void Appender::DoDeletes(Ops& ops) {
   std::sort(gone.begin(), gone.end());
   gone.erase(std::unique(gone.begin(), gone.end()), gone.end());
   std::vector<std::shared_ptr<Log>> touched;
+  touched.reserve(gone.size());
   for (const LogId id : gone) touched.push_back(parts_.logs.Find(id));
   WriteControl(EntryType::kDeleteLogs, InPieces(gone, EncodeLogIds), std::move(finished), touched);
   for (const auto& log : touched) {

@@ -24,7 +24,7 @@ AppliedBatch AppliedOf(const EntryHeader& header) {
 }
 
 // The bytes that LogState decodes as an empty log at `end` whose epochs and producers are gone.
-LogState EmptyAt(LogState state, Offset end) {
+LogState EmptyAt(const LogState& state, Offset end) {
   LogState fresh;
   // A log grows only by appends: one imaginary batch brings it to `end`, and moving the start takes it away
   // again.

@@ -163,7 +163,7 @@ LogStore::WatchId SegmentStore::Watch(LogId id, Offset offset, absl::AnyInvocabl
     fire();
     return watch;
   }
-  return watches_.Add(std::move(log), offset, std::move(fire));
+  return watches_.Add(log, offset, std::move(fire));
 }
 
 void SegmentStore::MoveLogStart(LogId id, Offset start, Done done) {

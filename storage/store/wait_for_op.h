@@ -18,7 +18,7 @@ absl::Status WaitForOp(Appender& appender, OpType op) {
     absl::Status status;
   };
   auto answer = std::make_shared<Answer>();
-  op.done = [answer](absl::Status status) {
+  op.done = [answer](absl::Status status) {  // NOLINT(performance-unnecessary-value-param): it is moved
     answer->status = std::move(status);
     answer->given.Notify();
   };

@@ -11,7 +11,7 @@ bool IsDue(const Log& log, Offset offset) ABSL_SHARED_LOCKS_REQUIRED(log.mutex) 
 
 }  // namespace
 
-uint64_t Watches::Add(std::shared_ptr<Log> log, Offset offset, absl::AnyInvocable<void()> fire) {
+uint64_t Watches::Add(const std::shared_ptr<Log>& log, Offset offset, absl::AnyInvocable<void()> fire) {
   const uint64_t id = NextId();
   auto watcher = std::make_shared<Watcher>();
   watcher->id = id;

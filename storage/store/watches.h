@@ -34,7 +34,7 @@ class Watches {
   using Due = std::vector<std::shared_ptr<Watcher>>;
 
   // As LogStore::Watch, for a log that exists.
-  uint64_t Add(std::shared_ptr<Log> log, Offset offset, absl::AnyInvocable<void()> fire);
+  uint64_t Add(const std::shared_ptr<Log>& log, Offset offset, absl::AnyInvocable<void()> fire);
   // As LogStore::CancelWatch.
   bool Cancel(uint64_t id);
   // For ids of watches that fired at once.

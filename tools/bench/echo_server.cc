@@ -100,7 +100,7 @@ class StreamEcho final : public grpc::ServerGenericBidiReactor {
 
 class UnaryEcho final : public grpc::ServerGenericBidiReactor {
  public:
-  explicit UnaryEcho(grpc::ByteBuffer answer) : answer_(std::move(answer)) { StartRead(&request_); }
+  explicit UnaryEcho(const grpc::ByteBuffer& answer) : answer_(answer) { StartRead(&request_); }
   void OnReadDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::CANCELLED);
     StartWriteAndFinish(&answer_, grpc::WriteOptions(), grpc::Status::OK);

@@ -192,7 +192,7 @@ absl::StatusOr<Tally> RunFetch(const ReadLoad& load, const Channels& channels, c
   std::vector<std::unique_ptr<FetchChain>> chains;
   const int count = std::min(load.depth, load.partitions);
   for (int i = 0; i < count; ++i) {
-    const auto channel = channels[static_cast<size_t>(i) % channels.size()];
+    const auto& channel = channels[static_cast<size_t>(i) % channels.size()];
     chains.push_back(std::make_unique<FetchChain>(load, i, channel, window));
   }
   for (auto& chain : chains) chain->Start();

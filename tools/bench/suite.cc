@@ -59,7 +59,7 @@ class SuiteRun {
 
  private:
   absl::Status Limit(const std::string& name, absl::StatusOr<Figure> figure);
-  absl::Status Produce(ProduceWorkload workload, const std::vector<std::string>& limits);
+  absl::Status Produce(const ProduceWorkload& workload, const std::vector<std::string>& limits);
 
   BenchHub& hub_;
   const std::string folder_;
@@ -115,7 +115,7 @@ absl::Status SuiteRun::Limits() {
   return absl::OkStatus();
 }
 
-absl::Status SuiteRun::Produce(ProduceWorkload workload, const std::vector<std::string>& limits) {
+absl::Status SuiteRun::Produce(const ProduceWorkload& workload, const std::vector<std::string>& limits) {
   auto figure = MeasureProduce(hub_, workload, time_);
   if (figure.ok()) Relate(*figure, limits_, limits);
   return sheet_.Add(std::move(figure));

@@ -23,7 +23,7 @@ CLI::Option* AddTopicName(CLI::App& command, std::string& topic) {
 // The text of a ValidationError names the option by itself.
 CLI::Validator Check(const std::string& allowed, std::function<bool(const std::string&)> is_allowed) {
   return CLI::Validator(
-      [allowed, is_allowed](std::string& text) {
+      [allowed, is_allowed = std::move(is_allowed)](std::string& text) {
         return is_allowed(text) ? std::string() : absl::StrCat(text, " is not allowed; ", allowed);
       },
       "");

@@ -183,6 +183,7 @@ absl::StatusOr<InputRecord> ParseJsonLine(std::string_view line, const ProduceAr
 absl::StatusOr<std::optional<std::string_view>> LineReader::Next(const volatile bool* stop) {
   size_t searched = at_;
   while (true) {
+    // NOLINTNEXTLINE(bugprone-not-null-terminated-result): a piece of a buffer, no string of C
     const void* found = std::memchr(buffer_.data() + searched, '\n', buffer_.size() - searched);
     if (found != nullptr || (end_ && at_ < buffer_.size())) {
       const size_t end = found != nullptr

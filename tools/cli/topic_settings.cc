@@ -78,6 +78,7 @@ std::string_view SettingKey(std::string_view assignment) {
 
 std::string SettingKeys() {
   std::vector<std::string> keys;
+  keys.reserve(static_cast<size_t>(ConfigDescriptor().field_count()));
   for (int i = 0; i < ConfigDescriptor().field_count(); ++i)
     keys.push_back(ConfigDescriptor().field(i)->name());
   return absl::StrJoin(keys, ", ");
