@@ -80,11 +80,10 @@ absl::Status PollCall::Read(const grpc::ByteBuffer& buffer) {
 
 bool PollCall::Claim() {
   absl::MutexLock lock(&mutex_);
-  return !std::exchange(answered_, true);
+  return !std::exchange(claimed_, true);
 }
 
 void PollCall::Answer(grpc::ByteBuffer answer) {
-  if (!Claim()) return;
   {
     absl::MutexLock lock(&mutex_);
     answered_well_ = true;
@@ -99,16 +98,10 @@ void PollCall::Fail(const absl::Status& status) {
   Finish(ToGrpcStatus(status, grpc_));
 }
 
-bool PollCall::cancelled() const {
-  absl::MutexLock lock(&mutex_);
-  return cancelled_;
-}
-
 void PollCall::OnCancel() {
   std::shared_ptr<PollMember> member;
   {
     absl::MutexLock lock(&mutex_);
-    cancelled_ = true;
     member = member_.lock();
   }
   if (Claim()) Finish(grpc::Status::CANCELLED);

@@ -30,11 +30,12 @@ class PollCall final : public grpc::ServerUnaryReactor, public std::enable_share
   std::chrono::nanoseconds wait() const { return wait_; }
   int64_t bytes_max() const { return bytes_max_; }
 
-  // Once, whichever comes first; any thread.
+  // True for the first: whoever claims the call ends it. False: it was ended, by its client or otherwise.
+  bool Claim();
+  // Of a call that was claimed by who answers.
   void Answer(grpc::ByteBuffer answer);
+  // Unless somebody has claimed it.
   void Fail(const absl::Status& status);
-  // The client is gone: it cannot be answered any more.
-  bool cancelled() const;
 
   void OnCancel() override;
   void OnDone() override;
@@ -45,8 +46,6 @@ class PollCall final : public grpc::ServerUnaryReactor, public std::enable_share
       : context_(std::move(context)), grpc_(grpc), response_(response), peer_(grpc.peer()) {}
 
   absl::Status Read(const grpc::ByteBuffer& request);
-  // True the first time.
-  bool Claim();
 
   const std::shared_ptr<GroupContext> context_;
   grpc::CallbackServerContext& grpc_;
@@ -55,9 +54,8 @@ class PollCall final : public grpc::ServerUnaryReactor, public std::enable_share
   naru::v1::PollRequest request_;
   std::chrono::nanoseconds wait_{0};
   int64_t bytes_max_ = 0;
-  mutable absl::Mutex mutex_;
-  bool answered_ ABSL_GUARDED_BY(mutex_) = false;
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Mutex mutex_;
+  bool claimed_ ABSL_GUARDED_BY(mutex_) = false;
   bool answered_well_ ABSL_GUARDED_BY(mutex_) = false;
   std::weak_ptr<PollMember> member_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<PollCall> self_;

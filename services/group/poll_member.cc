@@ -146,6 +146,11 @@ void PollMember::Answer() {
   // Before what is ready could be put into this answer.
   session().SetDelivering(false);
   if (call_ == nullptr) return;
+  if (!call_->Claim()) {
+    // Cancelled, which OnCancelled is about to say: what came is for the next call.
+    call_.reset();
+    return BeginAbsence();
+  }
   answer_.set_member_id(session().member_id());
   answer_.set_member_epoch(session().member_epoch());
   absl::Cord body;

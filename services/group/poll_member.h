@@ -21,7 +21,7 @@ class PollMember final : public SessionHost, public ConsumeMemory::Reader {
   static absl::StatusOr<std::shared_ptr<PollMember>> Begin(std::shared_ptr<GroupContext> context);
   ~PollMember() override;
 
-  // The next step: a call that is open is answered first. Any thread.
+  // The next step: a call that is open fails with TOO_MANY_IN_FLIGHT. Any thread.
   void Poll(std::shared_ptr<PollCall> call);
   // Any thread.
   void OnCancelled(std::shared_ptr<PollCall> call);
