@@ -132,8 +132,9 @@ grpc::ServerUnaryReactor* AdminService::ListTopics(grpc::CallbackServerContext* 
   return Serve<ListTopicsRequest, ListTopicsResponse>(
       *context, *request, *response, [this](const auto& call) {
         auto page = ListTopicsPage(*coordinator_.Current(), call->request());
-        if (page.ok()) call->response() = *std::move(page);
-        call->Finish(page.status());
+        if (!page.ok()) return call->Finish(page.status());
+        call->response() = *std::move(page);
+        call->Finish(absl::OkStatus());
       });
 }
 

@@ -62,7 +62,7 @@ void DeleteFromPartition(const std::shared_ptr<Deletion>& deletion,
   absl::StatusOr<LogInfo> info = deletion->logs.Info(log);
   absl::StatusOr<Offset> start = info.ok() ? NewStart(truncation.before_offset(), *info) : info.status();
   if (!start.ok()) return SetError(*deletion, start.status(), result);
-  deletion->logs.MoveLogStart(log, *start, [deletion, log, &result](absl::Status moved) {
+  deletion->logs.MoveLogStart(log, *start, [deletion, log, &result](const absl::Status& moved) {
     SetOutcome(*deletion, moved, log, result);
   });
 }

@@ -153,9 +153,7 @@ void FetchCall::Read() {
                             .bytes_max = delivery_->bytes_left(),
                             .first_bytes_max = std::max(bytes_max_, batch_bytes_)};
   context_->store.Read(request, [self = shared_from_this()](absl::StatusOr<ReadResult> result) {
-    Strand& strand = self->strand_;
-    strand.Post(
-        [self = std::move(self), result = std::move(result)]() mutable { self->OnRead(std::move(result)); });
+    self->strand_.Post([self, result = std::move(result)]() mutable { self->OnRead(std::move(result)); });
   });
 }
 

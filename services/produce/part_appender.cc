@@ -24,6 +24,7 @@ struct Gathering {
   absl::AnyInvocable<void(std::vector<PartOutcome>)> done;
 
   void Finish(size_t index, absl::StatusOr<Appended> appended) {
+    // Only the last of them moves the outcomes. NOLINTNEXTLINE(clang-analyzer-cplusplus.Move)
     PartOutcome& outcome = outcomes[index];
     outcome.appended = std::move(appended);
     if (ReasonOf(outcome.appended.status()) == Reason::kPartitionNotFound) {

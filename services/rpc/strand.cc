@@ -30,7 +30,10 @@ void Strand::Run(Task task) {
 }
 
 void Strand::Post(Task task) {
-  if (state_->Push(std::move(task))) executor_.Run([state = state_] { Drain(state); });
+  // Kept here: the task may run, and destroy the strand's owner, before this is through.
+  Executor& executor = executor_;
+  std::shared_ptr<State> state = state_;
+  if (state->Push(std::move(task))) executor.Run([state = std::move(state)] { Drain(state); });
 }
 
 void Strand::Drain(const std::shared_ptr<State>& state) {
