@@ -16,12 +16,12 @@ int64_t AckLedger::Deliver(Lane lane, Offset next, int64_t credit_bytes) {
   return id;
 }
 
-absl::StatusOr<AckLedger::Acked> AckLedger::Ack(int64_t delivery_id) {
+absl::StatusOr<AckLedger::Acked> AckLedger::Ack(std::string_view field, int64_t delivery_id) {
   const int64_t end = first_id_ + static_cast<int64_t>(deliveries_.size());
   if (delivery_id < 1 || delivery_id >= end) {
-    return InvalidField("ack.delivery_id", absl::StrCat(delivery_id),
-                        end == 1 ? "nothing was delivered on this stream yet"
-                                 : absl::StrCat("allowed: 1 to ", end - 1, ", of deliveries of this stream"));
+    return InvalidField(field, absl::StrCat(delivery_id),
+                        end == 1 ? "nothing was delivered to this member yet"
+                                 : absl::StrCat("allowed: 1 to ", end - 1, ", of deliveries to this member"));
   }
   if (delivery_id < first_id_) return Acked{};
   Delivery& delivery = deliveries_[static_cast<size_t>(delivery_id - first_id_)];

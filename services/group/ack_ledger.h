@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "storage/base/ids.h"
@@ -28,8 +29,8 @@ class AckLedger {
 
   // A delivery of `lane` up to `next`, after all before it. Returns its id: 1, 2, 3 …
   int64_t Deliver(Lane lane, Offset next, int64_t credit_bytes);
-  // INVALID_FIELD ack.delivery_id for one that was never given out. Of a lane that was dropped: its credit.
-  absl::StatusOr<Acked> Ack(int64_t delivery_id);
+  // INVALID_FIELD `field` for one that was never given out. Of a lane that was dropped: its credit.
+  absl::StatusOr<Acked> Ack(std::string_view field, int64_t delivery_id);
   // Between the lane's last delivery and `next` there is nothing, after all: that delivery's ack covers it,
   // or, when none is outstanding, it may be committed now, as is returned.
   std::optional<Offset> Pass(Lane lane, Offset next);

@@ -55,7 +55,7 @@ absl::Status ConsumeStream::Do(const naru::v1::ConsumeRequest& request) {
   switch (request.request_case()) {
     case ConsumeRequest::kAck:
       context().counters.acks.fetch_add(1, std::memory_order_relaxed);
-      session().Ack(request.ack().delivery_id());
+      session().Ack("ack.delivery_id", request.ack().delivery_id());
       break;
     case ConsumeRequest::kCommit:
       session().Commit(request.commit());

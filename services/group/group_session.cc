@@ -40,9 +40,9 @@ void GroupSession::Join(JoinPlan plan) {
   effects_.Join(plan_.group, plan_.join);
 }
 
-void GroupSession::Ack(int64_t delivery_id) {
+void GroupSession::Ack(std::string_view field, int64_t delivery_id) {
   if (finished_) return;
-  const absl::StatusOr<AckLedger::Acked> acked = ledger_.Ack(delivery_id);
+  const absl::StatusOr<AckLedger::Acked> acked = ledger_.Ack(field, delivery_id);
   if (!acked.ok()) return End(acked.status());
   progress_ns_ = NowNs();
   const auto partition = by_ledger_.find(acked->lane);

@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -70,7 +71,8 @@ class GroupSession {
 
   // From the client. Join: once, before everything else, with a member_id.
   void Join(JoinPlan plan);
-  void Ack(int64_t delivery_id);
+  // `field` is what the id came in, for errors.
+  void Ack(std::string_view field, int64_t delivery_id);
   void Commit(const naru::v1::Commit& commit);
   void Progress();
   // Nothing more comes from the client: ends with OK when what was acknowledged is committed.

@@ -56,7 +56,7 @@ void PollMember::Take(std::shared_ptr<PollCall> call) {
           ->Fail(MakeError(Reason::kTooManyInFlight, "member_id: a newer call of this member has come"));
     }
     call_ = call;
-    for (const int64_t id : request.acked_delivery_ids()) session().Ack(id);
+    for (const int64_t id : request.acked_delivery_ids()) session().Ack("acked_delivery_ids", id);
   }
   waited_ = call_ != nullptr && call->wait() <= std::chrono::nanoseconds(0);
   if (call_ == nullptr) return;  // what it acknowledged was none of it

@@ -143,7 +143,7 @@ class GroupSessionModel final : private GroupSession::Effects {
     }
     if (what == 3) Take(false);
     if (what == 4) AnswerCommit(MakeError(Reason::kMemberFenced, "newer"));
-    if (what == 5) session_.Ack(last_id_ + 1);
+    if (what == 5) session_.Ack("ack", last_id_ + 1);
     if (what == 6) session_.Progress();
     if (what > 6) clock_.AdvanceMs(10), session_.OnTick();
   }
@@ -238,7 +238,7 @@ class GroupSessionModel final : private GroupSession::Effects {
       place.delivered[index].acked = true;
       open_.erase(open);
     }
-    session_.Ack(id);
+    session_.Ack("ack", id);
   }
   void AnswerCommit(const absl::Status& status) {
     if (commits_.empty()) return;

@@ -22,6 +22,7 @@ constexpr uint32_t kStreamId = 1;
 constexpr uint32_t kStreamProduce = 15;
 
 constexpr int64_t kPoolBytes = 16 << 20;
+constexpr int64_t kRecordsPerKey = 4;
 
 std::string HalfRandom(size_t size, std::mt19937_64& random) {
   std::string bytes(size, 'n');
@@ -67,7 +68,8 @@ absl::StatusOr<BatchPool> BatchPool::Make(const BatchShape& shape) {
   BatchPool pool;
   pool.records_per_batch_ = std::max<int64_t>(1, shape.batch_bytes / shape.record_bytes);
   pool.payload_bytes_ = pool.records_per_batch_ * shape.record_bytes;
-  const int64_t count = std::clamp<int64_t>(kPoolBytes / pool.payload_bytes_, 4, 256);
+  const int64_t count = std::max(std::clamp<int64_t>(kPoolBytes / pool.payload_bytes_, 4, 256),
+                                 kRecordsPerKey * shape.keys / pool.records_per_batch_);
   std::mt19937_64 random(42);
   for (int64_t i = 0; i < count; ++i) {
     BatchBuilder builder;

@@ -22,7 +22,8 @@ struct BatchShape {
   // Records are added while their values stay within this; at least one.
   int64_t batch_bytes = 64 << 10;
   Codec codec = Codec::kNone;
-  // Above 0: records have keys, at random among so many. 0: none.
+  // Above 0: records have keys, at random among so many; the pool then has four records for every key. 0:
+  // none.
   int64_t keys = 0;
 };
 

@@ -20,8 +20,9 @@ struct CompactionWorkload {
   int depth = 16;
   int connections = 2;
 
-  // The batches are made before the clock runs, and sent again and again: so many keys surely occur.
-  static constexpr int64_t kKeysMax = 50'000;
+  // The batches are made before the clock runs, and sent again and again: four records of memory for every
+  // key.
+  static constexpr int64_t kKeysMax = 5'000'000;
 };
 
 // Of writing everything once.

@@ -13,7 +13,7 @@ namespace naru::services {
 namespace {
 
 AckLedger::Acked Ack(AckLedger& ledger, int64_t id) {
-  const auto acked = ledger.Ack(id);
+  const auto acked = ledger.Ack("ack", id);
   EXPECT_TRUE(acked.ok()) << acked.status();
   return acked.value_or(AckLedger::Acked{});
 }
@@ -76,10 +76,10 @@ TEST(AckLedgerTest, ASecondAckOfTheSameDeliveryChangesNothing) {
 
 TEST(AckLedgerTest, AnIdThatWasNotGivenOutIsRefused) {
   AckLedger ledger;
-  EXPECT_EQ(ReasonOf(ledger.Ack(1).status()), Reason::kInvalidField);
+  EXPECT_EQ(ReasonOf(ledger.Ack("ack", 1).status()), Reason::kInvalidField);
   ledger.Deliver(0, Offset(4), 10);
-  EXPECT_EQ(ReasonOf(ledger.Ack(0).status()), Reason::kInvalidField);
-  EXPECT_EQ(ReasonOf(ledger.Ack(2).status()), Reason::kInvalidField);
+  EXPECT_EQ(ReasonOf(ledger.Ack("ack", 0).status()), Reason::kInvalidField);
+  EXPECT_EQ(ReasonOf(ledger.Ack("ack", 2).status()), Reason::kInvalidField);
 }
 
 TEST(AckLedgerTest, ADroppedPartitionGivesItsCreditAndCommitsNothing) {

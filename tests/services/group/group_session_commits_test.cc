@@ -23,7 +23,7 @@ class CommitOnDeliveryTest : public GroupSessionTest {
 
 TEST_F(ExplicitCommitsTest, AcksCommitNothing) {
   JoinWith({{0, 0}});
-  session_.Ack(Deliver(1));
+  session_.Ack("ack", Deliver(1));
   EXPECT_THAT(effects_.commits, IsEmpty());
 }
 
@@ -98,8 +98,8 @@ TEST_F(GroupSessionTest, PositionsAreCommittedInTheOrderThatTheClientAskedForThe
   JoinWith({{0, 0}});
   const int64_t first = Deliver(1);
   const int64_t second = Deliver(1);
-  session_.Ack(first);
-  session_.Ack(second);  // waits for the commit of the first
+  session_.Ack("ack", first);
+  session_.Ack("ack", second);  // waits for the commit of the first
   Commit(1, 0, 50);
   std::map<int, int64_t> committed;
   for (size_t i = 0; i < effects_.commits.size(); ++i) {
@@ -130,7 +130,7 @@ TEST_F(CommitOnDeliveryTest, AcksCommitNothingButMakeRoom) {
   Committed();
   TakeAll();
   EXPECT_THAT(effects_.commits, SizeIs(1)) << "2,000 bytes are out";
-  session_.Ack(last().delivery().delivery_id());
+  session_.Ack("ack", last().delivery().delivery_id());
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 2)));
   EXPECT_THAT(effects_.commits, SizeIs(2)) << "of the next delivery";
 }
@@ -153,7 +153,7 @@ TEST_F(CommitOnDeliveryTest, APartitionThatIsTakenGoesAfterTheDeliveryThatWasCom
   EXPECT_THAT(effects_.effects, ElementsAre("join g", "commit")) << "it is not acknowledged";
   // Nothing comes of a partition that the client was told goes.
   EXPECT_THAT(Written(2), ElementsAre("delivery 0", "revoking 0"));
-  session_.Ack(1);
+  session_.Ack("ack", 1);
   EXPECT_THAT(effects_.effects, ElementsAre("join g", "commit", "release 0"));
 }
 

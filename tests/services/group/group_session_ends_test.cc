@@ -35,8 +35,8 @@ TEST_F(GroupSessionTest, HalfCloseWaitsUntilEverythingAcknowledgedIsCommitted) {
   JoinWith({{0, 0}});
   const int64_t first = Deliver(1);
   const int64_t second = Deliver(1);
-  session_.Ack(first);
-  session_.Ack(second);
+  session_.Ack("ack", first);
+  session_.Ack("ack", second);
   session_.OnHalfClose();
   EXPECT_FALSE(effects_.finished);
   Committed();
@@ -61,7 +61,7 @@ TEST_F(GroupSessionTest, HalfCloseWaitsForExplicitCommitsAndTellsTheirResults) {
 
 TEST_F(GroupSessionTest, NothingIsDeliveredAfterHalfClose) {
   JoinWith({{0, 0}});
-  session_.Ack(Deliver(1));
+  session_.Ack("ack", Deliver(1));
   session_.OnHalfClose();
   AnswerRead(1);
   Committed();
@@ -98,8 +98,8 @@ TEST_F(GroupSessionTest, WhatWasAcknowledgedBeforeTheStreamBreaksIsCommitted) {
   JoinWith({{0, 0}});
   const int64_t first = Deliver(1);
   const int64_t second = Deliver(1);
-  session_.Ack(first);
-  session_.Ack(second);  // waits for the first commit
+  session_.Ack("ack", first);
+  session_.Ack("ack", second);  // waits for the first commit
   session_.End(absl::CancelledError("the call was cancelled"));
   EXPECT_THAT(LastCommit(), ElementsAre(::testing::Pair(0, 2)));
   EXPECT_THAT(effects_.effects, ElementsAre("join g", "commit", "commit", "finish"));
@@ -206,7 +206,7 @@ TEST_F(GroupSessionTest, AcksAndProgressBeginTheProgressTimeoutAnew) {
   Deliver(1);
   const int64_t second = Deliver(1);
   clock_.AdvanceMs(900);
-  session_.Ack(second);
+  session_.Ack("ack", second);
   clock_.AdvanceMs(900);
   session_.OnTick();
   TakeAll();

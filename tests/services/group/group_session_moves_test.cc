@@ -29,9 +29,9 @@ TEST_F(GroupSessionTest, APartitionIsReleasedAfterItsLastAckAndItsCommit) {
   const int64_t second = Deliver(1);
   Revoke({0});
   TakeAll();
-  session_.Ack(second);
+  session_.Ack("ack", second);
   EXPECT_THAT(effects_.effects, ElementsAre("join g"));
-  session_.Ack(first);
+  session_.Ack("ack", first);
   EXPECT_THAT(effects_.effects, ElementsAre("join g", "commit", "release 0"));
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 2)));
 }
@@ -40,9 +40,9 @@ TEST_F(GroupSessionTest, TheLastCommitOfAPartitionDoesNotWaitForTheOneUnderWay) 
   JoinWith({{0, 0}});
   const int64_t first = Deliver(1);
   const int64_t second = Deliver(1);
-  session_.Ack(first);
+  session_.Ack("ack", first);
   Revoke({0});
-  session_.Ack(second);
+  session_.Ack("ack", second);
   EXPECT_THAT(effects_.effects, ElementsAre("join g", "commit", "commit", "release 0"));
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 2)));
 }
@@ -60,7 +60,7 @@ TEST_F(GroupSessionTest, NothingMoreIsDeliveredOfWhatIsTaken) {
   AnswerRead(1);
   TakeAll();
   EXPECT_THAT(Written(2), ElementsAre("delivery 0", "delivery 1", "revoking 0", "delivery 1"));
-  session_.Ack(id);
+  session_.Ack("ack", id);
   EXPECT_EQ(effects_.effects.back(), "release 0");
 }
 
@@ -96,7 +96,7 @@ TEST_F(GroupSessionTest, APartitionThatComesBackIsReadFromItsNewPositionAndOldAc
   JoinWith({{0, 0}, {1, 0}});
   const int64_t first = Deliver(5);
   const int64_t of_other = Deliver(1);
-  session_.Ack(first);
+  session_.Ack("ack", first);
   Committed();
   Revoke({0});
   TakeAll();
@@ -107,9 +107,9 @@ TEST_F(GroupSessionTest, APartitionThatComesBackIsReadFromItsNewPositionAndOldAc
   TakeAll();
   while (effects_.reading && effects_.reads.back().request.log != Log(0)) AnswerRead(0);
   const size_t commits = effects_.commits.size();
-  session_.Ack(first);
+  session_.Ack("ack", first);
   EXPECT_THAT(effects_.commits, SizeIs(commits));
-  session_.Ack(of_other);
+  session_.Ack("ack", of_other);
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(1, 1)));
 }
 
@@ -120,7 +120,7 @@ TEST_F(GroupSessionTest, RetentionThatPassedTheCommittedPositionMovesItToTheLogs
   ASSERT_TRUE(effects_.reading);
   EXPECT_EQ(effects_.reads.back().request.from, Offset(40));
   EXPECT_THAT(effects_.commits, IsEmpty());
-  session_.Ack(Deliver(2));
+  session_.Ack("ack", Deliver(2));
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 42)));
 }
 
@@ -150,9 +150,9 @@ TEST_F(GroupSessionTest, AnAckOfBeforeTheLogMovedDoesNotTakeThePositionBack) {
   FailRead(OutOfRange());
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 90)));
   Committed();
-  session_.Ack(before);
+  session_.Ack("ack", before);
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 90))) << "else the next reader would skip to a later end";
-  session_.Ack(Deliver(3));
+  session_.Ack("ack", Deliver(3));
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 93)));
 }
 

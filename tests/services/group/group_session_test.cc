@@ -56,7 +56,7 @@ TEST_F(GroupSessionTest, TheIdOfAStaticMemberIsThatWhichTheGroupKnows) {
   TakeAll();
   Assign({{0, -1}});
   TakeAll();
-  session_.Ack(Deliver(1));
+  session_.Ack("ack", Deliver(1));
   EXPECT_EQ(effects_.commits.at(0).commit.member_id, "older");
   EXPECT_EQ(effects_.commits.at(0).commit.member_epoch, 9);
 }
@@ -76,7 +76,7 @@ TEST_F(GroupSessionTest, AnAckCommitsTheDeliverysEndForTheMember) {
   JoinWith({{0, 10}});
   const int64_t id = Deliver(3);
   EXPECT_THAT(effects_.commits, IsEmpty());
-  session_.Ack(id);
+  session_.Ack("ack", id);
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 13)));
   EXPECT_EQ(effects_.commits[0].commit.member_id, "m");
   EXPECT_EQ(effects_.commits[0].commit.member_epoch, 7);
@@ -87,10 +87,10 @@ TEST_F(GroupSessionTest, AnAckAheadOfAnEarlierOneCommitsNothingUntilThatComes) {
   const int64_t first = Deliver(1);
   const int64_t second = Deliver(1);
   const int64_t third = Deliver(1);
-  session_.Ack(third);
-  session_.Ack(second);
+  session_.Ack("ack", third);
+  session_.Ack("ack", second);
   EXPECT_THAT(effects_.commits, IsEmpty());
-  session_.Ack(first);
+  session_.Ack("ack", first);
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 3)));
   EXPECT_THAT(effects_.commits, SizeIs(1));
 }
@@ -99,7 +99,7 @@ TEST_F(GroupSessionTest, WhatIsAcknowledgedWhileACommitIsUnderWayGathersInOneMor
   JoinWith({{0, 0}, {1, 0}});
   std::vector<int64_t> ids;
   for (int i = 0; i < 6; ++i) ids.push_back(Deliver(1));
-  for (const int64_t id : ids) session_.Ack(id);
+  for (const int64_t id : ids) session_.Ack("ack", id);
   ASSERT_THAT(effects_.commits, SizeIs(1));
   EXPECT_THAT(LastCommit(), ElementsAre(Pair(0, 1)));
   Committed();
@@ -112,9 +112,9 @@ TEST_F(GroupSessionTest, WhatIsAcknowledgedWhileACommitIsUnderWayGathersInOneMor
 TEST_F(GroupSessionTest, ASecondAckCommitsNothingAgain) {
   JoinWith({{0, 0}});
   const int64_t id = Deliver(1);
-  session_.Ack(id);
+  session_.Ack("ack", id);
   Committed();
-  session_.Ack(id);
+  session_.Ack("ack", id);
   EXPECT_THAT(effects_.commits, SizeIs(1));
   EXPECT_FALSE(effects_.finished);
 }
@@ -122,7 +122,7 @@ TEST_F(GroupSessionTest, ASecondAckCommitsNothingAgain) {
 TEST_F(GroupSessionTest, AnAckOfWhatWasNeverDeliveredEndsTheStream) {
   JoinWith({{0, 0}});
   const int64_t id = Deliver(1);
-  session_.Ack(id + 1);
+  session_.Ack("ack", id + 1);
   EXPECT_EQ(ReasonOf(Failure()), Reason::kInvalidField);
   EXPECT_TRUE(effects_.finished);
 }
@@ -132,9 +132,9 @@ TEST_F(GroupSessionTest, NothingHappensAfterTheEnd) {
   const int64_t id = Deliver(1);
   Revoke({0});
   TakeAll();
-  session_.Ack(id + 100);
+  session_.Ack("ack", id + 100);
   ASSERT_TRUE(effects_.finished);
-  session_.Ack(id);  // of one message with several acks
+  session_.Ack("ack", id);  // of one message with several acks
   session_.OnTick();
   session_.OnEnded(MakeError(Reason::kMemberFenced, "newer"));
   EXPECT_EQ(effects_.effects.back(), "finish");
@@ -147,7 +147,7 @@ TEST_F(GroupSessionTest, DeliveriesStopWhenTooMuchIsNotAcknowledgedAndGoOnWithAn
   Deliver(1, 1'000);
   EXPECT_FALSE(effects_.reading) << "2,000 bytes are out";
   EXPECT_TRUE(session_.settled());
-  session_.Ack(first);
+  session_.Ack("ack", first);
   EXPECT_TRUE(effects_.reading);
   EXPECT_FALSE(session_.settled());
 }
@@ -157,7 +157,7 @@ TEST_F(GroupSessionTest, OutOfOrderAcksGiveTheirBytesBackAtOnce) {
   JoinWith({{0, 0}});
   Deliver(1, 1'000);
   const int64_t second = Deliver(1, 1'000);
-  session_.Ack(second);
+  session_.Ack("ack", second);
   EXPECT_TRUE(effects_.reading);
   EXPECT_THAT(effects_.commits, IsEmpty());
 }
@@ -167,17 +167,17 @@ TEST_F(GroupSessionTest, WhoNeverAcknowledgesTheFirstGetsOnlySoManyMore) {
   Deliver(1);
   size_t delivered = 1;
   while (effects_.reading) {
-    session_.Ack(Deliver(1));
+    session_.Ack("ack", Deliver(1));
     ASSERT_LE(++delivered, GroupSession::kDeliveriesMax);
   }
   EXPECT_EQ(delivered, GroupSession::kDeliveriesMax);
-  session_.Ack(1);
+  session_.Ack("ack", 1);
   EXPECT_TRUE(effects_.reading);
 }
 
 TEST_F(GroupSessionTest, ACommitThatIsRefusedEndsTheStream) {
   JoinWith({{0, 0}});
-  session_.Ack(Deliver(1));
+  session_.Ack("ack", Deliver(1));
   Committed(MakeError(Reason::kMemberFenced, "newer"));
   EXPECT_EQ(ReasonOf(Failure()), Reason::kMemberFenced);
 }

@@ -16,6 +16,7 @@ namespace naru::services {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -296,7 +297,9 @@ TEST_F(PollTest, AnUnknownAckEndsTheMembership) {
   ASSERT_EQ(poller_.Join(JoinAs("a")).code, grpc::StatusCode::OK);
   naru::v1::PollRequest request = poller_.Next();
   request.add_acked_delivery_ids(7);
-  EXPECT_EQ(poller_.Call(request).reason, "INVALID_FIELD");
+  const CallEnd end = poller_.Call(request);
+  EXPECT_EQ(end.reason, "INVALID_FIELD");
+  EXPECT_THAT(end.message, HasSubstr("acked_delivery_ids: 7"));
   EXPECT_EQ(poller_.Poll().reason, "MEMBER_FENCED");
   EXPECT_TRUE(WaitFor([&] { return hub_.Members("g").empty(); }));
 }
