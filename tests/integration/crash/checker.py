@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what clients saw of a log against what a log promises. Knows nothing of how the histories were made.
 
-  checker.py HISTORY...
+  checker.py [--keys N] HISTORY...
 
 A history is a file of JSON lines, one event each; times are nanoseconds of one monotonic clock for all files.
 
@@ -28,8 +28,13 @@ The rules:
   A1  a batch is in its partition whole and in one piece, or not at all
   D1  the final drain has every offset from the log's start to its end once
   H1  the history itself makes sense (a defect of the workload, not of the log)
+
+With --keys N the topic is compacted, and the key of value V is V modulo N. Then L1, L7, A1 and D1 let a record be
+missing where a newer one of its key stands in the same partition, sent before the read that leaves it out was answered.
 """
 
+import argparse
+import bisect
 import collections
 import heapq
 import json
@@ -52,10 +57,41 @@ class Send:
         self.failed = set()
 
 
-class Checker:
-    """Holds what the events said. add() each event, then check()."""
+class Superseded:
+    """What of one partition compaction may have removed, and since when."""
 
-    def __init__(self):
+    BLOCK = 256
+
+    def __init__(self, placed, keys):
+        """placed: (offset, value, time its send began), by rising offset."""
+        self.offsets = [offset for offset, _, _ in placed]
+        self.since = [NEVER] * len(placed)  # the first newer record of the same key was on its way
+        newer = {}
+        for index in range(len(placed) - 1, -1, -1):
+            _, value, begin = placed[index]
+            self.since[index] = newer.get(value % keys, NEVER)
+            newer[value % keys] = min(begin, self.since[index])
+        self.latest = [max(self.since[at:at + self.BLOCK]) for at in range(0, len(placed), self.BLOCK)]
+
+    def first_kept(self, begin, end, time):
+        """The first offset known in [begin, end) that was not superseded at that time, or None."""
+        index = bisect.bisect_left(self.offsets, begin)
+        stop = bisect.bisect_left(self.offsets, end)
+        while index < stop:
+            if index % self.BLOCK == 0 and self.latest[index // self.BLOCK] < time:
+                index += self.BLOCK
+                continue
+            if self.since[index] >= time:
+                return self.offsets[index]
+            index += 1
+        return None
+
+
+class Checker:
+    """Holds what the events said. add() each event, then check(). keys: of a compacted topic, else None."""
+
+    def __init__(self, keys=None):
+        self.keys = keys
         self.breaches = collections.defaultdict(list)
         self.sends = {}        # (order, id) -> Send
         self.send_of = {}      # value -> Send
@@ -144,6 +180,22 @@ class Checker:
             if other != where:
                 self.breach("L4", f"{value} stands at partition {other[0]} offset {other[1]} and at "
                                   f"partition {where[0]} offset {where[1]}")
+        self.superseded = {}
+        if self.keys:
+            placed = collections.defaultdict(list)
+            for (partition, offset), value in sorted(self.at.items()):
+                if value in self.send_of:
+                    placed[partition].append((offset, value, self.send_of[value].begin))
+            self.superseded = {partition: Superseded(records, self.keys) for partition, records in placed.items()}
+
+    def _kept(self, partition, begin, end, time):
+        """The first of these offsets that a read answered at that time may not leave out, or None."""
+        if begin >= end:
+            return None
+        if not self.keys:
+            return begin
+        superseded = self.superseded.get(partition)
+        return superseded.first_kept(begin, end, time) if superseded else None
 
     def _check_read_value(self, where, value):
         send = self.send_of.get(value)
@@ -158,11 +210,13 @@ class Checker:
         for poll in self.polls:
             expected = poll["from"]
             for offset, _ in poll["records"]:
-                if offset != expected:
+                due = self._kept(poll["partition"], expected, offset, poll["t"])
+                if offset < expected or due is not None:
                     self.breach("L7", f"{poll['client']} read partition {poll['partition']} from {poll['from']}: "
-                                      f"offset {offset} where {expected} was due")
+                                      f"offset {offset} where {expected if due is None else due} was due")
                 expected = offset + 1
-            if poll["next"] != expected:
+            due = self._kept(poll["partition"], expected, poll["next"], poll["t"])
+            if poll["next"] < expected or due is not None:
                 self.breach("L7", f"{poll['client']} read partition {poll['partition']} from {poll['from']} up to "
                                   f"{expected}, and was told to go on from {poll['next']}")
             if poll["next"] > poll["hw"]:
@@ -179,8 +233,11 @@ class Checker:
                 bounds[partition] = (poll["start"], poll["hw"])
         for partition, offsets in drained.items():
             start, end = bounds[partition]
-            if offsets != list(range(start, end)):
-                missing = sorted(set(range(start, end)) - set(offsets))[:5]
+            due = [offset for offset in range(start, end)
+                   if not self.keys or self._kept(partition, offset, offset + 1, NEVER) is not None]
+            once = offsets == sorted(set(offsets)) and all(start <= offset < end for offset in offsets)
+            if not once or not set(due) <= set(offsets):
+                missing = sorted(set(due) - set(offsets))[:5]
                 self.breach("D1", f"the drain of partition {partition}, which holds [{start}, {end}), gave "
                                   f"{len(offsets)} records; missing: {missing}")
         found = {}
@@ -193,7 +250,9 @@ class Checker:
                 self.counts["acked values"] += 1
                 if where[1] < bounds.get(where[0], (0, 0))[0]:
                     continue  # retention took it
-                if found.get(value) != where:
+                if value not in found and self._kept(*where, where[1] + 1, NEVER) is None:
+                    self.counts["compacted values"] += 1
+                elif found.get(value) != where:
                     self.breach("L1", f"{value}, acked at partition {where[0]} offset {where[1]}, is not there in "
                                       f"the final drain (found: {found.get(value)})")
         self.counts["drained values"] = len(found)
@@ -228,13 +287,19 @@ class Checker:
     def _check_batches(self):
         for send in self.sends.values():
             places = collections.defaultdict(list)
-            for value in send.values:
+            first = collections.defaultdict(set)  # where the batch begins, as each of its values has it
+            for index, value in enumerate(send.values):
                 if value in self.place_of:
                     partition, offset = self.place_of[value]
                     places[partition].append(offset)
+                    first[partition].add(offset - index)
             for partition, offsets in places.items():
+                # What nobody acked and nobody read may have been there and gone.
+                complete = not self.keys or all(value in send.acked for value in send.values)
                 torn = offsets != list(range(offsets[0], offsets[0] + len(offsets)))
-                if torn or (send.partition is not None and len(offsets) != len(send.values)):
+                if not complete:
+                    torn = offsets != sorted(set(offsets)) or (send.partition is not None and len(first[partition]) > 1)
+                if torn or (complete and send.partition is not None and len(offsets) != len(send.values)):
                     self.breach("A1", f"{send.order} {send.id}: a batch of {len(send.values)} stands in partition "
                                       f"{partition} at offsets {offsets[:8]}")
 
@@ -259,9 +324,9 @@ class Checker:
                                   f"{poll['partition']}, after {source} had it at {least}")
 
 
-def check_files(paths):
+def check_files(paths, keys=None):
     """A Checker that has checked these histories. Events are taken in order of time, sends before outcomes."""
-    checker = Checker()
+    checker = Checker(keys)
     late = []
     for path in paths:
         with open(path, encoding="utf-8") as lines:
@@ -278,20 +343,25 @@ def check_files(paths):
 
 
 def main():
-    if len(sys.argv) < 2:
-        print(__doc__)
-        return 2
-    checker = check_files(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keys", type=int, default=None, help="of a compacted topic: value modulo this is its key")
+    parser.add_argument("histories", nargs="+", metavar="HISTORY")
+    options = parser.parse_args()
+    checker = check_files(options.histories, options.keys)
     for rule in sorted(checker.breaches):
         for text in checker.breaches[rule]:
             print(f"{rule}: {text}")
     counts = checker.counts
     print(f"checker: {counts['send']} batches sent, {counts['acked values']} values acked, "
           f"{counts['drained values']} drained ({counts['unacked values found']} of them never acked), "
+          f"{counts['compacted values']} acked ones compacted away, "
           f"{counts['poll']} polls, {counts['fail']} failed, {counts['unknown']} unknown; "
           f"{counts['breaches']} breaches")
     if not counts["acked values"]:
         print("checker: nothing was acked, so nothing was checked")
+        return 1
+    if options.keys and not counts["compacted values"]:
+        print("checker: nothing was compacted away, so compaction was not checked")
         return 1
     return 1 if checker.breaches else 0
 

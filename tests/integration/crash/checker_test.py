@@ -47,15 +47,26 @@ GOOD = [
 ]
 
 
+# A compacted topic of ten keys: 101 and 103 were superseded by 111 and 113, 111 is read before it is by 121.
+KEYS = 10
+COMPACTED = [
+    send("a", 1, 10, [101, 102]), ok("a", 1, 20, 0, [101, 102]),
+    send("a", 2, 21, [103, 104]), ok("a", 2, 25, 2, [103, 104]),
+    send("a", 3, 50, [113, 111]), ok("a", 3, 60, 4, [113, 111]),
+    poll(65, 70, 0, [[0, 101], [1, 102], [2, 103], [3, 104], [4, 113], [5, 111]], 6),
+    poll(100, 110, 0, [[1, 102], [3, 104], [4, 113], [5, 111]], 6, "drain", drain=True),
+]
+
+
 class CheckerTest(unittest.TestCase):
-    def run_checker(self, events):
+    def run_checker(self, events, keys=None):
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
             f.writelines(json.dumps(event) + "\n" for event in events)
             f.flush()
-            return checker.check_files([f.name])
+            return checker.check_files([f.name], keys)
 
-    def expect(self, rule, events):
-        found = self.run_checker(events)
+    def expect(self, rule, events, keys=None):
+        found = self.run_checker(events, keys)
         self.assertIn(rule, found.breaches, dict(found.breaches))
 
     def changed(self, index, **fields):
@@ -172,6 +183,55 @@ class CheckerTest(unittest.TestCase):
         events.append(poll(100, 120, 3, [[3, 103], [4, 202]], 5, "drain", start=3, drain=True))
         self.assertEqual(dict(self.run_checker(events).breaches), {})
 
+    def test_a_compacted_topic_without_its_superseded_records_passes(self):
+        found = self.run_checker(COMPACTED, KEYS)
+        self.assertEqual(dict(found.breaches), {})
+        self.assertEqual(found.counts["acked values"], 6)
+        self.assertEqual(found.counts["compacted values"], 2)
+        self.expect("L1", COMPACTED)
+
+    def test_L1_the_newest_of_a_key_missing_from_the_drain(self):
+        for offset in (1, 4, 5):
+            events = copy.deepcopy(COMPACTED)
+            events[-1]["records"] = [r for r in events[-1]["records"] if r[0] != offset]
+            events[-1]["next"] = 6
+            self.expect("L1", events, KEYS)
+            self.expect("D1", events, KEYS)
+            self.expect("L7", events, KEYS)
+
+    def test_L7_a_record_left_out_before_its_successor_was_sent(self):
+        events = copy.deepcopy(COMPACTED)
+        events.insert(4, poll(30, 40, 0, [[1, 102], [3, 104]], 4))
+        self.expect("L7", events, KEYS)
+        events[4] = poll(30, 46, 0, [[1, 102], [3, 104]], 4)
+        self.expect("L7", events, KEYS)
+        events[4] = poll(30, 51, 0, [[1, 102], [3, 104]], 4)
+        self.assertEqual(dict(self.run_checker(events, KEYS).breaches), {})
+
+    def test_D1_a_drain_of_a_compacted_topic_that_repeats(self):
+        self.expect("D1", COMPACTED + [COMPACTED[-1]], KEYS)
+
+    def test_A1_half_a_batch_in_a_compacted_topic(self):
+        sends = COMPACTED[:5] + [outcome("unknown", "a", 3, 60, [113, 111]), send("b", 1, 50, [125]),
+                                 ok("b", 1, 60, 5, [125])]
+        self.expect("A1", sends + [poll(100, 110, 0, [[1, 102], [3, 104], [4, 113], [5, 125], [6, 111]], 7,
+                                        drain=True)], KEYS)
+        # Without 113, which a newer one may have superseded, the batch may have been whole.
+        whole = self.run_checker(sends + [send("b", 2, 70, [123]), ok("b", 2, 80, 6, [123]), poll(
+            100, 110, 0, [[1, 102], [3, 104], [4, 111], [5, 125], [6, 123]], 7, drain=True)], KEYS)
+        self.assertEqual(dict(whole.breaches), {})
+
+    def test_long_gaps_are_looked_through_whole(self):
+        count = 5 * checker.Superseded.BLOCK
+        placed = [(offset, offset, offset) for offset in range(count)]
+        superseded = checker.Superseded(placed, 10)
+        self.assertIsNone(superseded.first_kept(0, count - 10, count))
+        self.assertEqual(superseded.first_kept(0, count, count), count - 10)
+        # What came at offset + 10 was sent at that time.
+        self.assertEqual(superseded.first_kept(0, count, 700), 690)
+        self.assertIsNone(superseded.first_kept(3, 690, 700))
+        self.assertIsNone(superseded.first_kept(count, count + 5, 1))
+
     def test_the_program_fails_on_a_bad_history_and_on_an_empty_one(self):
         with tempfile.TemporaryDirectory() as folder:
             for name, events, status in [("good", GOOD, 0), ("bad", GOOD[:-1], 1), ("empty", [], 1)]:
@@ -181,6 +241,14 @@ class CheckerTest(unittest.TestCase):
                 done = subprocess.run([sys.executable, os.path.join(HERE, "checker.py"), path],
                                       stdout=subprocess.PIPE, check=False)
                 self.assertEqual(done.returncode, status, done.stdout)
+
+    def test_the_program_fails_when_nothing_was_compacted(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
+            f.writelines(json.dumps(event) + "\n" for event in GOOD)
+            f.flush()
+            done = subprocess.run([sys.executable, os.path.join(HERE, "checker.py"), "--keys", "1000", f.name],
+                                  stdout=subprocess.PIPE, check=False)
+            self.assertEqual(done.returncode, 1, done.stdout)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
   run.py --bin build/release/bin --rounds 20 [--seed N] [--keep]
 
 Each round lets clients write and read for a moment, kills the hub with SIGKILL, starts it again on the same directory
-(now and then killing it once more while it recovers), and waits for the clients to get on. At the end everything is
-read once and checker.py looks at all that the clients saw.
+(now and then killing it once more while it recovers), and waits for the clients to get on. One topic keeps everything,
+another is compacted by key, at another rate in each life of the hub. At the end everything is read once and checker.py
+looks at all that the clients saw.
 """
 
 import argparse
@@ -22,8 +23,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_SECONDS_MAX = 60
 PROGRESS_SECONDS_MAX = 60
+KEYS = 97  # of payload.cc
+COMPACTION_RATES = ["1MiB", "4MiB", "32MiB", "1GiB"]
 # Small, so that segments fill up and checkpoints happen between two kills.
-HUB_OPTIONS = ["--segment-bytes", "8MiB", "--checkpoint-bytes", "4MiB", "--retention-check-interval", "200ms",
+HUB_OPTIONS = ["--compaction-min-dirty", "0", "--segment-bytes", "8MiB", "--checkpoint-bytes", "4MiB", "--retention-check-interval", "200ms",
                "--background-sync-interval", "20ms", "--disk-reserve", "0", "--http", "off", "--log-level", "warning"]
 
 
@@ -42,8 +45,8 @@ def wait_until(condition, seconds, what):
 class Hub:
     """A narud process on a directory that outlives it."""
 
-    def __init__(self, narud, folder):
-        self.narud, self.folder = narud, folder
+    def __init__(self, narud, folder, chance):
+        self.narud, self.folder, self.chance = narud, folder, chance
         self.address_file = os.path.join(folder, "address")
         self.port_file = os.path.join(folder, "ports")
         self.log = open(os.path.join(folder, "hub.log"), "ab")
@@ -55,7 +58,8 @@ class Hub:
             os.unlink(self.port_file)
         self.process = subprocess.Popen(
             [self.narud, "--data-dir", os.path.join(self.folder, "data"), "--listen", "127.0.0.1:0",
-             "--port-file", self.port_file] + HUB_OPTIONS, stdout=self.log, stderr=self.log)
+             "--port-file", self.port_file, "--compaction-rate", self.chance.choice(COMPACTION_RATES),
+             "--tail-cache", self.chance.choice(["0", "auto"])] + HUB_OPTIONS, stdout=self.log, stderr=self.log)
 
     def start(self):
         begin = time.monotonic()
@@ -98,6 +102,47 @@ def acks(path, offset):
     return data.count(b'"op":"ok"'), offset + len(data)
 
 
+class Workload:
+    """The clients of one topic, and the history of what they saw."""
+
+    def __init__(self, bin_folder, folder, hub, topic, partitions, clients=(), keys=None):
+        self.history = os.path.join(folder, f"{topic}.jsonl")
+        self.keys = keys
+        self.clients = None
+        self._client_options = list(clients)
+        self._command = [os.path.join(bin_folder, "naru-crash-workload"), "--address-file", hub.address_file,
+                         "--history", self.history, "--topic", topic, "--partitions", str(partitions)]
+
+    def create(self):
+        options = ["--compacted"] if self.keys else []
+        subprocess.run(self._command + ["create"] + options, check=True, timeout=60)
+
+    def start(self):
+        with open(self.history, "w", encoding="utf-8"):
+            pass
+        self.clients = subprocess.Popen(self._command + self._client_options + ["run"])
+
+    def stop(self):
+        self.clients.send_signal(signal.SIGTERM)
+        if self.clients.wait(timeout=60) != 0:
+            raise Failure(f"the clients ended with {self.clients.returncode}")
+
+    def drain(self):
+        subprocess.run(self._command + ["drain"], check=True, timeout=600)
+
+    def close(self):
+        if self.clients and self.clients.poll() is None:
+            self.clients.kill()
+            self.clients.wait()
+
+    def check(self):
+        """The checker's exit code."""
+        options = ["--keys", str(self.keys)] if self.keys else []
+        print(f"{os.path.basename(self.history)}:", flush=True)
+        return subprocess.run([sys.executable, os.path.join(HERE, "checker.py"), *options, self.history],
+                              check=False).returncode
+
+
 def run_rounds(hub, history, rounds, chance):
     kills = 0
     position = 0
@@ -126,23 +171,24 @@ def run_rounds(hub, history, rounds, chance):
 
 def run(options, folder):
     chance = random.Random(options.seed)
-    history = os.path.join(folder, "history.jsonl")
-    hub = Hub(os.path.join(options.bin, "narud"), folder)
-    workload = [os.path.join(options.bin, "naru-crash-workload"), "--address-file", hub.address_file,
-                "--history", history]
-    clients = None
+    hub = Hub(os.path.join(options.bin, "narud"), folder, chance)
+    plain = Workload(options.bin, folder, hub, "crash", partitions=6)
+    compacted = Workload(options.bin, folder, hub, "compacted", partitions=2, keys=KEYS,
+                         clients=["--stream-producers", "1", "--unary-producers", "1", "--fetch-readers", "1"])
+    workloads = [plain, compacted]
     try:
         hub.start()
-        subprocess.run(workload + ["create"], check=True, timeout=60)
-        open(history, "w", encoding="utf-8").close()
-        clients = subprocess.Popen(workload + ["run"])
-        kills = run_rounds(hub, history, options.rounds, chance)
-        clients.send_signal(signal.SIGTERM)
-        if clients.wait(timeout=60) != 0:
-            raise Failure(f"the clients ended with {clients.returncode}")
+        for workload in workloads:
+            workload.create()
+        for workload in workloads:
+            workload.start()
+        kills = run_rounds(hub, plain.history, options.rounds, chance)
+        for workload in workloads:
+            workload.stop()
         hub.kill()
         hub.start()
-        subprocess.run(workload + ["drain"], check=True, timeout=600)
+        for workload in workloads:
+            workload.drain()
         status = hub.terminate()
         if status != 0:
             raise Failure(f"the hub ended with {status} after SIGTERM; see hub.log")
@@ -150,11 +196,10 @@ def run(options, folder):
         print(f"{kills + 1} kills, {len(starts)} starts: median {statistics.median(starts) * 1000:.0f} ms, "
               f"longest {starts[-1] * 1000:.0f} ms", flush=True)
     finally:
-        if clients and clients.poll() is None:
-            clients.kill()
-            clients.wait()
+        for workload in workloads:
+            workload.close()
         hub.close()
-    return subprocess.run([sys.executable, os.path.join(HERE, "checker.py"), history], check=False).returncode
+    return max(workload.check() for workload in workloads)
 
 
 def main():

@@ -24,6 +24,7 @@ struct Options {
   std::string history;
   std::string topic = "crash";
   int32_t partitions = 6;
+  bool compacted = false;
   int stream_producers = 3;
   int unary_producers = 3;
   int fetch_readers = 2;
@@ -38,6 +39,10 @@ int CreateTopic(const Options& options, const HubAddress& hub) {
   naru::v1::CreateTopicResponse response;
   request.set_name(options.topic);
   request.set_partition_count(options.partitions);
+  if (options.compacted) {
+    request.mutable_config()->set_cleanup_policy(naru::v1::CLEANUP_POLICY_COMPACT);
+    request.mutable_config()->set_min_cleanable_dirty_ratio(0);
+  }
   const grpc::Status status = stub->CreateTopic(&context, request, &response);
   if (!status.ok()) std::fprintf(stderr, "crash workload: %s\n", status.error_message().c_str());
   return status.ok() ? 0 : 1;
@@ -92,6 +97,7 @@ int Main(int argc, char** argv) {
   app.add_option("--batches-per-second", options.batches_per_second, "of each producer")
       ->check(CLI::Range(1, 100'000));
   auto* create = app.add_subcommand("create", "make the topic");
+  create->add_flag("--compacted", options.compacted, "of each key only the newest record stays");
   auto* run = app.add_subcommand("run", "write and read until SIGTERM");
   app.add_subcommand("drain", "read everything once");
   CLI11_PARSE(app, argc, argv);
