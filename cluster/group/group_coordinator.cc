@@ -16,6 +16,22 @@ absl::Status NoGroup(std::string_view group) {
   return MakeError(Reason::kGroupNotFound, absl::StrCat("group: there is no group \"", group, "\""));
 }
 
+// Whether these offsets take more memory than what is committed there now.
+bool Grows(const GroupMachine& group, const CommittedOffsets& offsets) {
+  return std::any_of(offsets.begin(), offsets.end(), [&group](const auto& offset) {
+    const auto there = group.offsets().find(offset.first);
+    return there == group.offsets().end() || offset.second.metadata.size() > there->second.metadata.size();
+  });
+}
+
+// Whether the group will remember more than it does.
+bool Grows(const GroupMachine& group, const GroupEvent& event) {
+  if (const auto* join = std::get_if<JoinGroup>(&event)) return !group.IsMember(*join);
+  if (const auto* commit = std::get_if<CommitOffsets>(&event)) return Grows(group, commit->offsets);
+  if (const auto* reset = std::get_if<ResetOffsets>(&event)) return Grows(group, reset->offsets);
+  return false;
+}
+
 }  // namespace
 
 GroupCoordinator::GroupCoordinator(const GroupCoordinatorOptions& options, LogStore& logs,
@@ -100,14 +116,17 @@ void GroupCoordinator::Run() {
 void GroupCoordinator::PublishStats() {
   GroupShardStats groups;
   int64_t count = 0;
+  int64_t bytes = 0;
   for (const std::unique_ptr<Shard>& shard : shards_) {
     groups += shard->before;
     groups += shard->groups->stats();
     count += std::ssize(shard->groups->groups());
+    bytes += shard->groups->bytes();
   }
   absl::MutexLock lock(&mutex_);
   stats_.groups = groups;
   stats_.count = count;
+  stats_.bytes = bytes;
   stats_.sessions = static_cast<int64_t>(sessions_.size());
   stats_.reloads = reloads_;
 }
@@ -172,8 +191,20 @@ GroupCoordinator::Shard& GroupCoordinator::ShardOf(std::string_view group) {
   return *shards_[static_cast<size_t>(partition.value())];
 }
 
-absl::Status GroupCoordinator::CheckRoom(const Shard& shard, const std::string& group) const {
-  if (shard.groups->Find(group) != nullptr) return absl::OkStatus();
+absl::Status GroupCoordinator::CheckRoom(const Shard& shard, const std::string& group,
+                                         const GroupEvent& event) const {
+  const GroupMachine* machine = shard.groups->Find(group);
+  if (machine != nullptr && !Grows(*machine, event)) return absl::OkStatus();
+  int64_t bytes = 0;
+  for (const std::unique_ptr<Shard>& one : shards_) bytes += one->groups->bytes();
+  if (bytes >= options_.memory_bytes) {
+    return MakeError(
+        Reason::kGroupMemoryFull,
+        absl::StrCat("group: groups take ", bytes, " bytes of memory, of ", options_.memory_bytes,
+                     " that they may; stop members, or delete groups that nobody needs"),
+        {{"limit_bytes", absl::StrCat(options_.memory_bytes)}});
+  }
+  if (machine != nullptr) return absl::OkStatus();
   int64_t count = 0;
   for (const std::unique_ptr<Shard>& one : shards_) count += std::ssize(one->groups->groups());
   if (count < options_.groups_max) return absl::OkStatus();
@@ -212,7 +243,7 @@ uint64_t GroupCoordinator::Join(const std::string& group, JoinGroup join,
     WhenReady(group, [this, group, join = std::move(join)](Shard& shard) {
       if (!sessions_.contains(join.session)) return;  // it is gone again
       if (!shard.broken.ok()) return Tell(EndSession{join.session, shard.broken});
-      if (absl::Status room = CheckRoom(shard, group); !room.ok())
+      if (absl::Status room = CheckRoom(shard, group, join); !room.ok())
         return Tell(EndSession{join.session, room});
       shard.groups->On(group, join, Now());
     });
@@ -265,9 +296,11 @@ void GroupCoordinator::Ask(const std::string& group, absl::AnyInvocable<GroupEve
     WhenReady(group,
               [this, group, makes, event = std::move(event), done = std::move(done)](Shard& shard) mutable {
                 if (!shard.broken.ok()) return done(shard.broken);
-                if (absl::Status room = CheckRoom(shard, group); makes && !room.ok())
-                  return done(std::move(room));
-                shard.groups->On(group, event(Remember(std::move(done))), Now());
+                const uint64_t request = Remember(std::move(done));
+                const GroupEvent asked = event(request);
+                const absl::Status room = makes ? CheckRoom(shard, group, asked) : absl::OkStatus();
+                if (!room.ok()) return Tell(Answer{request, room});
+                shard.groups->On(group, asked, Now());
               });
   });
 }

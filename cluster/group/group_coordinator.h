@@ -39,6 +39,9 @@ struct GroupCoordinatorOptions {
   GroupLimits limits;
   // Groups that are remembered. Beyond: TOO_MANY_GROUPS for one more. At least 1.
   int64_t groups_max = 100'000;
+  // What members, assignments and positions of all groups may take of memory, about. Beyond:
+  // GROUP_MEMORY_FULL for whatever makes them remember more; what is there goes on. At least 1.
+  int64_t memory_bytes = int64_t{64} << 20;
   // Requests that may wait for the thread. Beyond: TOO_MANY_IN_FLIGHT. At least 1.
   size_t queued_requests_max = 100'000;
   // After a write that failed, the groups are read again after so long. At least 1.
@@ -70,6 +73,7 @@ struct GroupCoordinatorStats {
   int64_t requests_refused = 0;  // since as many waited as may
   int64_t reloads = 0;           // of groups after a write that failed
   int64_t count = 0;             // groups there are
+  int64_t bytes = 0;             // what they take of memory, about
   GroupShardStats groups;        // of all partitions of the topic
 };
 
@@ -156,7 +160,8 @@ class GroupCoordinator {
   std::optional<int64_t> NextDeadline() const;
   Shard& ShardOf(std::string_view group);
   // OK when there is the group, or room for one more.
-  absl::Status CheckRoom(const Shard& shard, const std::string& group) const;
+  // Whether there is room for what the event makes the group remember.
+  absl::Status CheckRoom(const Shard& shard, const std::string& group, const GroupEvent& event) const;
   // When the group's shard is ready, or at once when it is broken. Where there is no topic yet it is made.
   void WhenReady(const std::string& group, absl::AnyInvocable<void(Shard&)> task);
   // Once the catalog has the topic.

@@ -15,6 +15,20 @@
 namespace naru::cluster {
 namespace {
 
+// Nodes of maps and small strings, on a 64-bit machine.
+constexpr int64_t kGroupBytes = 600;
+constexpr int64_t kMemberBytes = 700;
+constexpr int64_t kAssignmentBytes = 300;  // in the owners, the owner's set and its target
+constexpr int64_t kOffsetBytes = 120;
+constexpr int64_t kTopicNameBytes = 64;  // of a subscription, beside the name
+
+int64_t TextBytes(const GroupMachine::Member& member) {
+  int64_t bytes =
+      std::ssize(member.instance_id) + std::ssize(member.client) + std::ssize(member.subscription.pattern);
+  for (const std::string& topic : member.subscription.topics) bytes += kTopicNameBytes + std::ssize(topic);
+  return bytes;
+}
+
 absl::Status Fenced(std::string_view message) { return MakeError(Reason::kMemberFenced, message); }
 
 }  // namespace
@@ -32,6 +46,7 @@ void GroupMachine::Replay(const GroupRecord& record) {
         } else if constexpr (std::is_same_v<Row, MemberRow>) {
           epoch_ = std::max(epoch_, row.epoch);
           Member& member = members_[row.member_id];
+          text_bytes_ -= TextBytes(member);
           member = {.instance_id = row.instance_id,
                     .client = row.client,
                     .epoch = row.epoch,
@@ -39,13 +54,18 @@ void GroupMachine::Replay(const GroupRecord& record) {
                     .rebalance_timeout_ms = row.rebalance_timeout_ms,
                     .subscription = row.subscription,
                     .owned = row.owned};
+          text_bytes_ += TextBytes(member);
         } else if constexpr (std::is_same_v<Row, MemberGone>) {
-          members_.erase(row.member_id);
+          const auto member = members_.find(row.member_id);
+          if (member == members_.end()) return;
+          text_bytes_ -= TextBytes(member->second);
+          members_.erase(member);
         } else if constexpr (std::is_same_v<Row, OffsetRow>) {
-          offsets_[row.partition] = row.committed;
+          Keep(row.partition, row.committed);
         } else {
           static_assert(std::is_same_v<Row, OffsetGone>);
-          offsets_.erase(row.partition);
+          const auto offset = offsets_.find(row.partition);
+          if (offset != offsets_.end()) Drop(offset);
         }
       },
       record);
@@ -86,6 +106,21 @@ GroupMachine::Members::iterator GroupMachine::FindJoining(const JoinGroup& join)
   return members_.find(join.member_id);
 }
 
+bool GroupMachine::IsMember(const JoinGroup& join) const {
+  return members_.contains(join.member_id) ||
+         (!join.instance_id.empty() && member_of_instance_.contains(join.instance_id));
+}
+
+int64_t GroupMachine::bytes() const {
+  return kGroupBytes + text_bytes_ + kMemberBytes * std::ssize(members_) +
+         kAssignmentBytes * std::ssize(owners_) + kOffsetBytes * std::ssize(offsets_);
+}
+
+int64_t GroupMachine::TakeGrowth() {
+  const int64_t before = std::exchange(bytes_counted_, bytes());
+  return bytes_counted_ - before;
+}
+
 GroupMachine::Members::iterator GroupMachine::OfSession(uint64_t session) {
   const auto it = member_of_session_.find(session);
   return it == member_of_session_.end() ? members_.end() : members_.find(it->second);
@@ -102,6 +137,7 @@ void GroupMachine::Do(const JoinGroup& join) {
   }
   if (it == members_.end()) it = members_.emplace(join.member_id, Member{}).first;
   auto& [id, member] = *it;
+  text_bytes_ -= TextBytes(member);
   if (member.session != 0) {
     member_of_session_.erase(member.session);
     if (rules_.fence_older_session) {
@@ -122,6 +158,7 @@ void GroupMachine::Do(const JoinGroup& join) {
   member.rebalance_timeout_ms = join.rebalance_timeout_ms;
   member.subscription = join.subscription;
   member.client = join.client;
+  text_bytes_ += TextBytes(member);
   member_of_session_[join.session] = id;
   empty_since_ms_ = 0;
   Changed(id);
@@ -204,13 +241,24 @@ std::string GroupMachine::NameOf(const GroupPartition& partition) const {
 
 void GroupMachine::Put(const CommittedOffsets& offsets) {
   for (const auto& [partition, offset] : offsets) {
-    CommittedOffset& committed = offsets_[partition];
-    committed = offset;
+    CommittedOffset committed = offset;
     committed.commit_time_ms = now_.wall_ms;
-    records_.push_back(OffsetRow{partition, committed});
+    Keep(partition, committed);
+    records_.push_back(OffsetRow{partition, std::move(committed)});
   }
   // The clock of a group without members runs from its last use.
   if (members_.empty()) empty_since_ms_ = now_.wall_ms;
+}
+
+void GroupMachine::Keep(const GroupPartition& partition, const CommittedOffset& committed) {
+  CommittedOffset& kept = offsets_[partition];
+  text_bytes_ += std::ssize(committed.metadata) - std::ssize(kept.metadata);
+  kept = committed;
+}
+
+CommittedOffsets::iterator GroupMachine::Drop(CommittedOffsets::iterator offset) {
+  text_bytes_ -= std::ssize(offset->second.metadata);
+  return offsets_.erase(offset);
 }
 
 void GroupMachine::Do(const CommitOffsets& commit) {
@@ -244,8 +292,9 @@ void GroupMachine::Do(const DeleteGroup& request) {
 }
 
 void GroupMachine::ForgetAll() {
-  for (const auto& [partition, committed] : offsets_) records_.push_back(OffsetGone{partition});
-  offsets_.clear();
+  for (auto it = offsets_.begin(); it != offsets_.end(); it = Drop(it)) {
+    records_.push_back(OffsetGone{it->first});
+  }
   if (row_known_) records_.push_back(GroupGone{});
   row_known_ = false;
   // Stays: a member of before is stale to whoever makes the group anew.
@@ -261,12 +310,12 @@ void GroupMachine::Do(const ChangeTopics& change) {
   for (const auto& [name, topic] : *topics_) there.insert(topic.id);
   // An id never comes back.
   for (auto it = offsets_.begin(); it != offsets_.end();) {
-    const auto next = std::next(it);
-    if (!there.contains(it->first.topic)) {
-      records_.push_back(OffsetGone{it->first});
-      offsets_.erase(it);
+    if (there.contains(it->first.topic)) {
+      ++it;
+      continue;
     }
-    it = next;
+    records_.push_back(OffsetGone{it->first});
+    it = Drop(it);
   }
 }
 
@@ -300,6 +349,7 @@ void GroupMachine::Remove(Members::iterator it, const absl::Status& why) {
   dirty_.erase(id);
   retarget_ = reconcile_ = true;
   joined_.erase(id);
+  text_bytes_ -= TextBytes(member);
   members_.erase(it);
   if (!members_.empty()) return;
   ++epoch_;

@@ -83,6 +83,12 @@ class GroupMachine {
   int64_t epoch() const { return epoch_; }
   const std::map<std::string, Member>& members() const { return members_; }
   const CommittedOffsets& offsets() const { return offsets_; }
+  // Who joins is one already, by its id or its instance_id.
+  bool IsMember(const JoinGroup& join) const;
+  // About what it takes of memory.
+  int64_t bytes() const;
+  // By how much that has changed since the last call.
+  int64_t TakeGrowth();
   // Nothing of it is in the log: it need not be kept.
   bool vacant() const { return !row_known_ && members_.empty() && offsets_.empty(); }
 
@@ -104,6 +110,8 @@ class GroupMachine {
   absl::Status CheckCommit(const CommitOffsets& commit) const;
   std::string NameOf(const GroupPartition& partition) const;  // for people
   void Put(const CommittedOffsets& offsets);
+  void Keep(const GroupPartition& partition, const CommittedOffset& committed);
+  CommittedOffsets::iterator Drop(CommittedOffsets::iterator offset);
   // Its partitions are free from now on.
   void Remove(Members::iterator member, const absl::Status& why);
   void TakeFrom(const std::string& id, const GroupPartition& partition);
@@ -135,6 +143,8 @@ class GroupMachine {
   std::map<uint64_t, std::string> member_of_session_;
   std::map<GroupPartition, std::string> owners_;
   CommittedOffsets offsets_;
+  int64_t text_bytes_ = 0;     // of the members' strings and the offsets' metadata
+  int64_t bytes_counted_ = 0;  // by TakeGrowth
 
   // Of one On.
   GroupTime now_;

@@ -71,7 +71,7 @@ void GroupShard::Start(std::shared_ptr<const GroupTopics> topics, const GroupTim
     Take(name, machine->Start(topics_, now));
     SetDeadline(name, *machine, now);
     WatchState(name, *machine, now);
-    ForgetIfVacant(name);
+    Settle(name, *machine);
   }
   Go();
 }
@@ -90,7 +90,7 @@ void GroupShard::On(const std::string& group, const GroupEvent& event, const Gro
     SetDeadline(group, *machine, now);
     WatchState(group, *machine, now);
   }
-  ForgetIfVacant(group);
+  Settle(group, *machine);
   Go();
 }
 
@@ -109,7 +109,7 @@ void GroupShard::ChangeTopics(std::shared_ptr<const GroupTopics> topics, const G
     Take(name, machine->On(cluster::ChangeTopics{topics_}, now));
     SetDeadline(name, *machine, now);
     WatchState(name, *machine, now);
-    ForgetIfVacant(name);
+    Settle(name, *machine);
   }
   Go();
 }
@@ -121,7 +121,7 @@ void GroupShard::PassTime(const GroupTime& now) {
     Take(group, machine.On(cluster::PassTime{}, now));
     SetDeadline(group, machine, now);
     WatchState(group, machine, now);
-    ForgetIfVacant(group);
+    Settle(group, machine);
   }
   Go();
 }
@@ -174,15 +174,16 @@ void GroupShard::SetDeadline(const std::string& group, const GroupMachine& machi
   deadline_of_[group] = *due;
 }
 
-void GroupShard::ForgetIfVacant(const std::string& group) {
-  const auto it = groups_.find(group);
-  if (!it->second->vacant()) return;
+void GroupShard::Settle(const std::string& group, GroupMachine& machine) {
+  bytes_ += machine.TakeGrowth();
+  if (!machine.vacant()) return;
+  bytes_ -= machine.bytes();
   reconciling_since_ms_.erase(group);
   if (const auto due = deadline_of_.find(group); due != deadline_of_.end()) {
     deadlines_.erase({due->second, group});
     deadline_of_.erase(due);
   }
-  groups_.erase(it);
+  groups_.erase(groups_.find(group));
 }
 
 void GroupShard::Go() {
@@ -240,6 +241,7 @@ void GroupShard::Fail(const absl::Status& status) {
   writing_.clear();
   waiting_.clear();
   groups_.clear();
+  bytes_ = 0;
   deadlines_.clear();
   deadline_of_.clear();
   reconciling_since_ms_.clear();

@@ -67,6 +67,8 @@ class GroupShard {
   void OnAppended(const absl::Status& status);
 
   bool failed() const { return failed_; }
+  // About what the groups take of memory.
+  int64_t bytes() const { return bytes_; }
   const GroupShardStats& stats() const { return stats_; }
   const GroupMachine* Find(std::string_view group) const;
   const std::map<std::string, std::unique_ptr<GroupMachine>, std::less<>>& groups() const { return groups_; }
@@ -85,7 +87,8 @@ class GroupShard {
   // After a change that may have begun or ended a rebalance.
   void WatchState(const std::string& group, const GroupMachine& machine, const GroupTime& now);
   void SetDeadline(const std::string& group, const GroupMachine& machine, const GroupTime& now);
-  void ForgetIfVacant(const std::string& group);
+  // The last after each change of a group.
+  void Settle(const std::string& group, GroupMachine& machine);
   // Writes what waits, or tells what waits for nothing.
   void Go();
   void Fail(const absl::Status& status);
@@ -97,6 +100,7 @@ class GroupShard {
   absl::flat_hash_map<std::string, int64_t> deadline_of_;
   std::set<std::pair<int64_t, std::string>> deadlines_;
   absl::flat_hash_map<std::string, int64_t> reconciling_since_ms_;  // steady
+  int64_t bytes_ = 0;
   bool moved_ = false;  // partitions were assigned since the last WatchState
   GroupShardStats stats_;
   std::deque<Step> waiting_;

@@ -50,6 +50,8 @@ void AddGroupMetrics(const GroupServiceSnapshot& s, const cluster::GroupCoordina
   page.Counter("naru_group_fenced_total", "Sessions of members that were ended for being slow, or replaced.",
                Value(g.groups.fenced));
   page.Gauge("naru_group_sessions", "Sessions of members.", Value(g.sessions));
+  page.Gauge("naru_group_memory_bytes", "What groups take of memory, about (--group-memory bounds it).",
+             Value(g.bytes));
   page.Gauge("naru_group_requests_waiting", "Requests that wait for the coordinator.", Value(g.queued));
   page.Counter("naru_group_requests_refused_total",
                "Requests refused because as many waited as may (--max-queued-group-requests).",

@@ -69,6 +69,7 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
       {"store-queue", StoreQueueGiven(options), 3, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
       {"index-memory", store.index_memory_bytes, 3, 4 * kMiB, &plan.index_bytes},
       {"compaction-memory", store.compaction_memory_bytes, 1, kMiB, &plan.compaction_bytes},
+      {"group-memory", options.group_memory_bytes, 1, kMiB, &plan.groups_bytes},
       {"produce-memory", options.produce_memory_bytes, 3, 2 * options.max_batch_bytes, &plan.produce_bytes},
       {"consume-memory", options.consume_memory_bytes, 4, 5 * options.max_message_bytes / 2,
        &plan.consume_bytes},

@@ -6,6 +6,7 @@
 //               topics, and what the allocator loses between pieces
 //   tail cache, store queue, index, compaction        the store's (StoreOptions)
 //   produce     requests that wait for the store
+//   groups      members, assignments and positions of consumer groups
 //   consume     answers that wait for the network
 //   calls       what each open call or stream takes by itself, of gRPC and of its service
 //   transport   gRPC's own buffers for connections and streams
@@ -28,6 +29,7 @@ struct MemoryPlan {
   int64_t store_queue_bytes = 0;
   int64_t index_bytes = 0;
   int64_t compaction_bytes = 0;
+  int64_t groups_bytes = 0;
   int64_t produce_bytes = 0;
   int64_t consume_bytes = 0;
   int64_t calls_bytes = 0;

@@ -72,6 +72,7 @@ std::string AutomaticValue(const OptionSpec& spec, const ServerOptions& options)
   planned.store.queue_bytes_max = plan->store_queue_bytes;
   planned.store.index_memory_bytes = plan->index_bytes;
   planned.store.compaction_memory_bytes = plan->compaction_bytes;
+  planned.group_memory_bytes = plan->groups_bytes;
   planned.produce_memory_bytes = plan->produce_bytes;
   planned.consume_memory_bytes = plan->consume_bytes;
   planned.transport_memory_bytes = plan->transport_bytes;

@@ -75,6 +75,10 @@ std::vector<OptionSpec> MemoryOptions() {
        "Keys that one pass of compaction remembers, 32 bytes each. A partition with more takes several "
        "passes.",
        SizeOption{NARU_OPTION(store.compaction_memory_bytes), kMiB, kTiB, true}},
+      {"group-memory", "Memory",
+       "Members, assignments and committed positions of consumer groups. Beyond: GROUP_MEMORY_FULL for what "
+       "would take more.",
+       SizeOption{NARU_OPTION(group_memory_bytes), kMiB, kTiB, true}},
       {"produce-memory", "Memory",
        "Produce requests in flight. Beyond it streams are read no further and single calls are refused with "
        "TOO_MANY_IN_FLIGHT. At most --store-queue.",

@@ -37,6 +37,7 @@ struct ServerOptions {
   // The process's resident memory stays below this.
   int64_t memory_limit_bytes = DefaultMemoryLimitBytes();
   // Shares of it, or kAuto.
+  int64_t group_memory_bytes = kAuto;
   int64_t produce_memory_bytes = kAuto;
   int64_t consume_memory_bytes = kAuto;
   int64_t transport_memory_bytes = kAuto;

@@ -119,6 +119,7 @@ void Server::StartGroups() {
   cluster::GroupCoordinatorOptions options;
   options.limits = options_.groups;
   options.groups_max = options_.max_groups;
+  options.memory_bytes = plan_.groups_bytes;
   options.queued_requests_max = static_cast<size_t>(options_.max_queued_group_requests);
   const auto make_topic = [this](absl::AnyInvocable<void(absl::Status)> done) {
     naru::v1::CreateTopicRequest request;

@@ -14,10 +14,15 @@ void AddMemoryPlan(const MemoryPlan& plan, MetricPage& page) {
   page.Gauge("naru_memory_limit_bytes", "Bound of the resident memory (--memory-limit).",
              Value(plan.limit_bytes));
   const std::pair<std::string_view, int64_t> parts[] = {
-      {"process", plan.process_bytes},         {"tail_cache", plan.tail_cache_bytes},
-      {"store_queue", plan.store_queue_bytes}, {"index", plan.index_bytes},
-      {"compaction", plan.compaction_bytes},   {"produce", plan.produce_bytes},
-      {"consume", plan.consume_bytes},         {"calls", plan.calls_bytes},
+      {"process", plan.process_bytes},
+      {"tail_cache", plan.tail_cache_bytes},
+      {"store_queue", plan.store_queue_bytes},
+      {"index", plan.index_bytes},
+      {"compaction", plan.compaction_bytes},
+      {"groups", plan.groups_bytes},
+      {"produce", plan.produce_bytes},
+      {"consume", plan.consume_bytes},
+      {"calls", plan.calls_bytes},
       {"transport", plan.transport_bytes},
   };
   for (const auto& [part, bytes] : parts) {

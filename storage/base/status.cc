@@ -43,6 +43,7 @@ constexpr std::array kReasons = {
     ReasonEntry{Reason::kTooManyInFlight, "TOO_MANY_IN_FLIGHT", absl::StatusCode::kResourceExhausted},
     ReasonEntry{Reason::kTooManyMembers, "TOO_MANY_MEMBERS", absl::StatusCode::kResourceExhausted},
     ReasonEntry{Reason::kTooManyGroups, "TOO_MANY_GROUPS", absl::StatusCode::kResourceExhausted},
+    ReasonEntry{Reason::kGroupMemoryFull, "GROUP_MEMORY_FULL", absl::StatusCode::kResourceExhausted},
     ReasonEntry{Reason::kTopicNotFound, "TOPIC_NOT_FOUND", absl::StatusCode::kNotFound},
     ReasonEntry{Reason::kPartitionNotFound, "PARTITION_NOT_FOUND", absl::StatusCode::kNotFound},
     ReasonEntry{Reason::kTopicExists, "TOPIC_EXISTS", absl::StatusCode::kAlreadyExists},

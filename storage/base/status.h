@@ -45,8 +45,9 @@ enum class Reason {
   kUnsupportedCompression,
   // RESOURCE_EXHAUSTED
   kTooManyInFlight,
-  kTooManyMembers,  // metadata: limit
-  kTooManyGroups,   // metadata: limit
+  kTooManyMembers,   // metadata: limit
+  kTooManyGroups,    // metadata: limit
+  kGroupMemoryFull,  // metadata: limit_bytes
   // NOT_FOUND, ALREADY_EXISTS
   kTopicNotFound,
   kPartitionNotFound,

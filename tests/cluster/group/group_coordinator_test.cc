@@ -224,6 +224,25 @@ TEST_F(GroupCoordinatorTest, OneGroupTooManyIsRefusedAndTheOthersGoOn) {
   EXPECT_THAT(Join("c", "m")->Next(), testing::StartsWith("ended TOO_MANY_GROUPS"));
 }
 
+TEST_F(GroupCoordinatorTest, WithTheMemoryUsedUpOnlyWhatIsThereGoesOn) {
+  ASSERT_TRUE(Commit("a", 1).ok());
+  const auto member = Join("b", "m");
+  member->Next();
+  coordinator_->Stop();
+  coordinator_ = std::make_unique<GroupCoordinator>(GroupCoordinatorOptions{.memory_bytes = 1}, store_,
+                                                    catalog_, clock_, events_, Never);
+  coordinator_->Start();
+  for (const char* group : {"a", "b"}) ASSERT_TRUE(Describe(group).ok());  // they are read
+  const absl::Status refused = Commit("c", 1);
+  EXPECT_EQ(ReasonOf(refused), Reason::kGroupMemoryFull);
+  EXPECT_THAT(refused.message(), testing::HasSubstr("of 1 that they may"));
+  EXPECT_TRUE(Commit("a", 2).ok());
+  EXPECT_THAT(Join("a", "m")->Next(), testing::StartsWith("ended GROUP_MEMORY_FULL"));
+  EXPECT_THAT(Join("b", "n")->Next(), testing::StartsWith("ended GROUP_MEMORY_FULL"));
+  EXPECT_THAT(Join("b", "m")->Next(), testing::StartsWith("joined"));
+  EXPECT_GT(coordinator_->Stats().bytes, 0);
+}
+
 // A hub on which no group was ever used.
 class UnusedGroupsTest : public testing::Test {
  protected:

@@ -147,6 +147,46 @@ TEST_F(GroupShardTest, AGroupOfWhichNothingIsLeftIsForgotten) {
   EXPECT_THAT(shard_->groups(), IsEmpty());
 }
 
+TEST_F(GroupShardTest, WhatGroupsTakeOfMemoryIsCounted) {
+  const auto written = [this] {
+    while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus());
+    return shard_->bytes();
+  };
+  EXPECT_EQ(shard_->bytes(), 0);
+  Commit("g", 1, 5);
+  const int64_t one = written();
+  EXPECT_GT(one, 0);
+  Commit("g", 2, 6);
+  EXPECT_EQ(written(), one);
+  const auto commit = [this](const std::string& metadata) {
+    CommittedOffsets offsets = {{Orders(0), {.offset = 7, .metadata = metadata}}};
+    shard_->On("g", CommitOffsets{.request = 3, .offsets = offsets}, kNow);
+  };
+  commit(std::string(1'000, 'm'));
+  EXPECT_EQ(written(), one + 1'000);
+  commit("");
+  EXPECT_EQ(written(), one);
+
+  Join("h", 1, "a");
+  const int64_t with_member = written();
+  EXPECT_GT(with_member, one);
+  Join("h", 2, "a");  // the same again
+  EXPECT_EQ(written(), with_member);
+  Join("h", 3, "b");
+  EXPECT_GT(written(), with_member);
+  Restart(outside_.batches.size());
+  const int64_t replayed = written();
+  EXPECT_GT(replayed, with_member);
+  for (const char* member : {"a", "b"}) shard_->On("h", LeaveGroup{.request = 4, .member_id = member}, kNow);
+  written();
+  shard_->On("h", DeleteGroup{5}, kNow);
+  EXPECT_EQ(written(), one);
+  outside_.topics.clear();
+  shard_->ChangeTopics(Topics(), kNow);
+  shard_->On("g", DeleteGroup{6}, kNow);
+  EXPECT_EQ(written(), 0);
+}
+
 TEST_F(GroupShardTest, TimePassesForTheGroupsThatAreDue) {
   Join("g", 1, "a");
   Join("h", 2, "b");

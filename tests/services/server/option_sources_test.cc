@@ -239,8 +239,8 @@ TEST_F(OptionSources, SalvageTakesTwoDirectories) {
 
 int64_t SumOf(const MemoryPlan& plan) {
   return plan.process_bytes + plan.tail_cache_bytes + plan.store_queue_bytes + plan.index_bytes +
-         plan.compaction_bytes + plan.produce_bytes + plan.consume_bytes + plan.calls_bytes +
-         plan.transport_bytes;
+         plan.compaction_bytes + plan.groups_bytes + plan.produce_bytes + plan.consume_bytes +
+         plan.calls_bytes + plan.transport_bytes;
 }
 
 TEST(MemoryPlan, SharesStayBelowTheLimitAtEverySize) {
