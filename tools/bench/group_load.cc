@@ -72,10 +72,19 @@ class Trickle {
   std::thread thread_;
 };
 
-// Seconds until it holds.
-absl::StatusOr<double> TimeUntil(const std::function<bool()>& condition, std::string_view what) {
+using Watches = std::vector<std::unique_ptr<GroupWatch>>;
+
+// Seconds until it holds. Fails when a member's stream does.
+absl::StatusOr<double> TimeUntil(const std::function<bool()>& condition, std::string_view what,
+                                 const Watches& watches) {
   const int64_t begin_ns = NowNs();
   while (!condition()) {
+    for (const auto& watch : watches) {
+      const grpc::Status failure = watch->failure();
+      if (failure.ok()) continue;
+      return absl::InternalError(
+          absl::StrCat(std::string(what), ": a member's stream ended: ", failure.error_message()));
+    }
     if (static_cast<double>(NowNs() - begin_ns) / 1e9 > kPatienceSeconds) {
       return absl::DeadlineExceededError(
           absl::StrFormat("%s: not within %.0f s", std::string(what), kPatienceSeconds));
@@ -126,7 +135,7 @@ absl::StatusOr<GroupsFigures> MeasureGroups(BenchHub& hub, const GroupsWorkload&
   };
   figures.resident_before_mb = resident_mb();
   const auto stubs = Stubs(hub.address(), workload.connections);
-  std::vector<std::unique_ptr<GroupWatch>> watches;
+  Watches watches;
   std::vector<std::unique_ptr<GroupMember>> members;
   const int64_t begin_ns = NowNs();
   for (int group = 0; group < workload.groups; ++group) {
@@ -141,7 +150,8 @@ absl::StatusOr<GroupsFigures> MeasureGroups(BenchHub& hub, const GroupsWorkload&
     return std::all_of(watches.begin(), watches.end(),
                        [&](const auto& watch) { return watch->owned() == workload.partitions; });
   };
-  if (const auto waited = TimeUntil(whole, "members of all groups"); !waited.ok()) return waited.status();
+  if (const auto waited = TimeUntil(whole, "members of all groups", watches); !waited.ok())
+    return waited.status();
   figures.join_seconds = static_cast<double>(NowNs() - begin_ns) / 1e9;
   figures.idle_cores = cores(workload.idle_seconds);
   figures.resident_idle_mb = resident_mb();
@@ -173,7 +183,9 @@ absl::StatusOr<RebalanceFigures> MeasureRebalance(BenchHub& hub, const Rebalance
   if (!topic.ok()) return topic.status();
   RebalanceFigures figures;
   const auto stubs = Stubs(hub.address(), workload.connections);
-  GroupWatch watch(workload.partitions);
+  Watches watches;
+  watches.push_back(std::make_unique<GroupWatch>(workload.partitions));
+  GroupWatch& watch = *watches.front();
   std::vector<std::unique_ptr<GroupMember>> members;
   const naru::v1::Join join = JoinOf("bench-rebalance", *topic);
   const auto whole = [&] { return watch.owned() == workload.partitions; };
@@ -185,7 +197,7 @@ absl::StatusOr<RebalanceFigures> MeasureRebalance(BenchHub& hub, const Rebalance
   for (int i = 0; i < workload.members; ++i) {
     members.push_back(std::make_unique<GroupMember>(*stubs[members.size() % stubs.size()], join, watch));
   }
-  auto first = TimeUntil(balanced, "the first assignment");
+  auto first = TimeUntil(balanced, "the first assignment", watches);
   if (!first.ok()) return first.status();
   figures.first_seconds = *first;
 
@@ -199,7 +211,7 @@ absl::StatusOr<RebalanceFigures> MeasureRebalance(BenchHub& hub, const Rebalance
   std::vector<double> joins;
   std::vector<double> leaves;
   const auto settle = [&](const std::function<bool()>& done, std::vector<double>& times) -> absl::Status {
-    auto seconds = TimeUntil(done, "a rebalance");
+    auto seconds = TimeUntil(done, "a rebalance", watches);
     if (!seconds.ok()) return seconds.status();
     times.push_back(*seconds * 1e3);
     Sleep(0.5);

@@ -91,6 +91,16 @@ void GroupMember::OnWriteDone(bool ok) {
   }
 }
 
+void GroupWatch::OnFailed(const grpc::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  if (failure_.ok()) failure_ = status;
+}
+
+grpc::Status GroupWatch::failure() const {
+  absl::MutexLock lock(&mutex_);
+  return failure_;
+}
+
 void GroupMember::Leave() {
   absl::MutexLock lock(&mutex_);
   if (std::exchange(leaving_, true) || write_out_) return;
@@ -105,7 +115,8 @@ void GroupMember::Lose(int partition) {
 }
 
 void GroupMember::OnReadDone(bool ok) {
-  if (!ok) return;
+  // Over: how, OnDone tells.
+  if (!ok) return Leave();
   if (response_.has_joined()) joined_ = true;
   for (const auto& assigned : response_.assigned().partitions()) {
     const auto partition = static_cast<size_t>(assigned.partition());
@@ -128,6 +139,7 @@ void GroupMember::OnDone(const grpc::Status& status) {
   for (size_t i = 0; i < owned_.size(); ++i) {
     if (owned_[i]) Lose(static_cast<int>(i));
   }
+  if (!status.ok()) watch_.OnFailed(status);
   absl::MutexLock lock(&mutex_);
   status_ = status;
   done_ = true;

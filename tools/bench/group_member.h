@@ -24,9 +24,13 @@ class GroupWatch {
   // It was given back, or its member is gone.
   void OnLost(int partition);
   void OnDelivery(int partition, int64_t records);
+  // A member's stream ended with this, which is no OK.
+  void OnFailed(const grpc::Status& status);
 
   int owned() const { return owned_.load(); }
   int64_t records() const { return records_.load(); }
+  // How the first stream that failed ended; OK: none did.
+  grpc::Status failure() const;
   // From here on, gaps and moves are counted anew.
   void Reset();
   // The longest time between two deliveries of a partition that did not move meanwhile, since Reset, in
@@ -43,6 +47,8 @@ class GroupWatch {
   std::vector<Partition> partitions_;
   std::atomic<int> owned_{0};
   std::atomic<int64_t> records_{0};
+  mutable absl::Mutex mutex_;
+  grpc::Status failure_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Lives until its stream has ended. Thread-safe.
