@@ -23,10 +23,12 @@ LAYERS = {
     "storage/store": ["storage/base", "storage/batch", "storage/log", "storage/segments", "storage/index"],
     "cluster": ["storage/base", "storage/batch", "storage/log", "cluster", "proto"],
     "services": ["storage/base", "storage/batch", "storage/log", "cluster", "services", "proto"],
-    # The composition root: the only place above the store that names it.
+    # The composition root: the only place above the store that names it, but for benchmarks.
     "services/server": ["storage", "cluster", "services", "proto"],
     "clients/cpp": ["storage/base", "storage/batch", "proto"],
     "tools": ["storage/base", "storage/batch", "clients/cpp", "proto"],
+    # Measures the parts of the store, each by itself.
+    "tools/micro": ["storage"],
     "proto": [],
 }
 # Header pattern -> folders that may include it. Tests may include whatever the folder they test may.

@@ -47,6 +47,8 @@ class TidyTest(unittest.TestCase):
             ("clients/cpp/a.cc", "storage/log/log_store.h"),
             ("clients/cpp/a.cc", "services/rpc/status.h"),
             ("tools/cli/a.cc", "storage/store/store.h"),
+            ("tools/bench/a.cc", "storage/segments/entry.h"),
+            ("tools/micro/a.cc", "clients/cpp/client.h"),
         ]:
             with self.subTest(path=path, name=name):
                 self.expect(self.include(path, name), "must not include")
@@ -62,6 +64,7 @@ class TidyTest(unittest.TestCase):
             ("services/server/a.cc", "storage/store/store.h"),
             ("clients/cpp/a.cc", "storage/batch/batch.h"),
             ("tools/cli/a.cc", "clients/cpp/client.h"),
+            ("tools/micro/a.cc", "storage/store/store.h"),
             ("tests/services/a.cc", "storage/store/store.h"),
             ("storage/base/a.cc", "absl/status/status.h"),
         ]:
