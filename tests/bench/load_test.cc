@@ -172,8 +172,9 @@ TEST(OpenLoopTest, AStallIsInTheLatenciesOfEverythingThatWasDueMeanwhile) {
   const auto tally = RunProduce(load, Connect(absl::StrCat("127.0.0.1:", port), 1), window);
   ASSERT_TRUE(tally.ok());
   EXPECT_EQ(tally->failures, 0) << tally->first_failure;
-  // Half of all was due during the stall, and is late by what was left of it.
-  ASSERT_GT(tally->latency.count(), 50);
+  // Half of all was due during the stall, and is late by what was left of it. A slow machine answers fewer
+  // within the window, and those late.
+  ASSERT_GE(tally->latency.count(), 20);
   EXPECT_GE(tally->latency.Percentile(80), 150'000'000);
   EXPECT_GE(tally->latency.max(), 400'000'000);
 }
