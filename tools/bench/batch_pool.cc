@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 
 #include "absl/strings/str_cat.h"
 #include "storage/batch/wire.h"
@@ -23,15 +22,6 @@ constexpr uint32_t kStreamProduce = 15;
 
 constexpr int64_t kPoolBytes = 16 << 20;
 constexpr int64_t kRecordsPerKey = 4;
-
-std::string HalfRandom(size_t size, std::mt19937_64& random) {
-  std::string bytes(size, 'n');
-  for (size_t i = 0; i < size / 2; i += sizeof(uint64_t)) {
-    const uint64_t word = random();
-    std::memcpy(bytes.data() + i, &word, std::min(sizeof(word), size / 2 - i));
-  }
-  return bytes;
-}
 
 void AppendLengthTag(std::string& to, uint32_t field, size_t length) {
   wire::AppendVarint(to, wire::Tag(field, wire::Type::kLength));
@@ -59,6 +49,15 @@ grpc::ByteBuffer StreamBuffer(int64_t id, const ProduceTarget& target, const grp
 }
 
 }  // namespace
+
+std::string HalfRandom(size_t size, std::mt19937_64& random) {
+  std::string bytes(size, 'n');
+  for (size_t i = 0; i < size / 2; i += sizeof(uint64_t)) {
+    const uint64_t word = random();
+    std::memcpy(bytes.data() + i, &word, std::min(sizeof(word), size / 2 - i));
+  }
+  return bytes;
+}
 
 absl::StatusOr<BatchPool> BatchPool::Make(const BatchShape& shape) {
   if (shape.record_bytes < static_cast<int64_t>(kStampBytes)) {

@@ -7,6 +7,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <cstdint>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,9 @@ struct ProduceTarget {
   int32_t partition = 0;
   int acks = 3;
 };
+
+// A payload, one half random and one half not.
+std::string HalfRandom(size_t size, std::mt19937_64& random);
 
 class BatchPool {
  public:

@@ -12,6 +12,7 @@
 
 #include "tools/bench/compaction_load.h"
 #include "tools/bench/echo_server.h"
+#include "tools/bench/first_ack.h"
 #include "tools/bench/group_load.h"
 #include "tools/bench/suite.h"
 #include "tools/bench/workloads.h"
@@ -245,6 +246,13 @@ int RunHubVerb(const std::string& verb, Arguments& a) {
   return figures.ok() ? Report(a, {figures->ack, figures->arrival}, a.json != "-") : Fail(figures.status());
 }
 
+int RunFirstAck(const Arguments& a) {
+  const absl::Status status = a.hub.server.empty()
+                                  ? absl::InvalidArgumentError("--server: first-ack needs a hub to wait for")
+                                  : FirstAck(a.hub.server);
+  return status.ok() ? 0 : Fail(status);
+}
+
 int RunLimitVerb(const std::string& verb, const Arguments& a, const std::string& folder) {
   if (verb == "disk") return Show(a, MeasureAppend(folder, a.piece_bytes, a.sync_every, a.time));
   auto echo = EchoProcess::Start();
@@ -285,6 +293,7 @@ int Main(int argc, char** argv) {
   fetch->add_option("--depth", a.read.depth, "calls at a time")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
+  fetch->add_flag("--decode", a.read.decode, "parse every answer, as a client that uses the records must");
   AddReadOptions(*fetch, a);
   AddReadOptions(*app.add_subcommand("subscribe", "read with a Subscribe stream for each connection"), a);
   AddGroupOptions(*app.add_subcommand("groups", "many consumer groups, at rest and at work"), a);
@@ -293,6 +302,7 @@ int Main(int argc, char** argv) {
       *app.add_subcommand("compaction", "updates of few keys, and how long until only the newest are left"),
       a);
   AddProduceOptions(*app.add_subcommand("echo", "what gRPC does alone: a server that stores nothing"), a);
+  app.add_subcommand("first-ack", "wait for a hub that starts at --server until it acknowledges a record");
   auto* disk = app.add_subcommand("disk", "what the disk does alone: appends to a preallocated file");
   disk->add_option("--piece-bytes", a.piece_bytes)->check(CLI::Range(1, 64 << 20))->capture_default_str();
   disk->add_option("--sync-every", a.sync_every, "fdatasync after so many pieces; 0: never")
@@ -306,6 +316,7 @@ int Main(int argc, char** argv) {
   const char* temporary = getenv("TMPDIR");
   const std::string folder = !a.hub.folder.empty() ? a.hub.folder : temporary ? temporary : "/var/tmp";
   if (verb == "echo-server") return ServeEcho(a);
+  if (verb == "first-ack") return RunFirstAck(a);
   CleanUpOnSignal();
   if (verb == "suite") return RunSuiteVerb(a, folder);
   return verb == "disk" || verb == "echo" ? RunLimitVerb(verb, a, folder) : RunHubVerb(verb, a);

@@ -1,5 +1,6 @@
 #include "tools/bench/read_load.h"
 
+#include <google/protobuf/arena.h>
 #include <grpcpp/generic/generic_stub.h>
 
 #include <algorithm>
@@ -31,6 +32,12 @@ grpc::ByteBuffer ToBuffer(const google::protobuf::MessageLite& message) {
 
 std::string_view View(const grpc::Slice& slice) {
   return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
+}
+
+bool Parses(std::string_view answer) {
+  google::protobuf::Arena arena;
+  auto* response = google::protobuf::Arena::CreateMessage<naru::v1::FetchResponse>(&arena);
+  return response->ParseFromArray(answer.data(), static_cast<int>(answer.size()));
 }
 
 // Reads one partition by Fetch calls, again and again.
@@ -85,6 +92,7 @@ class FetchChain {
       tally_.Fail("a Fetch that brought nothing");
       return false;
     }
+    if (load_.decode && !Parses(View(bytes))) tally_.Fail("a Fetch whose answer cannot be parsed");
     if (window_.Contains(now)) {
       tally_.records += load_.stored_batches ? counted.next_offset - offset_ : counted.records;
       tally_.payload_bytes += counted.bytes;

@@ -1,4 +1,4 @@
-// Reads a topic, by long polls or as a stream, and counts what comes without decoding it.
+// Reads a topic, by long polls or as a stream, and counts what comes, without decoding it unless told to.
 #pragma once
 
 #include <string>
@@ -16,6 +16,8 @@ struct ReadLoad {
   int64_t max_bytes = 3'600'000;
   // Verbatim batches instead of records.
   bool stored_batches = false;
+  // Fetch: parse each answer as a client that uses its records must, rather than only count them.
+  bool decode = false;
 };
 
 // Fetch calls from the beginning to the end of every partition, and again until the window is over.

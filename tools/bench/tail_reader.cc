@@ -6,6 +6,11 @@
 #include "tools/bench/process_stats.h"
 
 namespace naru::bench {
+namespace {
+
+constexpr int64_t kQuietNs = 500'000'000;
+
+}  // namespace
 
 TailReader::TailReader(const std::string& topic, std::shared_ptr<grpc::Channel> channel, const Window& window)
     : window_(window), stub_(naru::v1::ConsumeService::NewStub(std::move(channel))) {
@@ -35,15 +40,14 @@ void TailReader::Read() {
       tally_.payload_bytes += static_cast<int64_t>(record.value().size());
       tally_.end_to_end.Record(now - intended);
     }
-    records_ += response.delivery().records_size();
     if (response.has_delivery()) last_ns_ = now;
   }
   const grpc::Status status = stream_->Finish();
   if (!status.ok() && status.error_code() != grpc::StatusCode::CANCELLED) tally_.Fail(status.error_message());
 }
 
-Tally TailReader::Finish(int64_t records) {
-  while (records_ < records && NowNs() - last_ns_ < 1'000'000'000) {
+Tally TailReader::Finish() {
+  while (NowNs() - last_ns_ < kQuietNs) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   context_.TryCancel();

@@ -19,8 +19,8 @@ class TailReader {
  public:
   TailReader(const std::string& topic, std::shared_ptr<grpc::Channel> channel, const Window& window);
   ~TailReader();
-  // Ends the reading once `records` have come, or nothing came for a second.
-  Tally Finish(int64_t records);
+  // Ends the reading when nothing has come for half a second, so that what is late counts too.
+  Tally Finish();
 
  private:
   void Read();
@@ -30,7 +30,6 @@ class TailReader {
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<naru::v1::SubscribeRequest, naru::v1::SubscribeResponse>> stream_;
   Tally tally_;
-  std::atomic<int64_t> records_ = 0;
   std::atomic<int64_t> last_ns_ = 0;
   std::thread thread_;
 };

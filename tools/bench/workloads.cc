@@ -48,6 +48,7 @@ absl::StatusOr<Figure> ReadAll(BenchHub& hub, const std::string& topic, const Re
   load.partitions = workload.partitions;
   load.depth = workload.depth;
   load.stored_batches = workload.stored_batches;
+  load.decode = workload.decode;
   const CpuMeter meter(hub.pid());
   double seconds = time.seconds;
   absl::StatusOr<Tally> tally;
@@ -83,7 +84,7 @@ std::string NameOf(const ReadWorkload& workload) {
   return absl::StrCat(TopicName(workload.partitions, workload.record_bytes),
                       workload.cold ? "-cold" : "-warm",
                       workload.subscribe || workload.cold ? "-subscribe" : "-fetch",
-                      workload.stored_batches ? "-stored" : "");
+                      workload.stored_batches ? "-stored" : "", workload.decode ? "-decoded" : "");
 }
 
 absl::StatusOr<Figure> MeasureProduce(BenchHub& hub, const ProduceWorkload& workload, const RunTime& time) {
@@ -120,7 +121,7 @@ absl::StatusOr<EndToEnd> MeasureEndToEnd(BenchHub& hub, const ProduceWorkload& w
   EndToEnd result;
   result.ack = ToFigure(NameOf(workload), *tally, time.seconds);
   meter.Apply(result.ack);
-  const Tally arrived = reader.Finish(tally->records);
+  const Tally arrived = reader.Finish();
   result.arrival = ToFigure(absl::StrCat(NameOf(workload), "-arrival"), arrived, time.seconds);
   result.arrival.latency = arrived.end_to_end;
   result.arrival.latency_of = "arrival at a reader";

@@ -48,6 +48,7 @@ struct ReadWorkload {
   // A Subscribe stream for each connection, instead of Fetch calls.
   bool subscribe = false;
   bool stored_batches = false;
+  bool decode = false;
   int depth = 4;
   int connections = 2;
 };

@@ -1,0 +1,93 @@
+"""What is measured: cells, and in each the contestants with their settings."""
+
+import dataclasses
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One contestant in a cell. `label` tells two of the same peer apart."""
+    peer: str
+    fsync: bool
+    label: str = ""
+    # Settings of the peer's own for this cell.
+    changes: tuple = ()
+
+    def name(self):
+        return f"{self.peer} {self.label}".strip()
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    id: str
+    title: str
+    # produce, one (record in flight), end-to-end, fetch or start.
+    kind: str
+    # The figure that contestants are compared by, and whether less of it is better.
+    headline: str
+    entries: tuple
+    record_bytes: int = 1024
+    batch_bytes: int = 64 * KIB
+    partitions: int = 16
+    depth: int = 64  # batches on the way
+    rate: int = 0  # records a second
+    total_bytes: int = 256 * MIB
+    lower_is_better: bool = False
+    # Seconds of warm-up more than usual, for everybody.
+    more_warmup: float = 0
+    note: str = ""
+
+
+def _produce(id_, title, fsync, nats=False, kafka_fsync=None, **fields):
+    entries = [Entry("naru", fsync), Entry("kafka", fsync if kafka_fsync is None else kafka_fsync)]
+    if nats:
+        entries.append(Entry("nats", fsync))
+    return Cell(id_, title, "produce", fields.pop("headline", "mb_per_second"), tuple(entries), **fields)
+
+
+CELLS = (
+    _produce("1", "100 B records, 64 KiB batches, 6 partitions, no fsync", False, record_bytes=100, partitions=6,
+             headline="records_per_second"),
+    _produce("2", "1 KB records, 64 KiB batches, 16 partitions, no fsync", False, nats=True),
+    _produce("3", "1 KB records, 1 MiB batches, 16 partitions, no fsync", False, batch_bytes=MIB, depth=16),
+    _produce("4", "1 KB records, 64 KiB batches, 16 partitions, fsync before the ack", True, nats=True),
+    _produce("5", "1 KB records, 1 MiB batches, 16 partitions, fsync before the ack", True, batch_bytes=MIB, depth=16),
+    Cell("6", "1 KB records, one in flight, fsync before the ack", "one", "records_per_second",
+         (Entry("naru", True), Entry("kafka", True), Entry("nats", True)), partitions=1, batch_bytes=1024, depth=1),
+    _produce("7", "1 KB records, 64 KiB batches, 1,000 partitions, fsync before the ack", True, kafka_fsync=False,
+             partitions=1000, more_warmup=15,
+             note="Kafka without fsync. 15 s more of warm-up for both: Kafka is busy for a while with so many new "
+                  "partitions."),
+    Cell("8", "20,000 single 1 KB records a second, end to end", "end-to-end", "p99_ms",
+         (Entry("naru", True), Entry("kafka", True, "", (("linger_ms", 20),)),
+          Entry("kafka", False, "no fsync", (("linger_ms", 1),)), Entry("nats", True),
+          Entry("nats", False, "no fsync")),
+         partitions=6, batch_bytes=1024, rate=20_000, lower_is_better=True,
+         note="Open loop: from the time a record was meant to be sent to its arrival at a reader, so a peer that "
+              "cannot keep up shows it as latency; the acks' latencies are in the JSON file. Kafka's linger.ms is 20 "
+              "with fsync and 1 without, which served it best of 0, 1, 5 and 20."),
+    Cell("9a", "reading 100 B records from memory", "fetch", "records_per_second",
+         (Entry("naru", False), Entry("naru", False, "decoded", (("decode", True),)), Entry("kafka", False),
+          Entry("nats", False)), record_bytes=100, batch_bytes=MIB,
+         note="\"decoded\" parses every answer with protobuf; without it naru's client counts records, as one that "
+              "forwards them would."),
+    Cell("9b", "reading 1 KB records from memory", "fetch", "mb_per_second",
+         (Entry("naru", False), Entry("naru", False, "decoded", (("decode", True),)), Entry("kafka", False),
+          Entry("nats", False)), batch_bytes=MIB),
+    Cell("10", "start of an empty server, and at rest", "start", "first_ack_ms",
+         (Entry("naru", True), Entry("kafka", True), Entry("nats", True)), lower_is_better=True,
+         note="From the process's start to the first acknowledged record, with the topic made in between; then memory "
+              "and CPU at rest."),
+)
+
+
+def chosen(ids):
+    """The cells of these ids; "9" is 9a and 9b. ValueError names what there is not."""
+    found = []
+    for one in ids:
+        cells = [c for c in CELLS if c.id == one or c.id.rstrip("ab") == one]
+        if not cells:
+            raise ValueError(f"cell {one}: there are {', '.join(c.id for c in CELLS)}")
+        found += [c for c in cells if c not in found]
+    return found

@@ -1,0 +1,141 @@
+"""Kafka as a contestant: one KRaft node, driven by rdkafka-load (librdkafka)."""
+
+import glob
+import os
+import shutil
+import subprocess
+
+from processes import Failure, free_ports
+
+VERSION = "4.3.0"
+LOG4J_VERSION = "2.25.4"
+DURABILITY = {True: "`flush.messages=1`: each append fsynced before its ack",
+              False: "acked from the page cache (Kafka's default)"}
+
+POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>naru</groupId><artifactId>peers-kafka</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId>
+      <version>{LOG4J_VERSION}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+LOG4J = """<Configuration status="warn">
+  <Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console></Appenders>
+  <Loggers><Root level="warn"><AppenderRef ref="out"/></Root></Loggers>
+</Configuration>
+"""
+# As Kafka's own start script has them.
+JVM = ["-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+       "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"]
+# As its config/server.properties has them, with internal topics for one node; batches of 1 MiB must fit.
+PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+log.dirs={data}
+message.max.bytes=4194304
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+auto.create.topics.enable=false
+"""
+
+
+class Kafka:
+    name = "kafka"
+    # The JVM compiles what is hot while it runs: more time to get to speed than the others.
+    extra_warmup_seconds = 5
+
+    def __init__(self, children, bin_folder, build_folder):
+        self._children = children
+        self._load = os.path.join(bin_folder, "rdkafka-load")
+        self._folder = os.path.join(build_folder, "kafka-" + VERSION)
+        self._cluster_id = "naruPeersBenchmarks001"
+        self.server = self._process = None
+
+    def fetch(self):
+        """From Maven Central into the build folder, once."""
+        if not os.path.exists(self._load):
+            raise Failure(f"{self._load} is not built: it needs librdkafka (librdkafka-dev) when CMake configures")
+        libraries = os.path.join(self._folder, "libs")
+        if os.path.exists(os.path.join(self._folder, "done")):
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.makedirs(self._folder)
+        for name, text in (("pom.xml", POM), ("log4j2.xml", LOG4J)):
+            with open(os.path.join(self._folder, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        maven = subprocess.run(
+            ["mvn", "-q", "-B", "-f", os.path.join(self._folder, "pom.xml"), "dependency:copy-dependencies",
+             f"-DoutputDirectory={libraries}", "-DincludeScope=runtime"], check=False)
+        if maven.returncode or not glob.glob(os.path.join(libraries, f"kafka_2.13-{VERSION}.jar")):
+            raise Failure(f"Kafka {VERSION} could not be fetched from Maven Central")
+        with open(os.path.join(self._folder, "done"), "w", encoding="utf-8"):
+            pass
+
+    def version(self):
+        java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+        return f"Kafka {VERSION}, {java.splitlines()[0] if java else 'java'}"
+
+    def durability(self, fsync):
+        return DURABILITY[fsync]
+
+    def _java(self, *arguments):
+        return ["java", "-cp", os.path.join(self._folder, "libs", "*"),
+                f"-Dlog4j2.configurationFile={os.path.join(self._folder, 'log4j2.xml')}", *arguments]
+
+    def start(self, folder, fsync):
+        """Formats an empty folder, then starts it and does not wait. The process."""
+        port, controller = free_ports(2)
+        self.server = f"127.0.0.1:{port}"
+        properties = os.path.join(folder, "server.properties")
+        with open(properties, "w", encoding="utf-8") as f:
+            f.write(PROPERTIES.format(port=port, controller=controller, data=os.path.join(folder, "data")))
+        log = os.path.join(folder, "log")
+        formatting = self._children.start(self._java("kafka.tools.StorageTool", "format", "--standalone", "-t",
+                                                     self._cluster_id, "-c", properties), log)
+        formatting.wait(120)
+        self._children.stop(formatting)
+        if formatting.returncode:
+            raise Failure(f"kafka-storage format ended with {formatting.returncode}")
+        self._process = self._children.start(self._java(*JVM, "kafka.Kafka", properties), log)
+        return self._process
+
+    def stop(self):
+        self._children.stop(self._process)
+
+    def first_ack_command(self):
+        return [self._load, "first-ack", "--server", self.server, "--fsync", "true"]
+
+    def run_cell(self, cell, entry, seconds, warmup):
+        common = ["--server", self.server, "--server-pid", self._process.pid, "--seconds", seconds, "--warmup", warmup,
+                  "--partitions", cell.partitions, "--record-bytes", cell.record_bytes]
+        load = ["--batch-bytes", cell.batch_bytes, "--depth", cell.depth, "--fsync", str(entry.fsync).lower(),
+                "--acks", "1"]
+        linger = dict(entry.changes).get("linger_ms", 0)
+        if cell.kind == "fetch":
+            verb = ["fetch", *common, "--total-bytes", cell.total_bytes]
+        elif cell.kind == "end-to-end":
+            verb = ["end-to-end", *common, *load, "--rate", cell.rate, "--linger-ms", linger]
+        elif cell.kind == "one":
+            verb = ["produce", *common, *load, "--linger-ms", linger]
+        else:
+            verb = ["produce", *common, *load, "--linger-ms", 5]
+        return self._children.run_client([self._load, *verb], seconds_max=seconds + warmup + 240)

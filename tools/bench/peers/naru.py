@@ -1,0 +1,63 @@
+"""naru as a contestant: narud, driven by naru-bench."""
+
+import os
+import subprocess
+
+from processes import Failure, free_ports
+
+DURABILITY = {True: "every batch fsynced before its ack (the default)",
+              False: "acked from the system's memory (topic option `durability: background`)"}
+
+
+class Naru:
+    name = "naru"
+    extra_warmup_seconds = 0
+
+    def __init__(self, children, bin_folder, build_folder):
+        self._children = children
+        self._narud, self._bench = (os.path.join(bin_folder, program) for program in ("narud", "naru-bench"))
+        self.server = self._process = None
+
+    def fetch(self):
+        """Nothing: it is what was built."""
+
+    def version(self):
+        return subprocess.run([self._narud, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+
+    def durability(self, fsync):
+        return DURABILITY[fsync]
+
+    def start(self, folder, fsync):
+        """Starts it on an empty folder, and does not wait. The process."""
+        self.server = f"127.0.0.1:{free_ports(1)[0]}"
+        self._process = self._children.start(
+            [self._narud, "--data-dir", os.path.join(folder, "data"), "--listen", self.server, "--http", "off",
+             "--log-level", "warning"], os.path.join(folder, "log"))
+        return self._process
+
+    def stop(self):
+        self._children.stop(self._process)
+
+    def first_ack_command(self):
+        """A program that waits for the server and ends with 0 when a record is acknowledged."""
+        return [self._bench, "first-ack", "--server", self.server]
+
+    def run_cell(self, cell, entry, seconds, warmup):
+        """The load generator's figures: one, or for end-to-end those of the acks and of the arrivals."""
+        common = ["--server", self.server, "--server-pid", self._process.pid, "--seconds", seconds, "--warmup", warmup,
+                  "--json", "-", "--partitions", cell.partitions, "--record-bytes", cell.record_bytes]
+        if cell.kind == "fetch":
+            decode = ["--decode"] if dict(entry.changes).get("decode") else []
+            return self._run(["fetch", *common, "--total-bytes", cell.total_bytes, "--depth", 4, *decode],
+                             seconds + warmup)
+        load = ["--batch-bytes", cell.batch_bytes, "--depth", cell.depth,
+                "--durability", "fsync" if entry.fsync else "background", "--acks", "all" if entry.fsync else "leader"]
+        if cell.kind == "end-to-end":
+            return self._run(["end-to-end", *common, *load, "--rate", cell.rate], seconds + warmup)
+        return self._run(["produce", *common, *load], seconds + warmup)
+
+    def _run(self, arguments, seconds):
+        figures = self._children.run_client([self._bench, *arguments], seconds_max=seconds + 180)
+        if not figures:
+            raise Failure("naru-bench gave no figures")
+        return figures
