@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "services/server/allocator.h"
 #include "services/server/command_line.h"
 #include "services/server/event_logger.h"
@@ -60,6 +61,8 @@ void PrintAddresses(const ServerOptions& options, const Server& server) {
 
 int Serve(const ServerOptions& options) {
   TuneAllocator();
+  // Distributions build abseil with its search for lock cycles, which costs every lock, gRPC's too.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   RaiseOpenFileLimit();
   SignalWatch signals;
   EventLogger events(options.log_format, options.log_level);

@@ -36,9 +36,12 @@ class File {
   // Cuts or extends to `length`.
   virtual absl::Status Truncate(uint64_t length) = 0;
   virtual absl::StatusOr<uint64_t> Size() const = 0;
+  // A position at or behind `position`, between which and it there are only zeros that nobody wrote, as far
+  // as the file system knows without reading; the size when nothing else follows.
+  virtual absl::StatusOr<uint64_t> NextData(uint64_t position) const { return position; }
   // Hints, best effort: start writing [position, +length) back / drop it from the page cache.
   virtual void StartWriteback(uint64_t position, uint64_t length) {}
-  virtual void DropCache(uint64_t position, uint64_t length) {}
+  virtual void DropCache(uint64_t position, uint64_t length) const {}
 };
 
 // Held while the object lives; released by the operating system when the process dies.

@@ -154,6 +154,15 @@ class PosixFile final : public File {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<uint64_t> NextData(uint64_t position) const override {
+    // What was reserved and never written counts as a hole, also after a crash.
+    const off_t data = ::lseek(fd_, static_cast<off_t>(position), SEEK_DATA);
+    if (data >= 0) return static_cast<uint64_t>(data);
+    if (errno != ENXIO) return position;  // not every file system knows
+    NARU_ASSIGN_OR_RETURN(const uint64_t size, Size());
+    return std::max(position, size);
+  }
+
   absl::StatusOr<uint64_t> Size() const override {
     struct stat found;
     if (::fstat(fd_, &found) != 0) return SystemError(path_, "fstat", errno);
@@ -164,7 +173,7 @@ class PosixFile final : public File {
     ::sync_file_range(fd_, static_cast<off_t>(position), static_cast<off_t>(length), SYNC_FILE_RANGE_WRITE);
   }
 
-  void DropCache(uint64_t position, uint64_t length) override {
+  void DropCache(uint64_t position, uint64_t length) const override {
     ::posix_fadvise(fd_, static_cast<off_t>(position), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
   }
 

@@ -6,6 +6,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
@@ -56,6 +57,10 @@ rocksdb::Options DatabaseOptions(const Index::Options& given) {
   options.avoid_flush_during_shutdown = true;
   options.write_buffer_size = std::max<size_t>(memory / 4, 1 << 20);
   options.max_write_buffer_number = 2;
+  // One thread writes, and each log's runs rise: an insert goes on from where the last of that log was.
+  options.allow_concurrent_memtable_write = false;
+  options.memtable_insert_with_hint_prefix_extractor.reset(
+      rocksdb::NewFixedPrefixTransform(codec::Key(codec::kRun, 0).size()));
   options.max_background_jobs = 2;
   options.max_open_files = 256;
   options.keep_log_file_num = 2;

@@ -10,6 +10,7 @@
 #include <map>
 #include <thread>
 
+#include "absl/synchronization/mutex.h"
 #include "tools/bench/compaction_load.h"
 #include "tools/bench/echo_server.h"
 #include "tools/bench/first_ack.h"
@@ -325,4 +326,8 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace naru::bench
 
-int main(int argc, char** argv) { return naru::bench::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // As in narud: a search for lock cycles at every lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  return naru::bench::Main(argc, argv);
+}

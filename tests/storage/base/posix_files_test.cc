@@ -117,6 +117,26 @@ TEST_F(PosixFilesTest, PreallocatedSpaceIsRealAndReadsAsZeros) {
   EXPECT_EQ(*file->Size(), uint64_t{1} << 20) << "it never shrinks";
 }
 
+TEST_F(PosixFilesTest, WhatNobodyWroteIsPassedOver) {
+  constexpr uint64_t kSize = 8 << 20;
+  const auto file = OpenOk(Path("a"));
+  ASSERT_TRUE(file->Preallocate(kSize).ok());
+  constexpr uint64_t kWritten = 5'000'000;
+  ASSERT_TRUE(Write(*file, kWritten, "x").ok());
+  // A file system that knows nothing says 0 every time.
+  const uint64_t first = *file->NextData(0);
+  EXPECT_LE(first, kWritten);
+  EXPECT_EQ(*file->NextData(kWritten), kWritten);
+  const uint64_t behind = *file->NextData(kWritten + (1 << 20));
+  EXPECT_GE(behind, kWritten + (1 << 20));
+  EXPECT_LE(behind, kSize);
+  EXPECT_EQ(*file->NextData(kSize), kSize);
+  EXPECT_EQ(*file->NextData(kSize + 1), kSize + 1);
+  ASSERT_TRUE(file->SyncData().ok());
+  EXPECT_LE(*file->NextData(0), kWritten);
+  EXPECT_EQ(*file->NextData(kWritten), kWritten);
+}
+
 TEST_F(PosixFilesTest, TruncateCutsAndExtends) {
   const auto file = OpenOk(Path("a"));
   ASSERT_TRUE(Write(*file, 0, "0123456789").ok());
