@@ -15,7 +15,7 @@ namespace naru::services {
 namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
-constexpr int64_t kProcessFixedBytes = 40 * kMiB;
+constexpr int64_t kProcessFixedBytes = 39 * kMiB;
 
 struct Share {
   std::string_view option;
@@ -65,17 +65,17 @@ absl::StatusOr<MemoryPlan> PlanMemory(const ServerOptions& options) {
 
   const StoreOptions& store = options.store;
   Share shares[] = {
-      {"tail-cache", store.tail_cache_bytes, 3, 0, &plan.tail_cache_bytes},
-      {"store-queue", StoreQueueGiven(options), 3, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
-      {"index-memory", store.index_memory_bytes, 3, 4 * kMiB, &plan.index_bytes},
-      {"compaction-memory", store.compaction_memory_bytes, 1, kMiB, &plan.compaction_bytes},
+      {"tail-cache", store.tail_cache_bytes, 6, 0, &plan.tail_cache_bytes},
+      {"store-queue", StoreQueueGiven(options), 6, 2 * options.max_batch_bytes, &plan.store_queue_bytes},
+      {"index-memory", store.index_memory_bytes, 6, 4 * kMiB, &plan.index_bytes},
+      {"compaction-memory", store.compaction_memory_bytes, 2, kMiB, &plan.compaction_bytes},
       {"group-memory", options.group_memory_bytes, 1, kMiB, &plan.groups_bytes},
-      {"produce-memory", options.produce_memory_bytes, 3, 2 * options.max_batch_bytes, &plan.produce_bytes},
-      {"consume-memory", options.consume_memory_bytes, 4, 5 * options.max_message_bytes / 2,
+      {"produce-memory", options.produce_memory_bytes, 6, 2 * options.max_batch_bytes, &plan.produce_bytes},
+      {"consume-memory", options.consume_memory_bytes, 8, 5 * options.max_message_bytes / 2,
        &plan.consume_bytes},
-      {"max-streams", options.max_streams == kAuto ? kAuto : CallLimit::BytesOf(options.max_streams), 5,
+      {"max-streams", options.max_streams == kAuto ? kAuto : CallLimit::BytesOf(options.max_streams), 10,
        CallLimit::BytesOf(1), &plan.calls_bytes},
-      {"transport-memory", options.transport_memory_bytes, 5, 8 * kMiB, &plan.transport_bytes},
+      {"transport-memory", options.transport_memory_bytes, 10, 8 * kMiB, &plan.transport_bytes},
   };
   int64_t left = plan.limit_bytes - plan.process_bytes;
   int64_t weights = 0;

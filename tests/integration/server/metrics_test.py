@@ -66,7 +66,7 @@ class Metrics(hub.HubTest):
         text = server.get("/metrics")[1]
         self.assertEqual(server.metric("naru_memory_limit_bytes"), 256 << 20)
         shares = re.findall(r'^naru_memory_budget_bytes\{part="(\w+)"\} (\S+)$', text, re.MULTILINE)
-        self.assertEqual(len(shares), 9)
+        self.assertEqual(len(shares), 10)
         self.assertLessEqual(sum(float(size) for _, size in shares), 256 << 20)
 
 
