@@ -143,20 +143,20 @@ class LaneReader {
   const Clock& clock_;
   Store& store_;
   naru::v1::Delivery form_ = naru::v1::DELIVERY_RECORDS;
+  Lane next_lane_ = 0;
   int64_t message_bytes_max_ = 0;
   absl::flat_hash_map<Lane, Slot> lanes_;
-  Lane next_lane_ = 0;
   size_t live_ = 0;
   std::deque<Lane> queue_;  // to be read, in turn
   std::vector<Retired> retired_;
   std::vector<Lane> passed_;
-  bool reading_ = false;
   std::optional<Ready> ready_;
 
   int64_t message_bytes_ = 0;  // bound of messages as the client takes them now
   int64_t reading_bytes_ = 0;  // bound of the one that is read
   int full_taken_ = 0;         // messages of about that bound, taken at once
   int64_t taken_bytes_ = 0;    // at once, without a pause
+  bool reading_ = false;
   bool writing_ = false;
   bool wrote_full_ = false;
   int64_t wrote_bytes_ = 0;

@@ -33,7 +33,7 @@ class PollCall final : public grpc::ServerUnaryReactor, public std::enable_share
   // True for the first: whoever claims the call ends it. False: it was ended, by its client or otherwise.
   bool Claim();
   // Of a call that was claimed by who answers.
-  void Answer(grpc::ByteBuffer answer);
+  void Answer(const grpc::ByteBuffer& answer);
   // Unless somebody has claimed it.
   void Fail(const absl::Status& status);
 

@@ -30,10 +30,10 @@ absl::StatusOr<std::shared_ptr<PollMember>> PollMember::Begin(std::shared_ptr<Gr
 PollMember::~PollMember() { context().pollers.Gone(); }
 
 void PollMember::Poll(std::shared_ptr<PollCall> call) {
-  strand().Run([self = Self(), call = std::move(call)]() mutable { self->Take(std::move(call)); });
+  strand().Run([self = Self(), call = std::move(call)] { self->Take(call); });
 }
 
-void PollMember::Take(std::shared_ptr<PollCall> call) {
+void PollMember::Take(const std::shared_ptr<PollCall>& call) {
   const naru::v1::PollRequest& request = call->request();
   if (request.has_join()) {
     group_ = request.join().group();

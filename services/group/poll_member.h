@@ -37,7 +37,7 @@ class PollMember final : public SessionHost, public ConsumeMemory::Reader {
   std::shared_ptr<PollMember> Self() { return std::static_pointer_cast<PollMember>(shared_from_this()); }
 
   // All of these in the strand.
-  void Take(std::shared_ptr<PollCall> call);
+  void Take(const std::shared_ptr<PollCall>& call);
   void AfterEvent() override;
   void Tell(const naru::v1::ConsumeResponse& response) override;
   void Deliver(OutgoingMessage message) override;

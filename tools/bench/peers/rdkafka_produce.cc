@@ -107,6 +107,7 @@ void Run::SendRun(int64_t now_ns) {
     message.payload = value.data();
     message.len = value.size();
   }
+  // A time where librdkafka keeps a pointer. NOLINTNEXTLINE(performance-no-int-to-ptr)
   messages_.back()._private = reinterpret_cast<void*>(static_cast<intptr_t>(now_ns));
   const auto partition = static_cast<int32_t>(turn_++ % load_.partitions);
   rd_kafka_produce_batch(topic_.get(), partition, 0, messages_.data(), static_cast<int>(messages_.size()));

@@ -66,6 +66,7 @@ absl::StatusOr<Tally> ReadShare(const RdKafkaReadLoad& load, int first, const Wi
 absl::StatusOr<Tally> RunRdKafkaRead(const RdKafkaReadLoad& load, const Window& window) {
   std::vector<absl::StatusOr<Tally>> tallies(static_cast<size_t>(load.consumers));
   std::vector<std::thread> threads;
+  threads.reserve(tallies.size());
   for (int i = 0; i < load.consumers; ++i) {
     threads.emplace_back(
         [&load, &window, &tallies, i] { tallies[static_cast<size_t>(i)] = ReadShare(load, i, window); });
