@@ -153,6 +153,7 @@ absl::Status Maintainer::Checkpoint() {
   }
   parts_.counters.checkpointed_bytes.store(applied, std::memory_order_relaxed);
   Count(parts_.counters.checkpoints);
+  parts_.events.Write(Severity::kDebug, "checkpoint", {{"applied_bytes", applied}});
   return absl::OkStatus();
 }
 

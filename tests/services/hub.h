@@ -39,7 +39,7 @@ inline CallEnd EndOf(const grpc::ClientContext& context, const grpc::Status& sta
   return end;
 }
 
-// Waits until `condition` holds; false after half a minute.
+// Looks again and again until `condition` holds, for what nobody signals; false after half a minute.
 inline bool WaitFor(const std::function<bool()>& condition) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!condition()) {

@@ -218,10 +218,11 @@ TEST_F(StoreSpace, CheckpointsBoundWhatAStartReplays) {
   options_.checkpoint_bytes = int64_t{1} << 20;
   Open();
   Fill(kA, 100, 100'000);
-  // The maintainer is told by the syncer; wait for what it does, not for a time.
-  const absl::Time limit = absl::Now() + absl::Minutes(1);
-  while (store_->Stats().bytes_since_checkpoint > 3 << 20 && absl::Now() < limit) {
-    absl::SleepFor(absl::Milliseconds(1));
+  // The maintainer is told by the syncer.
+  for (;;) {
+    const int seen = events_.Count("checkpoint");
+    if (store_->Stats().bytes_since_checkpoint <= 3 << 20) break;
+    ASSERT_TRUE(events_.AwaitMore("checkpoint", seen));
   }
   EXPECT_GT(store_->Stats().checkpoints, 0);
   const std::string before = Portrait();

@@ -66,7 +66,7 @@ CELLS = (
          partitions=6, batch_bytes=1024, rate=20_000, lower_is_better=True,
          note="Open loop: from the time a record was meant to be sent to its arrival at a reader, so a peer that "
               "cannot keep up shows it as latency; the acks' latencies are in the JSON file. Kafka's linger.ms is 20 "
-              "with fsync and 1 without, which served it best of 0, 1, 5 and 20."),
+              "with fsync and 1 without, which served it best of 0, 1, 5 and 20 in short runs."),
     Cell("9a", "reading 100 B records from memory", "fetch", "records_per_second",
          (Entry("naru", False), Entry("naru", False, "decoded", (("decode", True),)), Entry("kafka", False),
           Entry("nats", False)), record_bytes=100, batch_bytes=MIB,
