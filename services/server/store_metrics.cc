@@ -11,6 +11,9 @@ void AddAppends(const StoreStats& s, MetricPage& page) {
   page.Counter("naru_store_appended_bytes_total", "Bytes of the batches appended.", Value(s.appended_bytes));
   page.Counter("naru_store_append_groups_total", "Writes that appended batches; each holds all that waited.",
                Value(s.append_groups));
+  page.Counter("naru_store_zeroed_bytes_total",
+               "Bytes of zeros written ahead of small groups of batches, so that their fdatasync is short.",
+               Value(s.zeroed_bytes));
   page.Counter("naru_store_syncs_total", "Calls of fdatasync.", Value(s.syncs));
   page.Counter("naru_store_sync_seconds_total", "Time in fdatasync.", Value(s.sync_ns) / 1e9);
   page.Gauge("naru_store_queue_used_bytes", "Bytes of batches that wait for the disk.",

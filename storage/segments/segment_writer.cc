@@ -1,6 +1,7 @@
 #include "storage/segments/segment_writer.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "storage/base/check.h"
@@ -14,6 +15,7 @@ constexpr size_t kWriteBytesMax = size_t{256} << 10;
 constexpr size_t kWritePiecesMax = 512;
 // The kernel is asked to begin writing this often, so that a sync finds little left to do.
 constexpr uint64_t kWritebackBytes = uint64_t{8} << 20;
+constexpr std::array<char, SegmentWriter::kZeroStepBytes> kZeros = {};
 
 }  // namespace
 
@@ -21,6 +23,7 @@ void SegmentWriter::Resume(std::shared_ptr<Segment> segment, uint32_t version, u
   current_ = std::move(segment);
   version_ = version;
   position_ = position;
+  written_to_ = position;
   absl::MutexLock lock(&next_mutex_);
   next_id_ = SegmentId(current_->id().value() + 1);
 }
@@ -57,6 +60,7 @@ void SegmentWriter::Roll(Sequence first_sequence) {
   version_ = kFormatVersion;
   segments_.Add(current_);
   position_ = 0;
+  written_to_ = 0;
   stretches_.push_back({current_, 0, {}});
   SegmentHeader header;
   header.salt = salt_;
@@ -96,18 +100,31 @@ SegmentWriter::Place SegmentWriter::Stage(const EntryHeader& header, const absl:
   for (const absl::string_view chunk : body.Chunks()) pieces.push_back({chunk.data(), chunk.size()});
   position_ += body.size();
   staged_bytes_ += body.size();
-  static constexpr char kZeros[kEntryAlignment] = {};
   const size_t padding = header.entry_bytes() - header.header_bytes() - body.size();
-  if (padding > 0) StageOwn({kZeros, padding});
+  if (padding > 0) StageOwn({kZeros.data(), padding});
   return place;
 }
 
-absl::Status SegmentWriter::Write() {
+size_t SegmentWriter::ZerosBehind(bool sync_soon) const {
+  if (!sync_soon || staged_bytes_ == 0 || staged_bytes_ > kZerosBehindMax || position_ <= written_to_)
+    return 0;
+  const uint64_t end = (position_ / kZeroStepBytes + 1) * kZeroStepBytes;
+  return std::min(end, current_->size_bytes()) - position_;
+}
+
+absl::Status SegmentWriter::Write(bool sync_soon) {
   if (position_ > current_->size_bytes() / 2 && wanted_for_ != current_->id()) {
     wanted_for_ = current_->id();
     absl::MutexLock lock(&next_mutex_);
     if (next_ == nullptr) wants_next_.store(true, std::memory_order_relaxed);
   }
+  if (const size_t zeros = ZerosBehind(sync_soon); zeros > 0) {
+    // They are no entry: nothing is where they are.
+    stretches_.back().pieces.push_back({kZeros.data(), zeros});
+    written_to_ = position_ + zeros;
+    zeroed_bytes_ += static_cast<int64_t>(zeros);
+  }
+  written_to_ = std::max(written_to_, position_);
   const char* arena = arena_.data();
   for (const Stretch& stretch : stretches_) {
     NARU_RETURN_IF_ERROR(WriteStretch(stretch, arena));

@@ -25,6 +25,10 @@ namespace naru {
 
 class SegmentWriter {
  public:
+  static constexpr uint64_t kZeroStepBytes = uint64_t{128} << 10;
+  // What is more than this is written without zeros behind it: its sync takes its time anyway.
+  static constexpr uint64_t kZerosBehindMax = kZeroStepBytes / 4;
+
   // `segment_bytes`: size of the segments made from now on.
   SegmentWriter(SegmentSet& segments, const Clock& clock, uint32_t salt, uint64_t segment_bytes)
       : segments_(segments), clock_(clock), salt_(salt), segment_bytes_(segment_bytes) {}
@@ -65,8 +69,13 @@ class SegmentWriter {
   Place Stage(const EntryHeader& header, const absl::Cord& body);
   uint64_t staged_bytes() const { return staged_bytes_; }
 
-  // Writes what is staged. After an error nothing is known about the file: the process must end.
-  absl::Status Write();
+  // Writes what is staged. After an error nothing is known about the file: the process must end. `sync_soon`:
+  // a sync that someone waits for comes next, so a little that ends in space never written to is written with
+  // zeros behind it, up to the next multiple of kZeroStepBytes. The blocks that follow then are as the file
+  // system wants them, and the syncs of what goes there change no metadata: they take half the time.
+  absl::Status Write(bool sync_soon = false);
+  // Zeros written for that so far.
+  int64_t zeroed_bytes() const { return zeroed_bytes_; }
   // The segments written to since the last call, oldest first.
   std::vector<std::shared_ptr<Segment>> TakeWritten();
 
@@ -88,6 +97,8 @@ class SegmentWriter {
   // `length` more bytes at the end of the arena belong to the stretch.
   void NoteOwn(size_t length);
   absl::Status WriteStretch(const Stretch& stretch, const char*& arena);
+  // To be written behind what is staged; 0: none.
+  size_t ZerosBehind(bool sync_soon) const;
   void StartWriteback(Segment& segment, uint64_t begin, uint64_t end);
 
   SegmentSet& segments_;
@@ -99,6 +110,9 @@ class SegmentWriter {
   uint32_t version_ = kFormatVersion;  // of current_
   uint64_t position_ = 0;
   uint64_t staged_bytes_ = 0;
+  uint64_t written_to_ =
+      0;  // of current_, zeros included: what is behind it was never written, as far as is known
+  int64_t zeroed_bytes_ = 0;
   SegmentId wanted_for_;  // the segment for which the next was asked for
   std::vector<Stretch> stretches_;
   std::string arena_;  // headers and padding, in the order of the pieces that use it

@@ -137,14 +137,17 @@ void Appender::DoAppends(Ops ops) {
     parts_.batches.Failed();
     return FailGroup(*group);
   }
+  const bool background = std::any_of(group->ends.begin(), group->ends.end(),
+                                      [](const Group::LogEnd& end) { return end.background; });
+  synced_groups_ = background ? 0 : std::min(synced_groups_ + 1, kSyncedGroupsMin);
   // What nobody waits for is the page cache's from here on; were it counted until it is synced, producers
   // that are answered now would find the queue full.
   if (!group->urgent) parts_.queue.Give(std::exchange(group->queue_bytes, 0));
   Watches::Due due;
   parts_.batches.Written(*group, due);
   ops.clear();
-  Submit(std::move(group));
   parts_.watches.Fire(due);
+  Submit(std::move(group));
 }
 
 absl::Status Appender::EnsureRoomForBatches(uint64_t bytes, bool thinned) {
@@ -176,6 +179,7 @@ void Appender::Submit(std::unique_ptr<Group> group) {
     parts_.queue.Give(group->queue_bytes);
     return;
   }
+  if (synced_groups_ == kSyncedGroupsMin && parts_.syncer.TrySync(group)) return;
   parts_.syncer.Submit(std::move(group));
 }
 

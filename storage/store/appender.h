@@ -88,6 +88,10 @@ class Appender {
 
   Parts parts_;
   const uint64_t group_bytes_max_;
+  // Groups of batches in a row without one for a log of durability "background". At kSyncedGroupsMin nobody
+  // is about who would get an answer before a sync, and the appender may spend its time on syncs.
+  static constexpr int kSyncedGroupsMin = 256;
+  int synced_groups_ = kSyncedGroupsMin;
   bool marked_ = true;  // the last entry is a mark, or there is none
   std::atomic<uint64_t> spared_for_snapshot_{0};
 

@@ -92,10 +92,12 @@ bool EntryWriter::Write(Group& group) {
   if (parts_.fatal.raised()) return false;
   group.bytes = static_cast<int64_t>(parts_.segments.staged_bytes());
   if (group.bytes > 0) {
-    if (const absl::Status written = parts_.segments.Write(); !written.ok()) {
+    if (const absl::Status written = parts_.segments.Write(/*sync_soon=*/!group.acks.empty());
+        !written.ok()) {
       parts_.fatal.Raise(written.ToString());
       return false;
     }
+    parts_.counters.zeroed_bytes.store(parts_.segments.zeroed_bytes(), std::memory_order_relaxed);
     group.written = parts_.segments.TakeWritten();
     group.last_sequence = last_;
     parts_.fold.Finish({last_, parts_.segments.segment(), parts_.segments.position()}, group.update);

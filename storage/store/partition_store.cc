@@ -94,7 +94,7 @@ void SegmentStore::Start(const Recovery& recovery) {
   segment_writer_->Resume(recovery.tail, recovery.tail_version, recovery.tail_position);
   syncer_ = std::make_unique<Syncer>(
       Syncer::Parts{*index_, watches_, queue_, counters_, fatal_, clock_,
-                    absl::Milliseconds(options_.background_sync_interval_ms),
+                    absl::Milliseconds(options_.background_sync_interval_ms), options_.inline_sync_bytes_max,
                     [this] {
                       const int64_t since = counters_.applied_bytes.load(std::memory_order_relaxed) -
                                             counters_.checkpointed_bytes.load(std::memory_order_relaxed);

@@ -44,6 +44,10 @@ struct StoreOptions {
   int64_t maintenance_interval_ms = 1'000;
   // Logs with Durability::kBackground are on disk after about this long, milliseconds. At least 1.
   int64_t background_sync_interval_ms = 200;
+  // Small groups of batches are synced by the thread that wrote them, up to this many bytes, when nothing
+  // else is: that saves waking another, and what comes meanwhile is written when the sync is through. 0:
+  // never, so that writing goes on beside every sync.
+  int64_t inline_sync_bytes_max = int64_t{64} << 10;
   // A sealed segment with less than this share of its bytes alive has the rest copied to the head. 0 to 0.9.
   double compact_below_live_share = 0.34;
   // What a pass of compaction by key takes to remember keys in, bytes: 24 for each slot, of which three in
@@ -100,6 +104,7 @@ struct StoreStats {
   int64_t live_bytes = 0;     // of them, entries that the index still points to
   int64_t appended_batches = 0, appended_records = 0, appended_bytes = 0;
   int64_t append_groups = 0;  // batches per group = appended_batches / append_groups
+  int64_t zeroed_bytes = 0;   // written behind small groups, so that their syncs are short
   int64_t syncs = 0;
   int64_t sync_ns = 0;  // time in fdatasync
   int64_t read_batches = 0, read_bytes = 0, tail_cache_hits = 0, tail_cache_misses = 0;

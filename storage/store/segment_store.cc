@@ -236,6 +236,7 @@ StoreStats SegmentStore::Stats() const {
   stats.appended_records = get(counters_.appended_records);
   stats.appended_bytes = get(counters_.appended_bytes);
   stats.append_groups = get(counters_.append_groups);
+  stats.zeroed_bytes = get(counters_.zeroed_bytes);
   stats.syncs = get(counters_.syncs);
   stats.sync_ns = get(counters_.sync_ns);
   stats.read_batches = get(counters_.read_batches);

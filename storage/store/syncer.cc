@@ -1,6 +1,7 @@
 #include "storage/store/syncer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace naru {
@@ -10,6 +11,10 @@ namespace {
 constexpr size_t kGroupsMax = 64;
 // What nobody waits for is synced at the latest when it has grown to this.
 constexpr int64_t kBackgroundBytesMax = int64_t{16} << 20;
+// What the appender synced goes into the index when it is so many groups, or the oldest is this old: the
+// thread is woken less often, and not while the appender is about to sync again.
+constexpr size_t kSettledMax = 64;
+constexpr absl::Duration kSettledAge = absl::Milliseconds(5);
 // Written pages are dropped from the page cache when they are about this far behind the head: it would
 // otherwise grow until the kernel reclaims in the middle of appends. Readers that lag less find them.
 constexpr uint64_t kKeptBehindBytes = uint64_t{256} << 20;
@@ -36,6 +41,30 @@ void Syncer::Submit(std::unique_ptr<Group> group) {
   wake_.Signal();
 }
 
+bool Syncer::TrySync(std::unique_ptr<Group>& group) {
+  if (!group->urgent || group->bytes > parts_.inline_bytes_max || parts_.fatal.raised()) return false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (settling_ || !queue_.empty() || settled_.size() >= kSettledMax) return false;
+    settling_ = true;
+    ++submitted_;
+  }
+  Groups groups;
+  groups.push_back(std::move(group));
+  const bool settled = Settle(groups);
+  absl::MutexLock lock(&mutex_);
+  settling_ = false;
+  if (!settled) {
+    ++finished_;
+    moved_.SignalAll();
+    return true;
+  }
+  if (settled_.empty()) commit_deadline_ = absl::Now() + kSettledAge;
+  settled_.push_back(std::move(groups.front()));
+  if (settled_.size() == 1 || MustCommit()) wake_.Signal();
+  return true;
+}
+
 void Syncer::Drain() {
   absl::MutexLock lock(&mutex_);
   const uint64_t target = submitted_;
@@ -56,40 +85,70 @@ void Syncer::Stop() {
 }
 
 bool Syncer::MustSync() const {
-  if (queue_.empty()) return false;
+  if (queue_.empty() || settling_) return false;
   return queued_urgent_ > 0 || drains_ > 0 || stopping_ || queue_.size() >= kGroupsMax / 2 ||
          queued_bytes_ >= kBackgroundBytesMax || (queued_eager_ && absl::Now() >= deadline_);
+}
+
+bool Syncer::MustCommit() const {
+  if (settled_.empty()) return false;
+  return settled_.size() >= kSettledMax / 2 || drains_ > 0 || stopping_ || absl::Now() >= commit_deadline_;
+}
+
+bool Syncer::AwaitWork() {
+  while (!MustSync() && !MustCommit()) {
+    if (stopping_ && queue_.empty() && settled_.empty()) return false;
+    absl::Time deadline = queued_eager_ && !settling_ ? deadline_ : absl::InfiniteFuture();
+    if (!settled_.empty()) deadline = std::min(deadline, commit_deadline_);
+    wake_.WaitWithDeadline(&mutex_, deadline);
+  }
+  return true;
+}
+
+Syncer::Groups Syncer::TakeQueue() {
+  Groups groups(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+  queue_.clear();
+  queued_bytes_ = 0;
+  queued_urgent_ = 0;
+  queued_eager_ = false;
+  moved_.SignalAll();
+  return groups;
 }
 
 void Syncer::Run() {
   for (;;) {
     Groups groups;
+    Groups queued;
     {
       absl::MutexLock lock(&mutex_);
-      while (!MustSync() && !(stopping_ && queue_.empty())) {
-        wake_.WaitWithDeadline(&mutex_, queued_eager_ ? deadline_ : absl::InfiniteFuture());
+      if (!AwaitWork()) return;
+      groups = std::exchange(settled_, {});
+      if (MustSync()) {
+        settling_ = true;
+        queued = TakeQueue();
       }
-      if (queue_.empty()) return;
-      groups.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
-      queue_.clear();
-      queued_bytes_ = 0;
-      queued_urgent_ = 0;
-      queued_eager_ = false;
-      moved_.SignalAll();
     }
-    const size_t count = groups.size();
-    Finish(std::move(groups));
+    const size_t count = groups.size() + queued.size();
+    if (!queued.empty()) {
+      const bool settled = Settle(queued);
+      absl::MutexLock lock(&mutex_);
+      settling_ = false;
+      if (settled) std::move(queued.begin(), queued.end(), std::back_inserter(groups));
+    }
+    if (Commit(groups) && parts_.on_commit) parts_.on_commit();
     absl::MutexLock lock(&mutex_);
     finished_ += count;
     moved_.SignalAll();
   }
 }
 
-void Syncer::Finish(Groups groups) {
-  if (parts_.fatal.raised() || !Sync(groups)) return Fail(groups);
+bool Syncer::Settle(Groups& groups) {
+  if (parts_.fatal.raised() || !Sync(groups)) {
+    Fail(groups);
+    return false;
+  }
   Publish(groups);
-  if (!Commit(groups)) return;
-  if (parts_.on_commit) parts_.on_commit();
+  return true;
 }
 
 bool Syncer::Sync(const Groups& groups) {
@@ -151,6 +210,7 @@ void Syncer::Publish(Groups& groups) {
 }
 
 bool Syncer::Commit(Groups& groups) {
+  if (parts_.fatal.raised()) return false;
   for (auto& group : groups) {
     if (!group->update.empty()) {
       if (const absl::Status committed = parts_.index.Commit(std::move(group->update)); !committed.ok()) {

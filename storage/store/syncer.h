@@ -1,5 +1,6 @@
 // The syncer: one fdatasync for all groups written so far, then acks and watches, then the index. A thread of
-// its own.
+// its own, which a small group does not wait for when nothing else is to be synced: its writer's thread then
+// does what is urgent (TrySync), and leaves the index to the syncer's.
 #pragma once
 
 #include <atomic>
@@ -33,6 +34,8 @@ class Syncer {
     const Clock& clock;
     // How long groups that nobody waits for may lie unsynced.
     absl::Duration background_interval;
+    // What TrySync takes. 0: nothing.
+    int64_t inline_bytes_max;
     // Called after commits, on the syncer's thread.
     absl::AnyInvocable<void()> on_commit;
   };
@@ -42,6 +45,9 @@ class Syncer {
   // Stop() came first.
   ~Syncer();
 
+  // Syncs a group and answers who waits for it, here and now, if someone does, it is small, and nothing else
+  // is being synced or waits for that. False: it is for Submit(), unchanged. From the appender.
+  bool TrySync(std::unique_ptr<Group>& group) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes a group; waits while too many are under way. From the appender.
   void Submit(std::unique_ptr<Group> group) ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until everything submitted before is durable and in the index. Not from the syncer's own thread.
@@ -56,7 +62,13 @@ class Syncer {
 
   void Run();
   bool MustSync() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Finish(Groups groups);
+  bool MustCommit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Until there is something to do. False: stopping, and nothing is left.
+  bool AwaitWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What waits to be synced, which is the caller's to sync from now on.
+  Groups TakeQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True: the groups, in the order they were written, are durable, and all who waited are answered.
+  bool Settle(Groups& groups);
   bool Sync(const Groups& groups);
   void Publish(Groups& groups);
   bool Commit(Groups& groups);
@@ -74,12 +86,17 @@ class Syncer {
   size_t queued_urgent_ ABSL_GUARDED_BY(mutex_) = 0;
   bool queued_eager_ ABSL_GUARDED_BY(mutex_) = false;  // some group is not lazy
   absl::Time deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  // Some thread syncs and answers; at most one at a time.
+  bool settling_ ABSL_GUARDED_BY(mutex_) = false;
+  // Durable and answered, not in the index yet: written before anything in queue_.
+  Groups settled_ ABSL_GUARDED_BY(mutex_);
+  absl::Time commit_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   uint64_t submitted_ ABSL_GUARDED_BY(mutex_) = 0;  // groups
   uint64_t finished_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t drains_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
-  // The syncer thread's: segments that are no longer written to and may still be in the page cache.
+  // Of who settles: segments that are no longer written to and may still be in the page cache.
   std::deque<std::pair<std::weak_ptr<Segment>, int64_t>> behind_;
   uint64_t behind_bytes_ = 0;
 

@@ -37,6 +37,7 @@ class PartitionStoreUnderTest final : public StoreUnderTest {
     Open();
   }
   void RunMaintenance() override { NARU_CHECK_OK(store_->RunMaintenance()); }
+  bool writes_beside_syncs() const override { return options_.inline_sync_bytes_max == 0; }
   void HoldDurability(bool hold) override { files_.gate().Hold(hold); }
 
  private:
@@ -61,18 +62,32 @@ std::unique_ptr<StoreUnderTest> AsItComes() {
   return std::make_unique<PartitionStoreUnderTest>(options);
 }
 
+std::unique_ptr<StoreUnderTest> NoInlineSyncs() {
+  StoreOptions options;
+  options.segment_bytes = int64_t{16} << 20;
+  options.inline_sync_bytes_max = 0;
+  return std::make_unique<PartitionStoreUnderTest>(options);
+}
+
 std::unique_ptr<StoreUnderTest> Small() {
   StoreOptions options;
   options.segment_bytes = int64_t{1} << 20;
+  options.inline_sync_bytes_max = 0;
   options.tail_cache_bytes = 0;
   options.checkpoint_bytes = int64_t{1} << 20;
   options.reader_threads = 1;
   return std::make_unique<PartitionStoreUnderTest>(options);
 }
 
+const char* Name(const ::testing::TestParamInfo<StoreFactory>& info) {
+  constexpr const char* kNames[] = {"AsItComes", "NoInlineSyncs", "Small"};
+  return kNames[info.index];
+}
+
 INSTANTIATE_TEST_SUITE_P(OnDisk, StoreContract,
-                         ::testing::Values(StoreFactory(AsItComes), StoreFactory(Small)),
-                         [](const auto& info) { return info.index == 0 ? "AsItComes" : "Small"; });
+                         ::testing::Values(StoreFactory(AsItComes), StoreFactory(NoInlineSyncs),
+                                           StoreFactory(Small)),
+                         Name);
 
 }  // namespace
 }  // namespace naru::testing

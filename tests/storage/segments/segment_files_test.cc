@@ -31,7 +31,7 @@ class SegmentFiles : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(root_); }
 
   // One more entry with this body.
-  SegmentWriter::Place Add(const std::string& body, uint64_t durable = 0) {
+  SegmentWriter::Place Add(const std::string& body, uint64_t durable = 0, bool sync_soon = false) {
     const absl::Cord cord(body);
     EntryHeader header;
     header.type = EntryType::kCreateLogs;
@@ -41,7 +41,7 @@ class SegmentFiles : public testing::Test {
     header.durable_sequence = Sequence(durable);
     EXPECT_TRUE(writer_->EnsureRoom(header.entry_bytes()).ok());
     const auto place = writer_->Stage(header, cord);
-    EXPECT_TRUE(writer_->Write().ok());
+    EXPECT_TRUE(writer_->Write(sync_soon).ok());
     return place;
   }
 
@@ -123,6 +123,61 @@ TEST_F(SegmentFiles, ALongBatchOfManyPiecesIsWrittenWhole) {
   SegmentScanner scanner(*writer_->TakeWritten().back(), kSalt, kSegmentHeaderBytes);
   ASSERT_EQ(*scanner.Next(), SegmentScanner::Found::kEntry);
   EXPECT_EQ(scanner.body(), flat);
+}
+
+// What lies behind the head can be seen to be written, since the test puts other bytes there.
+class ZerosBehind : public SegmentFiles {
+ protected:
+  static constexpr uint64_t kStep = SegmentWriter::kZeroStepBytes;
+
+  void SetUp() override {
+    SegmentFiles::SetUp();
+    writer_ = std::make_unique<SegmentWriter>(*set_, clock_, kSalt, 4 * kStep);
+    segment_ = *set_->Create(SegmentId(2), 4 * kStep);
+    set_->Add(segment_);
+    const std::string other(4 * kStep - kSegmentHeaderBytes, 'o');
+    const iovec piece{const_cast<char*>(other.data()), other.size()};
+    ASSERT_TRUE(segment_->file().Write(kSegmentHeaderBytes, {&piece, 1}).ok());
+    writer_->Resume(segment_, kFormatVersion, kSegmentHeaderBytes);
+  }
+  // One past the last zero that follows the head.
+  uint64_t ZerosEnd() {
+    std::string bytes(4 * kStep - writer_->position(), '\0');
+    EXPECT_TRUE(segment_->file().Read(writer_->position(), bytes.data(), bytes.size()).ok());
+    return writer_->position() + std::min(bytes.find_first_not_of('\0'), bytes.size());
+  }
+
+  std::shared_ptr<Segment> segment_;
+};
+
+TEST_F(ZerosBehind, ALittleThatIsSyncedSoonHasThemUpToTheNextStep) {
+  Add("a little", 0, /*sync_soon=*/true);
+  EXPECT_EQ(ZerosEnd(), kStep);
+  EXPECT_EQ(static_cast<uint64_t>(writer_->zeroed_bytes()), kStep - writer_->position());
+  // There they are already.
+  Add("a little more", 0, /*sync_soon=*/true);
+  EXPECT_EQ(ZerosEnd(), kStep);
+  const auto zeroed = static_cast<uint64_t>(writer_->zeroed_bytes());
+  EXPECT_LT(zeroed, kStep);
+  while (writer_->position() <= kStep) Add(std::string(20'000, 'x'), 0, /*sync_soon=*/true);
+  EXPECT_EQ(ZerosEnd(), 2 * kStep);
+  EXPECT_GT(static_cast<uint64_t>(writer_->zeroed_bytes()), zeroed);
+}
+
+TEST_F(ZerosBehind, NeitherMuchNorWhatNobodyWaitsForHasThem) {
+  Add("a little");
+  EXPECT_EQ(ZerosEnd(), writer_->position());
+  Add(std::string(SegmentWriter::kZerosBehindMax, 'x'), 0, /*sync_soon=*/true);
+  EXPECT_EQ(ZerosEnd(), writer_->position());
+  EXPECT_EQ(writer_->zeroed_bytes(), 0);
+}
+
+TEST_F(ZerosBehind, TheyEndWithTheSegment) {
+  Add(std::string(4 * kStep - kSegmentHeaderBytes - 2'000, 'x'), 0, /*sync_soon=*/true);
+  Add("a little", 0, /*sync_soon=*/true);
+  EXPECT_EQ(ZerosEnd(), segment_->size_bytes());
+  EXPECT_EQ(*segment_->file().Size(), segment_->size_bytes());
+  EXPECT_EQ(static_cast<uint64_t>(writer_->zeroed_bytes()), segment_->size_bytes() - writer_->position());
 }
 
 TEST_F(SegmentFiles, AFlippedBitInABodyIsFound) {

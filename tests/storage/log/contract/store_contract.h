@@ -31,6 +31,8 @@ class StoreUnderTest {
   virtual void Reopen() = 0;
   // One round of retention and of giving space back.
   virtual void RunMaintenance() = 0;
+  // Whether batches are written while earlier ones become durable.
+  virtual bool writes_beside_syncs() const { return true; }
   // Until switched off nothing more becomes durable.
   virtual void HoldDurability(bool hold) = 0;
 };
