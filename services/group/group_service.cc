@@ -139,7 +139,7 @@ grpc::ServerUnaryReactor* GroupService::ListCommittedOffsets(Context* context, c
                     snapshot.ok() ? ListCommitted(call->request(), snapshot->offsets,
                                                   *shared->consume->catalog.Current())
                                   : absl::StatusOr<ListCommittedOffsetsResponse>(snapshot.status());
-                if (answer.ok()) call->response() = *std::move(answer);
+                if (answer.ok()) call->response() = std::move(*answer);
                 FinishOf(shared, call)(answer.status());
               });
             });
@@ -158,7 +158,7 @@ grpc::ServerUnaryReactor* GroupService::ListGroups(Context* context, const Bytes
                 absl::StatusOr<ListGroupsResponse> page =
                     groups.ok() ? ListGroupsPage(*groups, call->request())
                                 : absl::StatusOr<ListGroupsResponse>(groups.status());
-                if (page.ok()) call->response() = *std::move(page);
+                if (page.ok()) call->response() = std::move(*page);
                 FinishOf(shared, call)(page.status());
               });
             });
@@ -196,7 +196,7 @@ grpc::ServerUnaryReactor* GroupService::ResetOffsets(Context* context, const Byt
       *context, *request, *response, [this](const auto& call) -> absl::Status {
         OffsetReset::Begin(context_, call->request(),
                            [shared = context_, call](absl::StatusOr<ResetOffsetsResponse> moved) {
-                             if (moved.ok()) call->response() = *std::move(moved);
+                             if (moved.ok()) call->response() = std::move(*moved);
                              FinishOf(shared, call)(moved.status());
                            });
         return absl::OkStatus();

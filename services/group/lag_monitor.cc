@@ -73,6 +73,7 @@ void LagMonitor::OnSurvey(const std::vector<cluster::GroupSnapshot>& groups) {
   reads_begun_ = 0;
   const std::shared_ptr<const cluster::TopicCatalog> catalog = catalog_.Current();
   std::vector<const cluster::GroupSnapshot*> by_name;
+  by_name.reserve(groups.size());
   for (const cluster::GroupSnapshot& group : groups) by_name.push_back(&group);
   std::sort(by_name.begin(), by_name.end(), [](auto* a, auto* b) { return a->group < b->group; });
   for (const cluster::GroupSnapshot* group : by_name) Measure(*group, *catalog);

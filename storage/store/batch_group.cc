@@ -165,8 +165,9 @@ void BatchGroup::AddStored(const std::shared_ptr<Log>& log, const StoredBatchVie
     header.producer_epoch = producer->epoch;
     header.producer_sequence = producer->base_sequence;
   }
-  if (batch.offset_deltas.empty() && batch.record_count > 0) {
-    return AddBatch(log, header, batch.bytes, batch, group, end);
+  StoredBatchView view = batch;
+  if (view.offset_deltas.empty() && view.record_count > 0) {
+    return AddBatch(log, header, batch.bytes, std::move(view), group, end);
   }
   std::string deltas;
   EncodeOffsetDeltas(batch.offset_deltas, deltas);
@@ -179,7 +180,7 @@ void BatchGroup::AddStored(const std::shared_ptr<Log>& log, const StoredBatchVie
   bodies_.emplace_back(std::move(deltas));
   bodies_.back().Append(batch.bytes);
   header.body_crc = Crc32c(bodies_.back());
-  AddBatch(log, header, bodies_.back(), batch, group, end);
+  AddBatch(log, header, bodies_.back(), std::move(view), group, end);
 }
 
 void BatchGroup::AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,

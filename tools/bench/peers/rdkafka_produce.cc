@@ -137,6 +137,7 @@ void Run::SendRecord(int64_t intended_ns) {
   // Copied, for the value is stamped anew when its turn comes again.
   const int result =
       rd_kafka_produce(topic_.get(), partition, RD_KAFKA_MSG_F_COPY, value.data(), value.size(), nullptr, 0,
+                       // A time where librdkafka keeps a pointer. NOLINTNEXTLINE(performance-no-int-to-ptr)
                        reinterpret_cast<void*>(static_cast<intptr_t>(intended_ns)));
   if (result != 0) ++refused_;
 }
