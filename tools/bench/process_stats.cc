@@ -1,5 +1,7 @@
 #include "tools/bench/process_stats.h"
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -42,11 +44,22 @@ absl::StatusOr<ProcessStats> ReadProcessStats(pid_t pid) {
   stats.system_seconds = system_ticks / ticks;
   stats.resident_bytes = NumberIn(folder + "/status", "VmRSS:") * 1024;
   stats.resident_bytes_max = NumberIn(folder + "/status", "VmHWM:") * 1024;
-  stats.written_bytes = NumberIn(folder + "/io", "write_bytes:");
   return stats;
 }
 
 ProcessStats OwnStats() { return ReadProcessStats(getpid()).value_or(ProcessStats()); }
+
+std::optional<int64_t> DiskBytesWritten(const std::string& path) {
+  struct stat at = {};
+  if (stat(path.c_str(), &at) != 0) return std::nullopt;
+  std::ifstream file(absl::StrCat("/sys/dev/block/", major(at.st_dev), ":", minor(at.st_dev), "/stat"));
+  // Reads: calls, merged, sectors, ms; then the same of writes. Sectors have 512 bytes here, whatever the
+  // disk's.
+  int64_t sectors = 0;
+  for (int i = 0; i < 7; ++i) file >> sectors;
+  if (!file) return std::nullopt;
+  return sectors * 512;
+}
 
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(

@@ -4,6 +4,8 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 
@@ -14,8 +16,6 @@ struct ProcessStats {
   double system_seconds = 0;
   int64_t resident_bytes = 0;
   int64_t resident_bytes_max = 0;
-  // Sent to the disk, or waiting to be, on behalf of the process; 0 where the kernel does not tell.
-  int64_t written_bytes = 0;
 
   double cpu_seconds() const { return user_seconds + system_seconds; }
 };
@@ -23,6 +23,11 @@ struct ProcessStats {
 // NOT_FOUND when there is no such process (any more).
 absl::StatusOr<ProcessStats> ReadProcessStats(pid_t pid);
 ProcessStats OwnStats();
+
+// What the disk (a block device) that holds `path` was sent so far, by whomever; nothing where there is none,
+// as in memory. What the kernel counts for a process (write_bytes) is no measure: rewriting a little of a
+// large folio of the page cache counts all of it.
+std::optional<int64_t> DiskBytesWritten(const std::string& path);
 
 int64_t NowNs();
 

@@ -26,8 +26,10 @@ std::string Ms(const Histogram& h, double percent) {
 
 }  // namespace
 
-CpuMeter::CpuMeter(pid_t server)
+CpuMeter::CpuMeter(pid_t server, std::string data_folder)
     : server_(server),
+      data_folder_(std::move(data_folder)),
+      disk_(DiskBytesWritten(data_folder_)),
       begin_ns_(NowNs()),
       client_(OwnStats()),
       hub_(ReadProcessStats(server).value_or(ProcessStats())) {}
@@ -40,8 +42,8 @@ void CpuMeter::Apply(Figure& figure) const {
   figure.server_cores = (hub->cpu_seconds() - hub_.cpu_seconds()) / seconds;
   figure.server_resident_mb = static_cast<double>(hub->resident_bytes) / 1e6;
   const double payload = figure.bytes_per_second * seconds;
-  const auto written = static_cast<double>(hub->written_bytes - hub_.written_bytes);
-  if (payload > 0 && written > 0) figure.written_per_byte = written / payload;
+  const std::optional<int64_t> disk = DiskBytesWritten(data_folder_);
+  if (payload > 0 && disk && disk_) figure.written_per_byte = static_cast<double>(*disk - *disk_) / payload;
 }
 
 Figure ToFigure(std::string workload, const Tally& tally, double seconds) {

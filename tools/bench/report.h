@@ -1,6 +1,7 @@
 // Figures as a table for people and as JSON for programs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,7 @@ struct Figure {
   double client_cores = -1;
   double server_cores = -1;
   double server_resident_mb = -1;
-  // Sent to the disk for each byte of values.
+  // Sent to the disk, by whomever, for each byte of values.
   double written_per_byte = -1;
   // bytes_per_second as a share of what the machine did alone in the same run, by what that was; the greatest
   // share, that of the limit which comes first, in front.
@@ -34,11 +35,14 @@ struct Figure {
 // The CPU time of both sides around a run: construct before, Apply after.
 class CpuMeter {
  public:
-  explicit CpuMeter(pid_t server);
+  // `data_folder`: on the disk whose writes are counted; empty: none are.
+  explicit CpuMeter(pid_t server, std::string data_folder = "");
   void Apply(Figure& figure) const;
 
  private:
   const pid_t server_;
+  const std::string data_folder_;
+  const std::optional<int64_t> disk_;
   const int64_t begin_ns_;
   const ProcessStats client_;
   const ProcessStats hub_;

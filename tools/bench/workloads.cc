@@ -49,7 +49,7 @@ absl::StatusOr<Figure> ReadAll(BenchHub& hub, const std::string& topic, const Re
   load.depth = workload.depth;
   load.stored_batches = workload.stored_batches;
   load.decode = workload.decode;
-  const CpuMeter meter(hub.pid());
+  const CpuMeter meter(hub.pid(), hub.data_folder());
   double seconds = time.seconds;
   absl::StatusOr<Tally> tally;
   if (workload.subscribe || workload.cold) {
@@ -95,7 +95,7 @@ absl::StatusOr<Figure> MeasureProduce(BenchHub& hub, const ProduceWorkload& work
   load.topic = *topic;
   load.partitions = workload.topic.partitions;
   const Channels channels = Connect(hub.address(), std::min(workload.connections, load.depth));
-  const CpuMeter meter(hub.pid());
+  const CpuMeter meter(hub.pid(), hub.data_folder());
   auto tally = RunProduce(load, channels, Window::FromNow(time.warmup_seconds, time.seconds));
   if (!tally.ok()) return tally.status();
   Figure figure = ToFigure(NameOf(workload), *tally, time.seconds);
@@ -115,7 +115,7 @@ absl::StatusOr<EndToEnd> MeasureEndToEnd(BenchHub& hub, const ProduceWorkload& w
   const Channels channels = Connect(hub.address(), workload.connections);
   const Window window = Window::FromNow(time.warmup_seconds, time.seconds);
   TailReader reader(*topic, Connect(hub.address(), 1)[0], window);  // the topic is new, so this is its end
-  const CpuMeter meter(hub.pid());
+  const CpuMeter meter(hub.pid(), hub.data_folder());
   auto tally = RunProduce(load, channels, window);
   if (!tally.ok()) return tally.status();
   EndToEnd result;

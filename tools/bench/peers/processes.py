@@ -99,13 +99,43 @@ def _numbers(path):
 
 
 def stats(pid):
-    """CPU seconds, MB resident now and at most, MB sent to the disk so far; of a process that runs."""
+    """CPU seconds, MB resident now and at most, of a process that runs."""
     with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
         fields = f.read().rsplit(")", 1)[1].split()
-    status, io = _numbers(f"/proc/{pid}/status"), _numbers(f"/proc/{pid}/io")
+    status = _numbers(f"/proc/{pid}/status")
     return {"cpu_seconds": (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
-            "rss_mb": status["VmRSS"] * 1024 / 1e6, "rss_max_mb": status["VmHWM"] * 1024 / 1e6,
-            "written_mb": io["write_bytes"] / 1e6}
+            "rss_mb": status["VmRSS"] * 1024 / 1e6, "rss_max_mb": status["VmHWM"] * 1024 / 1e6}
+
+
+def _disk(path):
+    """The kernel's counters of the disk that holds `path`; None where it is no block device."""
+    device = os.stat(path).st_dev
+    try:
+        with open(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat", encoding="ascii") as f:
+            return [int(field) for field in f.read().split()]
+    except OSError:
+        return None
+
+
+def disk_written_mb(path):
+    """MB that the disk was sent so far, by whomever; None where it is no block device."""
+    counters = _disk(path)
+    return None if counters is None else counters[6] * 512 / 1e6  # sectors
+
+
+def settle_disk(path, seconds_max=30):
+    """Waits until what was written and deleted before no longer keeps the disk busy: a second in which it was sent at
+    most a megabyte, and discards nothing."""
+    os.sync()
+    deadline = time.monotonic() + seconds_max
+    before = _disk(path)
+    while before is not None and time.monotonic() < deadline:
+        time.sleep(1)
+        now = _disk(path)
+        discards = now[11] - before[11] if len(now) > 11 else 0
+        if discards == 0 and (now[6] - before[6]) * 512 < 1e6 and now[8] == 0:
+            return
+        before = now
 
 
 def touch_memory(gib):

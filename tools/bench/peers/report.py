@@ -17,7 +17,7 @@ COLUMNS = (("records/s", "records_per_second", 0), ("MB/s", "mb_per_second", 1),
            ("first ack ms", "first_ack_ms", 0), ("CPU s until then", "start_cpu_seconds", 2),
            ("client cores", "client_cores", 2), ("server cores", "server_cores", 2),
            ("peak RSS MB", "server_rss_max_mb", 0), ("RSS at rest MB", "idle_rss_mb", 0),
-           ("cores at rest", "idle_cores", 4), ("disk bytes per byte", "written_bytes_per_byte", 2))
+           ("cores at rest", "idle_cores", 4), ("disk bytes per byte", "disk_bytes_per_byte", 2))
 UNITS = {"records_per_second": "records/s", "mb_per_second": "MB/s", "first_ack_ms": "ms to the first ack",
          "p50_ms": "p50 ms", "p99_ms": "p99 ms", "p999_ms": "p99.9 ms"}
 # An open loop that finished less than this share of its rate did not keep up.

@@ -51,11 +51,7 @@ def flat(figures, cell):
         result |= latencies(seen)
     if seen is not load:
         result |= latencies(load, "ack_")
-    names = ["client_cores", "server_cores"]
-    # What was written while nothing counted, in a run that failed or read, says nothing of its payload.
-    if cell.kind != "fetch" and not result["failures"]:
-        names.append("written_bytes_per_byte")
-    result |= {name: load[name] for name in names if name in load}
+    result |= {name: load[name] for name in ("client_cores", "server_cores") if name in load}
     for figure in figures:
         result.setdefault("first_failure", figure.get("first_failure"))
     if not result["first_failure"]:
@@ -89,6 +85,7 @@ class Runs:
             return f.read()[-1000:]
 
     def _measured(self, cell, entry, contestant, folder):
+        processes.settle_disk(folder)
         processes.touch_memory(self._options.touch_gib)
         begin = time.monotonic()
         server = contestant.start(folder, entry.fsync)
@@ -98,12 +95,15 @@ class Runs:
                 return self._start(contestant, server)
             self._wait(contestant)
             say(f"    {entry.name()}: up after {time.monotonic() - begin:.1f} s")
-            before = processes.stats(pid)
-            figures = contestant.run_cell(cell, entry, self._options.seconds,
-                                          self._options.warmup + cell.more_warmup + contestant.extra_warmup_seconds)
+            warmup = self._options.warmup + cell.more_warmup + contestant.extra_warmup_seconds
+            before = processes.disk_written_mb(folder)
+            result = flat(contestant.run_cell(cell, entry, self._options.seconds, warmup), cell)
             after = processes.stats(pid)
-            return flat(figures, cell) | {"server_rss_mb": after["rss_mb"], "server_rss_max_mb": after["rss_max_mb"],
-                                          "disk_written_mb": after["written_mb"] - before["written_mb"]}
+            # What was written in a run that read, or failed, says nothing of its payload.
+            if before is not None and cell.kind != "fetch" and not result["failures"]:
+                payload_mb = result["mb_per_second"] * (warmup + self._options.seconds)
+                result["disk_bytes_per_byte"] = (processes.disk_written_mb(folder) - before) / payload_mb
+            return result | {"server_rss_mb": after["rss_mb"], "server_rss_max_mb": after["rss_max_mb"]}
         finally:
             contestant.stop()
 

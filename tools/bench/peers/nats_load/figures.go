@@ -125,8 +125,8 @@ type cpuMeter struct {
 }
 
 type processStats struct {
-	cpuSeconds      float64
-	resident, wrote int64
+	cpuSeconds float64
+	resident   int64
 }
 
 func newCPUMeter(server int) *cpuMeter {
@@ -142,9 +142,6 @@ func (c *cpuMeter) apply(f figure) figure {
 	now := readStats(strconv.Itoa(c.server))
 	f["server_cores"] = (now.cpuSeconds - c.before.cpuSeconds) / seconds
 	f["server_resident_mb"] = float64(now.resident) / 1e6
-	if payload := f["bytes_per_second"].(float64) * seconds; payload > 0 && now.wrote > c.before.wrote {
-		f["written_bytes_per_byte"] = float64(now.wrote-c.before.wrote) / payload
-	}
 	return f
 }
 
@@ -159,7 +156,6 @@ func readStats(pid string) processStats {
 		s.cpuSeconds = (user + system) / 100 // USER_HZ
 	}
 	s.resident = numberIn("/proc/"+pid+"/status", "VmRSS:") * 1024
-	s.wrote = numberIn("/proc/"+pid+"/io", "write_bytes:")
 	return s
 }
 
