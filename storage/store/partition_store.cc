@@ -95,6 +95,7 @@ void SegmentStore::Start(const Recovery& recovery) {
   syncer_ = std::make_unique<Syncer>(
       Syncer::Parts{*index_, watches_, queue_, counters_, fatal_, clock_,
                     absl::Milliseconds(options_.background_sync_interval_ms), options_.inline_sync_bytes_max,
+                    options_.kept_page_cache_bytes,
                     [this] {
                       const int64_t since = counters_.applied_bytes.load(std::memory_order_relaxed) -
                                             counters_.checkpointed_bytes.load(std::memory_order_relaxed);

@@ -48,6 +48,10 @@ struct StoreOptions {
   // else is: that saves waking another, and what comes meanwhile is written when the sync is through. 0:
   // never, so that writing goes on beside every sync.
   int64_t inline_sync_bytes_max = int64_t{64} << 10;
+  // Written pages are dropped from the page cache when they are about this far behind the head, bytes: it
+  // would otherwise grow until the kernel reclaims in the middle of appends. Readers that lag less find them.
+  // 0 and more.
+  int64_t kept_page_cache_bytes = int64_t{256} << 20;
   // A sealed segment with less than this share of its bytes alive has the rest copied to the head. 0 to 0.9.
   double compact_below_live_share = 0.34;
   // What a pass of compaction by key takes to remember keys in, bytes: 24 for each slot, of which three in

@@ -15,9 +15,8 @@ constexpr int64_t kBackgroundBytesMax = int64_t{16} << 20;
 // thread is woken less often, and not while the appender is about to sync again.
 constexpr size_t kSettledMax = 64;
 constexpr absl::Duration kSettledAge = absl::Milliseconds(5);
-// Written pages are dropped from the page cache when they are about this far behind the head: it would
-// otherwise grow until the kernel reclaims in the middle of appends. Readers that lag less find them.
-constexpr uint64_t kKeptBehindBytes = uint64_t{256} << 20;
+// So much of the page cache is dropped at a time: a whole segment takes tens of milliseconds.
+constexpr int64_t kDropBytes = int64_t{1} << 20;
 
 }  // namespace
 
@@ -135,7 +134,10 @@ void Syncer::Run() {
       settling_ = false;
       if (settled) std::move(queued.begin(), queued.end(), std::back_inserter(groups));
     }
-    if (Commit(groups) && parts_.on_commit) parts_.on_commit();
+    if (Commit(groups)) {
+      DropBehind(groups);
+      if (parts_.on_commit) parts_.on_commit();
+    }
     absl::MutexLock lock(&mutex_);
     finished_ += count;
     moved_.SignalAll();
@@ -166,7 +168,6 @@ bool Syncer::Sync(const Groups& groups) {
     }
     Count(parts_.counters.syncs);
     Count(parts_.counters.sync_ns, parts_.clock.MonotonicNs() - begin);
-    DropBehind(segment);
   }
   for (const auto& group : groups) {
     if (group->last_sequence.value() > 0) {
@@ -176,14 +177,27 @@ bool Syncer::Sync(const Groups& groups) {
   return true;
 }
 
-void Syncer::DropBehind(const std::shared_ptr<Segment>& segment) {
-  if (!behind_.empty() && behind_.back().first.lock() == segment) return;
-  behind_.emplace_back(segment, segment->size_bytes());
-  behind_bytes_ += segment->size_bytes();
-  while (behind_.size() > 1 && behind_bytes_ - behind_.front().second >= kKeptBehindBytes) {
-    if (auto oldest = behind_.front().first.lock()) oldest->file().DropCache(0, oldest->size_bytes());
-    behind_bytes_ -= behind_.front().second;
-    behind_.pop_front();
+void Syncer::DropBehind(const Groups& groups) {
+  for (const auto& group : groups) {
+    for (const auto& segment : group->written) {
+      if (behind_.empty() || behind_.back().segment.lock() != segment) behind_.push_back({segment});
+    }
+    if (group->written.empty()) continue;
+    behind_.back().written += group->bytes;
+    kept_bytes_ += group->bytes;
+  }
+  while (kept_bytes_ > parts_.kept_page_cache_bytes) {
+    Behind& oldest = behind_.front();
+    const bool last = behind_.size() > 1 && oldest.written <= kDropBytes;
+    // Beside what was counted a segment has its header, and an end that was too small for what came next.
+    if (const auto segment = oldest.segment.lock()) {
+      segment->file().DropCache(oldest.dropped, last ? segment->size_bytes() - oldest.dropped : kDropBytes);
+    }
+    const int64_t dropped = std::min(oldest.written, kDropBytes);
+    kept_bytes_ -= dropped;
+    oldest.written -= dropped;
+    oldest.dropped += kDropBytes;
+    if (last) behind_.pop_front();
   }
 }
 

@@ -36,6 +36,8 @@ class Syncer {
     absl::Duration background_interval;
     // What TrySync takes. 0: nothing.
     int64_t inline_bytes_max;
+    // What was written and is less far behind the head is left in the page cache.
+    int64_t kept_page_cache_bytes;
     // Called after commits, on the syncer's thread.
     absl::AnyInvocable<void()> on_commit;
   };
@@ -73,7 +75,8 @@ class Syncer {
   void Publish(Groups& groups);
   bool Commit(Groups& groups);
   void Fail(Groups& groups);
-  void DropBehind(const std::shared_ptr<Segment>& segment);
+  // From the page cache, what lies far behind these groups.
+  void DropBehind(const Groups& groups);
 
   Parts parts_;
   std::atomic<uint64_t> durable_sequence_;
@@ -96,9 +99,14 @@ class Syncer {
   size_t drains_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
-  // Of who settles: segments that are no longer written to and may still be in the page cache.
-  std::deque<std::pair<std::weak_ptr<Segment>, int64_t>> behind_;
-  uint64_t behind_bytes_ = 0;
+  // The syncer thread's: segments that were written to and may be in the page cache, oldest first.
+  struct Behind {
+    std::weak_ptr<Segment> segment;
+    int64_t written = 0;   // and not dropped
+    uint64_t dropped = 0;  // up to this position
+  };
+  std::deque<Behind> behind_;
+  int64_t kept_bytes_ = 0;  // of all of them together
 
   std::thread thread_;
 };

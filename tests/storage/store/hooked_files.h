@@ -18,7 +18,7 @@
 namespace naru::testing {
 
 struct FileCall {
-  enum class Kind { kOpen, kRead, kWrite, kSync };
+  enum class Kind { kOpen, kRead, kWrite, kSync, kDropCache };
   Kind kind = Kind::kRead;
   uint64_t position = 0;
   uint64_t bytes = 0;
@@ -120,6 +120,11 @@ class HookedFiles final : public FileSystem {
     absl::Status Preallocate(uint64_t length) override { return file_->Preallocate(length); }
     absl::Status Truncate(uint64_t length) override { return file_->Truncate(length); }
     absl::StatusOr<uint64_t> Size() const override { return file_->Size(); }
+    absl::StatusOr<uint64_t> NextData(uint64_t position) const override { return file_->NextData(position); }
+    void DropCache(uint64_t position, uint64_t length) const override {
+      files_.Note({FileCall::Kind::kDropCache, position, length});
+      file_->DropCache(position, length);
+    }
 
    private:
     std::unique_ptr<File> file_;

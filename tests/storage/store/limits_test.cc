@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/storage/log/contract/gated_files.h"
+#include "tests/storage/store/hooked_files.h"
 #include "tests/storage/store/store_fixture.h"
 
 namespace naru::testing {
@@ -152,6 +153,33 @@ TEST_F(StoreLimits, TheTailCacheStaysWithinItsBoundAndServesTheNewest) {
   EXPECT_EQ(store_->Stats().tail_cache_misses, misses);
   ASSERT_TRUE(Read(kA, 0).ok());
   EXPECT_EQ(store_->Stats().tail_cache_misses, misses + 1);
+}
+
+TEST_F(StoreLimits, WhatLiesFarBehindTheHeadLeavesThePageCacheInPieces) {
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  HookedFiles files;
+  files_ = &files;
+  options_.segment_bytes = 3 * kMiB;
+  options_.kept_page_cache_bytes = 2 * kMiB;
+  Open();
+  ASSERT_TRUE(Create({kA}).ok());
+  std::atomic<int64_t> dropped = 0, largest = 0, early = 0, written = 0;
+  files.SetHook([&](const FileCall& call) {
+    if (call.kind == FileCall::Kind::kWrite) written += static_cast<int64_t>(call.bytes);
+    if (call.kind != FileCall::Kind::kDropCache) return;
+    dropped += static_cast<int64_t>(call.bytes);
+    largest = std::max(largest.load(), static_cast<int64_t>(call.bytes));
+    // The unused ends of segments are dropped, too.
+    if (dropped >= written) ++early;
+  });
+  for (int i = 0; i < 120; ++i) ASSERT_TRUE(Append(kA, "v", 100'000).ok());
+  // What is dropped behind the last ack is dropped when the store stops, at the latest.
+  store_->Stop();
+  EXPECT_GT(dropped, written - 4 * kMiB);
+  EXPECT_LE(largest, kMiB + kMiB / 2);
+  EXPECT_EQ(early, 0);
+  files.SetHook([](const FileCall&) {});
+  Close();
 }
 
 TEST_F(StoreLimits, ABatchLargerThanASegmentTakesIsRefused) {

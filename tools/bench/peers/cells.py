@@ -34,6 +34,8 @@ class Cell:
     rate: int = 0  # records a second
     total_bytes: int = 256 * MIB
     lower_is_better: bool = False
+    # start: with a topic of `partitions` that nobody uses.
+    idle_topic: bool = False
     # Seconds of warm-up more than usual, for everybody.
     more_warmup: float = 0
     note: str = ""
@@ -82,12 +84,41 @@ CELLS = (
 )
 
 
+def _of_partitions(partitions):
+    """naru with so many partitions: as fast as it goes, at a rate, and at rest."""
+    name = f"{partitions:,} partition{'s' if partitions > 1 else ''}"
+    return (
+        Cell(f"p{partitions}", f"{name}: 1 KB records, 64 KiB batches, fsync before the ack", "produce", "mb_per_second",
+             (Entry("naru", True),), partitions=partitions),
+        Cell(f"p{partitions}-rate", f"{name}: the same at 200,000 records a second", "produce", "p99_ms",
+             (Entry("naru", True),), partitions=partitions, rate=200_000, lower_is_better=True),
+        Cell(f"p{partitions}-idle", f"{name} at rest", "start", "first_ack_ms", (Entry("naru", True),),
+             partitions=partitions, lower_is_better=True, idle_topic=True),
+    )
+
+
+def _within(limit, cell):
+    """A cell with naru alone, whose memory is limited."""
+    entries = tuple(dataclasses.replace(e, changes=(("memory_limit", limit),)) for e in cell.entries
+                    if e.peer == "naru")
+    return dataclasses.replace(cell, id=f"m{cell.id}", entries=entries, note="",
+                               title=f"{cell.title}; --memory-limit {limit}")
+
+
+# Of naru alone, and measured only when asked for.
+MORE_CELLS = (tuple(cell for partitions in (1, 100, 1_000, 10_000) for cell in _of_partitions(partitions))
+              + tuple(_within("512MiB", cell) for cell in CELLS if cell.kind == "produce"))
+GROUPS = {"partitions": [c.id for c in MORE_CELLS if c.id.startswith("p")],
+          "memory": [c.id for c in MORE_CELLS if c.id.startswith("m")]}
+
+
 def chosen(ids):
-    """The cells of these ids; "9" is 9a and 9b. ValueError names what there is not."""
+    """The cells of these ids; "9" is 9a and 9b, and there are GROUPS. ValueError names what there is not."""
     found = []
-    for one in ids:
-        cells = [c for c in CELLS if c.id == one or c.id.rstrip("ab") == one]
+    for one in (i for name in ids for i in GROUPS.get(name, [name])):
+        cells = [c for c in CELLS + MORE_CELLS if c.id == one or c.id.rstrip("ab") == one]
         if not cells:
-            raise ValueError(f"cell {one}: there are {', '.join(c.id for c in CELLS)}")
+            raise ValueError(f"cell {one}: there are {', '.join(c.id for c in CELLS + MORE_CELLS)}, and together "
+                             f"{' and '.join(GROUPS)}")
         found += [c for c in cells if c not in found]
     return found

@@ -101,7 +101,7 @@ class Kafka:
         return ["java", "-cp", os.path.join(self._folder, "libs", "*"),
                 f"-Dlog4j2.configurationFile={os.path.join(self._folder, 'log4j2.xml')}", *arguments]
 
-    def start(self, folder, fsync):
+    def start(self, folder, entry):
         """Formats an empty folder, then starts it and does not wait. The process."""
         port, controller = free_ports(2)
         self.server = f"127.0.0.1:{port}"

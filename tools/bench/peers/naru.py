@@ -15,7 +15,8 @@ class Naru:
 
     def __init__(self, children, bin_folder, build_folder):
         self._children = children
-        self._narud, self._bench = (os.path.join(bin_folder, program) for program in ("narud", "naru-bench"))
+        self._narud, self._naru, self._bench = (os.path.join(bin_folder, program)
+                                                for program in ("narud", "naru", "naru-bench"))
         self.server = self._process = None
 
     def fetch(self):
@@ -27,16 +28,24 @@ class Naru:
     def durability(self, fsync):
         return DURABILITY[fsync]
 
-    def start(self, folder, fsync):
+    def start(self, folder, entry):
         """Starts it on an empty folder, and does not wait. The process."""
+        limit = dict(entry.changes).get("memory_limit")
         self.server = f"127.0.0.1:{free_ports(1)[0]}"
         self._process = self._children.start(
             [self._narud, "--data-dir", os.path.join(folder, "data"), "--listen", self.server, "--http", "off",
-             "--log-level", "warning"], os.path.join(folder, "log"))
+             "--log-level", "warning"] + (["--memory-limit", limit] if limit else []), os.path.join(folder, "log"))
         return self._process
 
     def stop(self):
         self._children.stop(self._process)
+
+    def create_topic(self, partitions):
+        """One of so many partitions."""
+        made = subprocess.run([self._naru, "--server", self.server, "topic", "create", "idle", "--partitions",
+                               str(partitions)], capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise Failure(f"naru topic create: {made.stderr.strip()}")
 
     def first_ack_command(self):
         """A program that waits for the server and ends with 0 when a record is acknowledged."""
@@ -54,6 +63,8 @@ class Naru:
                 "--durability", "fsync" if entry.fsync else "background", "--acks", "all" if entry.fsync else "leader"]
         if cell.kind == "end-to-end":
             return self._run(["end-to-end", *common, *load, "--rate", cell.rate], seconds + warmup)
+        if cell.rate:
+            load += ["--rate", cell.rate]
         return self._run(["produce", *common, *load], seconds + warmup)
 
     def _run(self, arguments, seconds):

@@ -52,14 +52,14 @@ class Nats:
     def durability(self, fsync):
         return DURABILITY[fsync]
 
-    def start(self, folder, fsync):
+    def start(self, folder, entry):
         """Starts it on an empty folder, and does not wait. The process."""
         port = free_ports(1)[0]
         self.server = f"127.0.0.1:{port}"
         configuration = os.path.join(folder, "server.conf")
         with open(configuration, "w", encoding="utf-8") as f:
             f.write(CONFIGURATION.format(port=port, data=os.path.join(folder, "data"),
-                                         sync="sync_interval: always" if fsync else ""))
+                                         sync="sync_interval: always" if entry.fsync else ""))
         self._process = self._children.start([self._program, "-c", configuration], os.path.join(folder, "log"))
         return self._process
 

@@ -88,11 +88,11 @@ class Runs:
         processes.settle_disk(folder)
         processes.touch_memory(self._options.touch_gib)
         begin = time.monotonic()
-        server = contestant.start(folder, entry.fsync)
+        server = contestant.start(folder, entry)
         pid = server.pid
         try:
             if cell.kind == "start":
-                return self._start(contestant, server)
+                return self._start(cell, contestant, server)
             self._wait(contestant)
             say(f"    {entry.name()}: up after {time.monotonic() - begin:.1f} s")
             warmup = self._options.warmup + cell.more_warmup + contestant.extra_warmup_seconds
@@ -117,9 +117,11 @@ class Runs:
         finally:
             self._children.stop(program, seconds_max=1)
 
-    def _start(self, contestant, server):
+    def _start(self, cell, contestant, server):
         self._wait(contestant)
         acked = time.monotonic()
+        if cell.idle_topic:
+            contestant.create_topic(cell.partitions)
         time.sleep(SETTLE_SECONDS)
         before, idle_begin = processes.stats(server.pid), time.monotonic()
         time.sleep(self._options.seconds)
@@ -172,7 +174,7 @@ def options_of(arguments):
     parser.add_argument("--rounds", type=int, default=3, help="of which the medians are taken (3)")
     parser.add_argument("--seconds", type=float, default=10, help="that each run measures (10)")
     parser.add_argument("--warmup", type=float, default=3, help="seconds before (3; Kafka has 5 more)")
-    parser.add_argument("--cells", default=None, help="with commas (default: all); see cells.py")
+    parser.add_argument("--cells", default=None, help="with commas (default: 1 to 10); see cells.py")
     parser.add_argument("--touch-gib", type=float, default=4, help="memory written to before each run (4)")
     parser.add_argument("--folder", default=os.environ.get("TMPDIR", "/var/tmp"), help="on the disk that is measured")
     parser.add_argument("--bin", default="build/release/bin", help="where narud and the load generators are")
