@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "absl/synchronization/mutex.h"
+#include "tools/bench/catch_up.h"
 #include "tools/bench/compaction_load.h"
 #include "tools/bench/echo_server.h"
 #include "tools/bench/first_ack.h"
@@ -29,6 +30,7 @@ struct Arguments {
   GroupsWorkload groups;
   RebalanceWorkload rebalance;
   CompactionWorkload compaction;
+  CatchUpWorkload catch_up;
   std::string acks = "all";
   std::string durability = "fsync";
   std::string compression = "none";
@@ -136,6 +138,19 @@ void AddCompactionOptions(CLI::App& app, Arguments& a) {
   app.add_option("--connections", w.connections)->check(CLI::Range(1, 100))->capture_default_str();
 }
 
+void AddCatchUpOptions(CLI::App& app, Arguments& a) {
+  CatchUpWorkload& w = a.catch_up;
+  app.add_option("--partitions", w.partitions)->check(CLI::Range(1, 100'000))->capture_default_str();
+  app.add_option("--record-bytes", w.record_bytes)->check(CLI::Range(8, 100'000))->capture_default_str();
+  app.add_option("--batch-bytes", w.batch_bytes)->check(CLI::Range(1, 2'000'000))->capture_default_str();
+  app.add_option("--total-bytes", w.total_bytes, "written first, a batch to each partition in turn")
+      ->check(CLI::Range(int64_t{1} << 20, int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--rate", w.records_per_second, "records a second that are written meanwhile")
+      ->check(CLI::Range(1.0, 1e9))
+      ->capture_default_str();
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "naru-bench: %s\n", std::string(status.message()).c_str());
   return 1;
@@ -241,6 +256,10 @@ int RunHubVerb(const std::string& verb, Arguments& a) {
   if (verb == "groups") return ShowFigures(a, MeasureGroups(**hub, a.groups));
   if (verb == "rebalance") return ShowFigures(a, MeasureRebalance(**hub, a.rebalance));
   if (verb == "compaction") return ShowFigures(a, MeasureCompaction(**hub, a.compaction));
+  if (verb == "catch-up") {
+    const auto figures = MeasureCatchUp(**hub, a.catch_up, a.time);
+    return figures.ok() ? Report(a, *figures, a.json != "-") : Fail(figures.status());
+  }
   if (verb == "produce") return Show(a, MeasureProduce(**hub, a.produce, a.time));
   if (verb != "end-to-end") return Show(a, MeasureRead(**hub, a.read, a.time));
   auto figures = MeasureEndToEnd(**hub, a.produce, a.time);
@@ -297,6 +316,10 @@ int Main(int argc, char** argv) {
   fetch->add_flag("--decode", a.read.decode, "parse every answer, as a client that uses the records must");
   AddReadOptions(*fetch, a);
   AddReadOptions(*app.add_subcommand("subscribe", "read with a Subscribe stream for each connection"), a);
+  AddCatchUpOptions(
+      *app.add_subcommand("catch-up",
+                          "read old partitions from disk while all are written to (not with --server)"),
+      a);
   AddGroupOptions(*app.add_subcommand("groups", "many consumer groups, at rest and at work"), a);
   AddRebalanceOptions(*app.add_subcommand("rebalance", "one large group that members join and leave"), a);
   AddCompactionOptions(

@@ -219,7 +219,7 @@ absl::StatusOr<Tally> RunSubscribe(const ReadLoad& load, int64_t end_offset, con
   topic->set_topic(load.topic);
   for (int i = 0; i < load.partitions; ++i) {
     auto* partition = topic->add_partitions();
-    partition->set_partition(i);
+    partition->set_partition(load.first_partition + i);
     partition->set_offset(0);
     partition->set_end_offset(end_offset);
   }

@@ -11,6 +11,8 @@ namespace naru::bench {
 struct ReadLoad {
   std::string topic;
   int partitions = 1;
+  // RunSubscribe: the first of them.
+  int first_partition = 0;
   // Fetch calls at a time over all channels, each in a partition of its own; at most `partitions` are used.
   int depth = 4;
   int64_t max_bytes = 3'600'000;
