@@ -21,10 +21,11 @@ class MemoryStoreUnderTest final : public StoreUnderTest {
   MemoryLogStore store_{clock_};
 };
 
-INSTANTIATE_TEST_SUITE_P(Memory, StoreContract, ::testing::Values(StoreFactory([] {
-                           return std::make_unique<MemoryStoreUnderTest>();
-                         })),
-                         [](const auto&) { return "Store"; });
+std::unique_ptr<StoreUnderTest> InMemory() { return std::make_unique<MemoryStoreUnderTest>(); }
+const char* Name(const ::testing::TestParamInfo<StoreFactory>&) { return "Store"; }
+
+INSTANTIATE_TEST_SUITE_P(Memory, StoreContract, ::testing::Values(StoreFactory(InMemory)), Name);
+INSTANTIATE_TEST_SUITE_P(Memory, HeldSyncsContract, ::testing::Values(StoreFactory(InMemory)), Name);
 
 }  // namespace
 }  // namespace naru::testing

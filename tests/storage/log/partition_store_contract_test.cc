@@ -37,7 +37,6 @@ class PartitionStoreUnderTest final : public StoreUnderTest {
     Open();
   }
   void RunMaintenance() override { NARU_CHECK_OK(store_->RunMaintenance()); }
-  bool writes_beside_syncs() const override { return options_.inline_sync_bytes_max == 0; }
   void HoldDurability(bool hold) override { files_.gate().Hold(hold); }
 
  private:
@@ -79,15 +78,14 @@ std::unique_ptr<StoreUnderTest> Small() {
   return std::make_unique<PartitionStoreUnderTest>(options);
 }
 
-const char* Name(const ::testing::TestParamInfo<StoreFactory>& info) {
-  constexpr const char* kNames[] = {"AsItComes", "NoInlineSyncs", "Small"};
-  return kNames[info.index];
-}
+const char* Name(const ::testing::TestParamInfo<StoreFactory>&) { return "OnDisk"; }
 
-INSTANTIATE_TEST_SUITE_P(OnDisk, StoreContract,
-                         ::testing::Values(StoreFactory(AsItComes), StoreFactory(NoInlineSyncs),
-                                           StoreFactory(Small)),
+INSTANTIATE_TEST_SUITE_P(AsItComes, StoreContract, ::testing::Values(StoreFactory(AsItComes)), Name);
+INSTANTIATE_TEST_SUITE_P(NoInlineSyncs, StoreContract, ::testing::Values(StoreFactory(NoInlineSyncs)), Name);
+INSTANTIATE_TEST_SUITE_P(NoInlineSyncs, HeldSyncsContract, ::testing::Values(StoreFactory(NoInlineSyncs)),
                          Name);
+INSTANTIATE_TEST_SUITE_P(Small, StoreContract, ::testing::Values(StoreFactory(Small)), Name);
+INSTANTIATE_TEST_SUITE_P(Small, HeldSyncsContract, ::testing::Values(StoreFactory(Small)), Name);
 
 }  // namespace
 }  // namespace naru::testing

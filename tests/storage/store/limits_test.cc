@@ -1,6 +1,8 @@
 // What is bounded: the queue, the cache, the disk; and what happens at the bound.
 #include <gmock/gmock.h>
 
+#include <thread>
+
 #include "tests/storage/log/contract/gated_files.h"
 #include "tests/storage/store/hooked_files.h"
 #include "tests/storage/store/store_fixture.h"
@@ -180,6 +182,55 @@ TEST_F(StoreLimits, WhatLiesFarBehindTheHeadLeavesThePageCacheInPieces) {
   EXPECT_EQ(early, 0);
   files.SetHook([](const FileCall&) {});
   Close();
+}
+
+// Which thread wrote last, and which synced last.
+class StoreThreads : public StoreTest {
+ protected:
+  void SetUp() override {
+    files_ = &hooked_;
+    Open();
+    ASSERT_TRUE(Create({kA, kB}).ok());
+    hooked_.SetHook([this](const FileCall& call) {
+      absl::MutexLock lock(&mutex_);
+      if (call.kind == FileCall::Kind::kWrite) writer_ = std::this_thread::get_id();
+      if (call.kind == FileCall::Kind::kSync) syncer_ = std::this_thread::get_id();
+    });
+  }
+  void TearDown() override {
+    hooked_.Release();
+    Close();
+  }
+  // Whether a batch of about `bytes` was synced by the thread that wrote it.
+  bool SyncedWhereWritten(size_t bytes) {
+    EXPECT_TRUE(Append(kA, "v", bytes).ok());
+    absl::MutexLock lock(&mutex_);
+    return writer_ == syncer_;
+  }
+
+  // The same of one of a hundred: the syncer may be about to end what it did before.
+  bool SomeSyncedWhereWritten() {
+    for (int i = 0; i < 100; ++i) {
+      if (SyncedWhereWritten(100)) return true;
+    }
+    return false;
+  }
+
+  HookedFiles hooked_;
+  absl::Mutex mutex_;
+  std::thread::id writer_ ABSL_GUARDED_BY(mutex_), syncer_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_F(StoreThreads, ALittleIsSyncedWhereItWasWrittenAndMuchIsNot) {
+  EXPECT_TRUE(SomeSyncedWhereWritten());
+  EXPECT_FALSE(SyncedWhereWritten(200'000));
+}
+
+TEST_F(StoreThreads, WhileLogsOfBackgroundDurabilityAreInUseNobodyWaitsBehindASync) {
+  ASSERT_TRUE(store_->Configure(kB, {.durability = Durability::kBackground}).ok());
+  EXPECT_TRUE(SomeSyncedWhereWritten());
+  ASSERT_TRUE(Append(kB, "v").ok());
+  EXPECT_FALSE(SyncedWhereWritten(100));
 }
 
 TEST_F(StoreLimits, ABatchLargerThanASegmentTakesIsRefused) {

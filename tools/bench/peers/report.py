@@ -111,9 +111,10 @@ def table(cell):
 def markdown(results):
     about = results["about"]
     box = about["machine"]
+    rounds = "One round" if about["rounds"] == 1 else f"Medians of {about['rounds']} rounds"
     lines = [f"Measured on {about['date']}: {box['cores']} cores of {box['processor']}, {box['memory_gib']} GiB, Linux "
-             f"{box['kernel']}; clients and servers on the same cores, over loopback. Medians of {about['rounds']} "
-             f"rounds of {about['seconds']:g} s after {about['warmup']:g} s of warm-up, contestants alternating, each "
+             f"{box['kernel']}; clients and servers on the same cores, over loopback. {rounds} "
+             f"of {about['seconds']:g} s after {about['warmup']:g} s of warm-up, contestants alternating, each "
              "on an empty folder for each run. "
              + "; ".join(f"{name}: {version}" for name, version in about["versions"].items()) + "."]
     for cell in results["cells"]:

@@ -38,9 +38,7 @@ TEST_P(StoreContract, AnAckedAppendIsDurableAndReadable) {
   EXPECT_EQ(info.readable_end, Offset(4));
 }
 
-TEST_P(StoreContract, AnAppendIsNotAckedBeforeItIsDurable) {
-  if (!under_test().writes_beside_syncs())
-    GTEST_SKIP() << "what is held would be in the way of what comes next";
+TEST_P(HeldSyncsContract, AnAppendIsNotAckedBeforeItIsDurable) {
   under_test().HoldDurability(true);
   Awaited<absl::StatusOr<Appended>> append;
   store().Append(AppendOf(kLog, MakeBatchOf(2)), append.Done());
@@ -58,8 +56,6 @@ TEST_P(StoreContract, AnAppendIsNotAckedBeforeItIsDurable) {
 }
 
 TEST_P(StoreContract, ABackgroundLogIsReadableBeforeItIsDurable) {
-  if (!under_test().writes_beside_syncs())
-    GTEST_SKIP() << "what is held would be in the way of what comes next";
   ASSERT_THAT(store().Configure(kLog, {.durability = Durability::kBackground}), IsOk());
   under_test().HoldDurability(true);
   ASSERT_THAT(Append(kLog, {"a", "b"}), IsOk());
@@ -70,9 +66,7 @@ TEST_P(StoreContract, ABackgroundLogIsReadableBeforeItIsDurable) {
   EXPECT_THAT(Records(kLog), ElementsAre(SeenRecord{0, "a"}, SeenRecord{1, "b"}));
 }
 
-TEST_P(StoreContract, AReadIncludesWhatIsNotDurableOnlyWhenAsked) {
-  if (!under_test().writes_beside_syncs())
-    GTEST_SKIP() << "what is held would be in the way of what comes next";
+TEST_P(HeldSyncsContract, AReadIncludesWhatIsNotDurableOnlyWhenAsked) {
   AppendOk(kLog, 1);
   under_test().HoldDurability(true);
   Awaited<absl::StatusOr<Appended>> append;

@@ -93,9 +93,7 @@ TEST_P(StoreContract, PipelinedBatchesOfAProducerAreCheckedInTheOrderOfTheCalls)
   EXPECT_EQ(Info(kLog).end, Offset(100));
 }
 
-TEST_P(StoreContract, ARepetitionIsNotAckedBeforeTheBatchItselfIsDurable) {
-  if (!under_test().writes_beside_syncs())
-    GTEST_SKIP() << "what is held would be in the way of what comes next";
+TEST_P(HeldSyncsContract, ARepetitionIsNotAckedBeforeTheBatchItselfIsDurable) {
   under_test().HoldDurability(true);
   Awaited<absl::StatusOr<Appended>> first;
   Awaited<absl::StatusOr<Appended>> repeated;

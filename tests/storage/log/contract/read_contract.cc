@@ -200,9 +200,7 @@ TEST_P(StoreContract, ManyBatchesAreSearchedByTime) {
   }
 }
 
-TEST_P(StoreContract, OnlyReadableRecordsAreFoundByTime) {
-  if (!under_test().writes_beside_syncs())
-    GTEST_SKIP() << "what is held would be in the way of what comes next";
+TEST_P(HeldSyncsContract, OnlyReadableRecordsAreFoundByTime) {
   under_test().HoldDurability(true);
   Awaited<absl::StatusOr<Appended>> append;
   store().Append(AppendOf(kLog, MakeBatch({{"x", 500}})), append.Done());

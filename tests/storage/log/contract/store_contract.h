@@ -31,8 +31,6 @@ class StoreUnderTest {
   virtual void Reopen() = 0;
   // One round of retention and of giving space back.
   virtual void RunMaintenance() = 0;
-  // Whether batches are written while earlier ones become durable.
-  virtual bool writes_beside_syncs() const { return true; }
   // Until switched off nothing more becomes durable.
   virtual void HoldDurability(bool hold) = 0;
 };
@@ -110,6 +108,9 @@ class StoreContract : public ::testing::TestWithParam<StoreFactory> {
  private:
   std::unique_ptr<StoreUnderTest> under_test_;
 };
+
+// The part for stores that write batches while earlier ones become durable: tests hold that up, and append.
+class HeldSyncsContract : public StoreContract {};
 
 inline const absl::Status& StatusOf(const absl::Status& status) { return status; }
 template <typename T>

@@ -187,8 +187,6 @@ TEST_P(StoreContract, AProducersFormerEpochIsBackAfterATruncation) {
 }
 
 TEST_P(StoreContract, WhatIsNotDurableCanBeTruncated) {
-  if (!under_test().writes_beside_syncs())
-    GTEST_SKIP() << "what is held would be in the way of what comes next";
   AppendOk(kLog, 2);
   under_test().HoldDurability(true);
   Awaited<absl::StatusOr<Appended>> cut;

@@ -193,9 +193,7 @@ TEST_P(StoreContract, AFiringWatchMayWatchAgainAndRead) {
   EXPECT_TRUE(third.HasBeenNotified());
 }
 
-TEST_P(StoreContract, AFsyncLogWakesItsWatchesOnlyWhenDurable) {
-  if (!under_test().writes_beside_syncs())
-    GTEST_SKIP() << "what is held would be in the way of what comes next";
+TEST_P(HeldSyncsContract, AFsyncLogWakesItsWatchesOnlyWhenDurable) {
   Fired fired;
   store().Watch(kLog, Offset(0), fired.Fire());
   under_test().HoldDurability(true);
