@@ -60,7 +60,9 @@ absl::Status LogState::CheckReplicaAppend(const ReplicaAppendRequest& request) c
   Offset at = end_;
   LeaderEpoch epoch = epochs_.of_last_batch();
   for (const StoredBatchView& batch : request.batches) {
-    if (batch.base_offset != at && !(request.gaps && batch.base_offset > at)) {
+    const bool continues =
+        at == end_ ? Continues(batch.base_offset, batch.next_offset) : batch.base_offset == at;
+    if (!continues && !(request.gaps && batch.base_offset > at)) {
       return InvalidField("base_offset", absl::StrCat(batch.base_offset.value()),
                           absl::StrCat("the log goes on at ", at.value()));
     }
@@ -84,9 +86,9 @@ absl::Status LogState::CheckReplicaAppend(const ReplicaAppendRequest& request) c
 }
 
 void LogState::Append(const AppliedBatch& batch) {
-  NARU_CHECK(batch.base_offset == end_);
+  NARU_CHECK(Continues(batch.base_offset, batch.next_offset));
   NARU_CHECK(batch.next_offset > batch.base_offset);
-  epochs_.Append(batch.leader_epoch, batch.base_offset);
+  epochs_.Append(batch.leader_epoch, end_);
   if (batch.producer) {
     producers_.Append(*batch.producer, batch.record_count, batch.base_offset, batch.append_time_ms);
   }
@@ -134,6 +136,14 @@ void LogState::Truncate(const LookBack& look_back, int64_t prefix_max_timestamp_
   look_back.producers_.Finish(producers_);
   prefix_max_timestamp_ms_ = prefix_max_timestamp_ms;
   last_append_time_ms_ = look_back.last_append_time_ms_.value_or(0);
+}
+
+void LogState::Reset(Offset start) {
+  start_ = end_ = start;
+  epochs_.Truncate(Offset(INT64_MIN));
+  producers_.Clear();
+  prefix_max_timestamp_ms_ = 0;
+  last_append_time_ms_ = 0;
 }
 
 std::string LogState::EncodeHead() const {

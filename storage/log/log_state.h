@@ -54,7 +54,13 @@ class LogState {
   absl::StatusOr<std::optional<Appended>> CheckAppend(const AppendRequest& request) const;
   // As LogStore::AppendAsReplica says; also refuses empty requests.
   absl::Status CheckReplicaAppend(const ReplicaAppendRequest& request) const;
-  // `batch` begins at end(), ends above, and its epoch is not below the last batch's.
+  // Whether a batch of these offsets may be the next: it begins at end(). A log that was reset inside a batch
+  // of the log it copies begins with all of that batch.
+  bool Continues(Offset base_offset, Offset next_offset) const {
+    const bool begins = start_ == end_ && epochs_.starts().empty();
+    return base_offset == end_ || (begins && base_offset < end_ && end_ < next_offset);
+  }
+  // `batch` continues the log, and its epoch is not below the last batch's.
   void Append(const AppliedBatch& batch);
 
   // --- The start.
@@ -94,6 +100,9 @@ class LogState {
   // The epochs' starts go back, the current epoch does not. Below the start: the log is empty at the end, the
   // start is there too.
   void Truncate(const LookBack& look_back, int64_t prefix_max_timestamp_ms);
+
+  // As LogStore::Reset.
+  void Reset(Offset start);
 
   // --- As bytes, versioned, little-endian. A store may keep all in one place, or the head apart from the
   // producers to write only those that changed.

@@ -235,6 +235,12 @@ class LogStore {
   // start moves there too. At or above the end nothing happens. LogInfo's leader epoch does not go back: who
   // was fenced stays fenced.
   virtual void Truncate(LogId log, Offset end, Done done) = 0;
+  // Empties the log: start and end are `start`, which may be above or below what they were; durable when
+  // done. Epochs and producers are forgotten, but LogInfo's leader epoch does not go back. For a replica
+  // whose leader has nothing any more of what comes next here. What it has may begin inside a batch: the
+  // first AppendAsReplica may bring one that begins below the start and ends above; it is readable from the
+  // start on.
+  virtual void Reset(LogId log, Offset start, Done done) = 0;
   // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the
   // current one again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.
   virtual void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) = 0;

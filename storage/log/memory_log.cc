@@ -52,6 +52,12 @@ void MemoryLog::Truncate(Offset end) {
   state_.Truncate(look_back, prefix_max_timestamp_ms);
 }
 
+void MemoryLog::Reset(Offset start) {
+  batches_.clear();
+  size_bytes_ = 0;
+  state_.Reset(start);
+}
+
 MemoryLog::Batches::const_iterator MemoryLog::FirstAbove(Offset offset) const {
   return std::upper_bound(batches_.begin(), batches_.end(), offset,
                           [](Offset at, const Batch& batch) { return at < batch.view.next_offset; });

@@ -29,8 +29,9 @@ class MemoryLog {
   void Append(Batch batch);
   void MoveStart(Offset start);
   void BeginEpoch(LeaderEpoch epoch) { state_.BeginEpoch(epoch); }
-  // As LogStore::Truncate.
+  // As LogStore::Truncate, LogStore::Reset.
   void Truncate(Offset end);
+  void Reset(Offset start);
 
   // From the batch that holds `from` (within the log) on, those that begin below `end` and end at or below
   // `limit`, as LogStore::Read gives them. DATA_LOSS/CORRUPT_DATA when one fails its checksum.

@@ -69,7 +69,7 @@ void MemoryLogStore::MakeOldestDurable(After& after) {
   waiting_bytes_ -= oldest.bytes;
   if (durable_) oldest.change(*durable_);
   const auto live = live_.find(oldest.log);
-  if (live != live_.end() && oldest.number > live->second.truncated_by) {
+  if (live != live_.end() && oldest.number >= live->second.truncated_by) {
     RaiseEnds(oldest.log, oldest.durable_end, after);
   }
   if (oldest.complete) after.completions.push_back(std::move(oldest.complete));
@@ -314,23 +314,49 @@ void MemoryLogStore::MoveLogStart(LogId log, Offset start, Done done) {
   Run(std::move(after));
 }
 
+void MemoryLogStore::Cut(LogId log, absl::Status status, Change change, Done done, After& after) {
+  auto complete = Completion(std::move(done), status);
+  if (!status.ok()) return after.completions.push_back(std::move(complete));
+  Make(std::move(change), std::move(complete), after);
+  Live& live = live_[log];
+  const LogState& state = contents_.logs[log].state();
+  for (Offset* end : {&live.durable_end, &live.readable_end}) {
+    *end = std::clamp(*end, state.start(), state.end());
+  }
+  live.truncated_by = last_change_;
+  // What was left becomes durable with it at the latest.
+  if (durable_) {
+    waiting_.back().log = log;
+    waiting_.back().durable_end = state.end();
+  }
+}
+
 void MemoryLogStore::Truncate(LogId log, Offset end, Done done) {
   After after;
   {
     absl::MutexLock lock(&mutex_);
     absl::Status status = CheckLog(log);
     if (status.ok() && end < Offset(0)) status = InvalidField("end", absl::StrCat(end.value()), "0 and more");
-    auto complete = Completion(std::move(done), status);
-    if (status.ok()) {
-      Make([log, end](Contents& contents) { contents.logs[log].Truncate(end); }, std::move(complete), after);
-      Live& live = live_[log];
-      const Offset now = contents_.logs[log].state().end();
-      live.durable_end = std::min(live.durable_end, now);
-      live.readable_end = std::min(live.readable_end, now);
-      live.truncated_by = last_change_;
-    } else {
-      after.completions.push_back(std::move(complete));
+    Cut(
+        log, std::move(status), [log, end](Contents& contents) { contents.logs[log].Truncate(end); },
+        std::move(done), after);
+  }
+  Run(std::move(after));
+}
+
+void MemoryLogStore::Reset(LogId log, Offset start, Done done) {
+  After after;
+  {
+    absl::MutexLock lock(&mutex_);
+    absl::Status status = CheckLog(log);
+    if (status.ok() && start < Offset(0)) {
+      status = InvalidField("start", absl::StrCat(start.value()), "0 and more");
     }
+    Cut(
+        log, std::move(status), [log, start](Contents& contents) { contents.logs[log].Reset(start); },
+        std::move(done), after);
+    if (const auto live = live_.find(log); live != live_.end())
+      after.reached[log] = live->second.readable_end;
   }
   Run(std::move(after));
 }

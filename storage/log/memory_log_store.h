@@ -47,6 +47,7 @@ class MemoryLogStore final : public LogStore {
   bool CancelWatch(WatchId watch) override;
   void MoveLogStart(LogId log, Offset start, Done done) override;
   void Truncate(LogId log, Offset end, Done done) override;
+  void Reset(LogId log, Offset start, Done done) override;
   void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) override;
   absl::StatusOr<LogInfo> Info(LogId log) const override;
   absl::StatusOr<EpochEnd> EndOffsetForEpoch(LogId log, LeaderEpoch epoch) const override;
@@ -114,6 +115,9 @@ class MemoryLogStore final : public LogStore {
                   After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeOldestDurable(After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RaiseEnds(LogId log, Offset durable_end, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A change that may bring the log's ends down, or elsewhere.
+  void Cut(LogId log, absl::Status status, Change change, Done done, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MoveStartTo(LogId log, Offset start, absl::AnyInvocable<void()> complete, After& after)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -167,7 +167,6 @@ void Appender::DoTruncate(TruncateOp op) {
   parts_.syncer.Drain();
   absl::MutexLock lock(&op.log->mutex);
   parts_.cache.Truncate(*op.log, op.reset ? Offset(0) : op.log->state.end());
-  if (op.reset) op.log->AllDurable();
 }
 
 void Appender::DoReclaim(ReclaimOp op) {

@@ -81,7 +81,7 @@ absl::Status Fold::Replay(const EntryHeader& header, std::string_view body, cons
   const auto log = logs_.Find(header.log);
   if (log == nullptr) return CannotFollow(header, absl::StrCat("there is no log ", header.log.value()));
   absl::MutexLock lock(&log->mutex);
-  if (header.base_offset != log->state.end() || header.record_count == 0) {
+  if (!log->state.Continues(header.base_offset, header.next_offset()) || header.record_count == 0) {
     return CannotFollow(header, absl::StrCat("log ", header.log.value(), " ends at ",
                                              log->state.end().value(), ", not ", header.base_offset.value()));
   }

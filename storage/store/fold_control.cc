@@ -119,9 +119,9 @@ absl::Status Fold::Truncate(std::string_view body, IndexUpdate& update) {
   log->bytes_end = truncation.bytes_end;
   log->bytes_gone -= bytes_back;
   log->compaction.Truncate(log->state.end(), log->bytes_end);
-  log->written_end = std::min(log->written_end, log->state.end());
-  log->durable_end = std::min(log->durable_end, log->state.end());
-  log->readable_end = std::min(log->readable_end, log->state.end());
+  for (Offset* end : {&log->written_end, &log->durable_end, &log->readable_end}) {
+    *end = std::clamp(*end, log->state.start(), log->state.end());
+  }
   log->reclaimed_to = std::min(log->reclaimed_to, log->state.start());
   log->retention_due_ms = log->compaction_due_ms = 0;
   log->reclaim_checked_start = Offset(-1);

@@ -23,19 +23,6 @@ AppliedBatch AppliedOf(const EntryHeader& header) {
   return batch;
 }
 
-// The bytes that LogState decodes as an empty log at `end` whose epochs and producers are gone.
-LogState EmptyAt(const LogState& state, Offset end) {
-  LogState fresh;
-  // A log grows only by appends: one imaginary batch brings it to `end`, and moving the start takes it away
-  // again.
-  if (end > Offset(0)) {
-    fresh.Append({Offset(0), end, LeaderEpoch(-1), 1, 0, 0, std::nullopt});
-    fresh.MoveStart(end);
-  }
-  if (state.epochs().current() > fresh.epochs().current()) fresh.BeginEpoch(state.epochs().current());
-  return fresh;
-}
-
 }  // namespace
 
 absl::StatusOr<std::optional<LogStartMove>> LogCuts::PlanStart(const Log& log, Offset start) const {
@@ -73,7 +60,9 @@ Truncation LogCuts::PlanReset(const Log& log, Offset end) const {
   truncation.log = log.id;
   // Every run goes.
   truncation.end = Offset(INT64_MIN + 1);
-  truncation.state = EmptyAt(log.state, end).Encode();
+  LogState state = log.state;
+  state.Reset(end);
+  truncation.state = state.Encode();
   truncation.bytes_start = truncation.bytes_end = log.bytes_end;
   return truncation;
 }

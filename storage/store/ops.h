@@ -51,7 +51,7 @@ struct StartOp {
 struct TruncateOp {
   std::shared_ptr<Log> log;
   Offset end;
-  // The log becomes empty at `end`, also above its end: for copying a log that begins there.
+  // As LogStore::Reset, at `end`.
   bool reset = false;
   LogStore::Done done;
 };

@@ -179,10 +179,12 @@ void SegmentStore::Truncate(LogId id, Offset end, Done done) {
   Enqueue(TruncateOp{std::move(log), end, /*reset=*/false, std::move(done)});
 }
 
-void SegmentStore::ResetLog(LogId id, Offset offset, Done done) {
+void SegmentStore::Reset(LogId id, Offset start, Done done) {
   auto log = logs_.Find(id);
-  if (log == nullptr) return done(LogNotFound(id));
-  Enqueue(TruncateOp{std::move(log), offset, /*reset=*/true, std::move(done)});
+  if (log == nullptr) return done(Refusal().ok() ? LogNotFound(id) : Refusal());
+  if (start < Offset(0))
+    return done(InvalidField("start", absl::StrCat(start.value()), "0 and more is allowed"));
+  Enqueue(TruncateOp{std::move(log), start, /*reset=*/true, std::move(done)});
 }
 
 void SegmentStore::BeginEpoch(LogId id, LeaderEpoch epoch, Done done) {

@@ -36,6 +36,7 @@ class SegmentStore final : public PartitionStore {
   bool CancelWatch(WatchId watch) override { return watches_.Cancel(watch); }
   void MoveLogStart(LogId log, Offset start, Done done) override;
   void Truncate(LogId log, Offset end, Done done) override;
+  void Reset(LogId log, Offset start, Done done) override;
   void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) override;
   absl::StatusOr<LogInfo> Info(LogId log) const override;
   absl::StatusOr<EpochEnd> EndOffsetForEpoch(LogId log, LeaderEpoch epoch) const override;
@@ -45,9 +46,6 @@ class SegmentStore final : public PartitionStore {
   StoreStats Stats() const override;
   absl::Status Checkpoint() override;
   absl::Status RunMaintenance() override;
-
-  // The log becomes empty at `offset`, which may be above its end: to copy a log that begins there.
-  void ResetLog(LogId log, Offset offset, Done done);
 
  private:
   SegmentStore(const StoreOptions& options, FileSystem& files, const Clock& clock, EventLog& events,

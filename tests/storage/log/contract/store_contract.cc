@@ -101,6 +101,12 @@ absl::Status StoreContract::MoveLogStart(LogId log, int64_t start) {
   return done.Wait();
 }
 
+absl::Status StoreContract::Reset(LogId log, int64_t start) {
+  Awaited<absl::Status> done;
+  store().Reset(log, Offset(start), done.Done());
+  return done.Wait();
+}
+
 absl::Status StoreContract::Truncate(LogId log, int64_t end) {
   Awaited<absl::Status> done;
   store().Truncate(log, Offset(end), done.Done());

@@ -122,6 +122,74 @@ TEST_P(StoreContract, ALogCanBeEmptiedAndFilledAgain) {
   EXPECT_THAT(Records(kLog), ElementsAre(SeenRecord{0, "last"}));
 }
 
+TEST_P(StoreContract, AResetLogIsEmptyAndGoesOnAtItsStart) {
+  for (const int64_t start : {20, 3, 0}) {
+    AppendOk(kLog, 4);
+    AppendOk(kLog, 4);
+    ASSERT_THAT(Reset(kLog, start), IsOk());
+    const LogInfo info = Info(kLog);
+    EXPECT_EQ(info.log_start, Offset(start));
+    EXPECT_EQ(info.end, Offset(start));
+    EXPECT_EQ(info.durable_end, Offset(start));
+    EXPECT_EQ(info.readable_end, Offset(start));
+    EXPECT_EQ(info.size_bytes, 0);
+    EXPECT_THAT(Batches(kLog), IsEmpty());
+    EXPECT_THAT(Read(kLog, start + 1), FailsWith(Reason::kOffsetOutOfRange));
+    EXPECT_EQ(FindByTime(kLog, 0), "none");
+    EXPECT_EQ(AppendOk(kLog), start);
+    EXPECT_EQ(Records(kLog).size(), 1u);
+  }
+}
+
+TEST_P(StoreContract, AResetForgetsEpochsAndProducersButNotTheLeaderEpoch) {
+  ASSERT_THAT(BeginEpoch(kLog, 3), IsOk());
+  ASSERT_THAT(AppendStamped(kLog, {7, 1, 0}, 4), IsOk());
+  ASSERT_THAT(Reset(kLog, 10), IsOk());
+  EXPECT_EQ(Info(kLog).leader_epoch, LeaderEpoch(3));
+  EXPECT_THAT(BeginEpoch(kLog, 2), FailsWith(Reason::kStaleLeaderEpoch));
+  EXPECT_EQ(EpochEndOf(kLog, 3), "-1:10");
+  EXPECT_EQ(Producers(kLog), "");
+}
+
+TEST_P(StoreContract, ALogThatWasResetInsideABatchBeginsWithAllOfIt) {
+  AppendOk(kLog, 2);
+  ASSERT_THAT(Reset(kLog, 6), IsOk());
+  ReplicaAppendRequest replica;
+  replica.log = kLog;
+  replica.batches = {ViewOf(MakeBatchOf(3), Offset(4), LeaderEpoch(2), 77)};
+  ASSERT_THAT(AppendAsReplica(replica), IsOk());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(Info(kLog).log_start, Offset(6));
+    EXPECT_EQ(Info(kLog).end, Offset(7));
+    EXPECT_THAT(Read(kLog, 5), FailsWith(Reason::kOffsetOutOfRange));
+    EXPECT_EQ(Records(kLog).size(), 1u);
+    EXPECT_EQ(EpochEndOf(kLog, 2), "2:7");
+    under_test().Reopen();
+  }
+  EXPECT_THAT(AppendAsReplica(replica), FailsWith(Reason::kInvalidField)) << "only the first may";
+  ASSERT_THAT(MoveLogStart(kLog, 7), IsOk());
+  EXPECT_THAT(AppendAsReplica(replica), FailsWith(Reason::kInvalidField)) << "emptied is not reset";
+  ASSERT_THAT(Reset(kLog, 7), IsOk());
+  EXPECT_THAT(AppendAsReplica(replica), FailsWith(Reason::kInvalidField)) << "it ends at the start";
+  EXPECT_EQ(AppendOk(kLog), 7);
+}
+
+TEST_P(StoreContract, WhatWasResetDoesNotComeBack) {
+  AppendOk(kLog, 4);
+  ASSERT_THAT(Reset(kLog, 2), IsOk());
+  ASSERT_THAT(Append(kLog, {"x"}), IsOk());
+  under_test().Reopen();
+  EXPECT_EQ(Info(kLog).log_start, Offset(2));
+  EXPECT_THAT(Records(kLog), ElementsAre(SeenRecord{2, "x"}));
+}
+
+TEST_P(StoreContract, ANegativeStartOfAResetIsRefused) {
+  AppendOk(kLog, 4);
+  EXPECT_THAT(Reset(kLog, -1), FailsWith(Reason::kInvalidField));
+  EXPECT_THAT(Reset(LogId(999), 0), FailsWith(Reason::kPartitionNotFound));
+  EXPECT_EQ(Info(kLog).end, Offset(4));
+}
+
 TEST_P(StoreContract, TheLastAppendTimeGoesBackWithATruncation) {
   clock().SetMs(1'000);
   AppendOk(kLog);
@@ -202,6 +270,24 @@ TEST_P(StoreContract, WhatIsNotDurableCanBeTruncated) {
   EXPECT_EQ(behind.Wait()->base_offset, Offset(2));
   EXPECT_EQ(Records(kLog).back(), (SeenRecord{2, "behind"}));
   EXPECT_EQ(Info(kLog).durable_end, Offset(3));
+}
+
+TEST_P(StoreContract, WhatATruncationLeavesBecomesDurable) {
+  AppendOk(kLog, 2);
+  under_test().HoldDurability(true);
+  Awaited<absl::StatusOr<Appended>> left;
+  store().Append(AppendOf(kLog, MakeBatchOf(2)), left.Done());
+  Awaited<absl::StatusOr<Appended>> cut;
+  store().Append(AppendOf(kLog, MakeBatchOf(2)), cut.Done());
+  Awaited<absl::Status> truncated;
+  store().Truncate(kLog, Offset(4), truncated.Done());
+  under_test().HoldDurability(false);
+  ASSERT_THAT(left.Wait(), IsOk());
+  (void)cut.Wait();
+  ASSERT_THAT(truncated.Wait(), IsOk());
+  EXPECT_EQ(Info(kLog).end, Offset(4));
+  EXPECT_EQ(Info(kLog).durable_end, Offset(4));
+  EXPECT_EQ(Info(kLog).readable_end, Offset(4));
 }
 
 TEST_P(StoreContract, RetentionByTimeTakesWhatIsOlder) {
