@@ -1,23 +1,16 @@
 // What groups share out: partitions of topics, by the topics' ids. Values.
 #pragma once
 
-#include <array>
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
+
+#include "cluster/metadata/topic_partition.h"
 
 namespace naru::cluster {
 
-// 16 bytes; a topic that is deleted and made again has another one, and so other committed offsets.
-using TopicId = std::array<char, 16>;
-
-struct GroupPartition {
-  TopicId topic{};
-  int32_t partition = 0;
-  friend auto operator<=>(const GroupPartition&, const GroupPartition&) = default;
-};
+// By the topic's id: a topic that is deleted and made again has other committed offsets.
+using GroupPartition = TopicPartition;
 
 // What a group sees of the catalog: the topics there are, by name.
 struct GroupTopic {

@@ -38,8 +38,9 @@ PRIVATE_HEADERS = [
     (re.compile(r"(thread|mutex|condition_variable|future|chrono)$|absl/(synchronization|time)/"), None),
 ]
 # State machines: no threads, clocks, gRPC inside; but for what drives them.
-PURE_FOLDERS = ["cluster/group", "cluster/replication", "cluster/transactions"]
-DRIVERS = ["cluster/group/group_coordinator", "cluster/group/group_coordinator_shards"]
+PURE_FOLDERS = ["cluster/coordinator", "cluster/group", "cluster/replication", "cluster/transactions"]
+DRIVERS = ["cluster/coordinator/catalog_publisher", "cluster/coordinator/topic_coordinator",
+           "cluster/group/group_coordinator", "cluster/group/group_coordinator_shards"]
 
 LINES_WARN = 500
 LINES_MAX = 700

@@ -1,0 +1,187 @@
+// The active coordinator: which brokers are there, who leads which partition, who is in sync. A state machine
+// without IO, clocks, threads or randomness; its driver tells it what happens and carries out what it wants,
+// in order. Thread-unsafe.
+//
+// What it decides is what stands in the metadata store; it only remembers. One write is under way at a time,
+// each for the store as it was after the one before: a write says which election its writer won and which
+// write it follows, and the store refuses it when either is over (correctness: a lease is for liveness,
+// compare-and- swap for safety). Nobody is told of a decision before it is written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cluster/coordinator/leadership.h"
+#include "cluster/metadata/topic_partition.h"
+#include "cluster/replication/partition_state.h"
+#include "cluster/replication/replication_event.h"
+
+namespace naru::cluster {
+
+using PartitionStates = std::map<TopicPartition, PartitionState>;
+
+// What the metadata store holds. `head` counts the writes.
+struct ClusterMetadata {
+  int64_t head = 0;
+  BrokerRecords brokers;
+  PartitionStates partitions;
+};
+
+// All or nothing, and only if `term` is the present election and `head` the store's; then `head` is one more.
+struct MetadataWrite {
+  int64_t id = 0;  // the coordinator's number of it; in answers
+  int64_t term = 0;
+  int64_t head = 0;
+  BrokerRecords brokers;
+  PartitionStates partitions;
+};
+
+enum class WriteOutcome {
+  kWritten,
+  kOvertaken,  // not written: another write came before it
+  kDeposed,    // not written: another coordinator was elected
+  kUnknown,    // no answer: it may yet be written
+};
+
+struct WriteMetadata {
+  MetadataWrite write;
+};
+// Read what the store holds now; then OnRead.
+struct ReadMetadata {
+  int64_t id = 0;
+};
+struct AnswerRegistration {
+  uint64_t request = 0;
+  BrokerEpoch epoch;
+};
+struct AnswerProposal {
+  uint64_t request = 0;
+  IsrOutcome outcome = IsrOutcome::kRefused;
+  TopicPartition partition;
+  int64_t version = 0;
+  PartitionState state;  // as of that version
+};
+// These are as they stand in the store, for the brokers that hold them.
+struct PublishPartitions {
+  int64_t version = 0;
+  PartitionStates partitions;
+};
+// Another coordinator is active: this one is done.
+struct StepDown {};
+using CoordinatorEffect = std::variant<WriteMetadata, ReadMetadata, AnswerRegistration, AnswerProposal,
+                                       PublishPartitions, StepDown>;
+using CoordinatorEffects = std::vector<CoordinatorEffect>;
+
+struct CoordinatorMachineOptions {
+  // A broker that is not heard of for so long is fenced, milliseconds. At least 1.
+  int64_t broker_session_ms = 2'000;
+  // How often leadership is given back to preferred leaders, milliseconds. At least 1.
+  int64_t rebalance_ms = 10'000;
+  // Keys in one write: etcd takes 128 operations in a transaction, a few of which are comparisons.
+  size_t keys_per_write_max = 100;
+};
+
+class CoordinatorMachine {
+ public:
+  // `term`: the election that was won; `stored`: read after it. `rules` outlives the machine.
+  CoordinatorMachine(const CoordinatorMachineOptions& options, const ReplicationRules& rules, int64_t term,
+                     ClusterMetadata stored, int64_t now_ms);
+
+  // What follows from the beginning: brokers were fenced by the coordinator before, which did not live to see
+  // to their partitions.
+  CoordinatorEffects Start();
+
+  // A process asks to be that broker. `vouches`: it holds everything that the process before it claimed to.
+  // Answered when whatever the process before it led or was in sync with is somebody else's (rule 10).
+  CoordinatorEffects OnRegister(uint64_t request, BrokerId broker, std::string incarnation, bool vouches);
+  // It is alive, and knows what was published up to `version`. False: register (again).
+  struct HeartbeatAnswer {
+    bool registered = false;
+    bool fenced = true;
+  };
+  HeartbeatAnswer OnHeartbeat(BrokerId broker, BrokerEpoch epoch, int64_t version, int64_t now_ms,
+                              CoordinatorEffects& effects);
+  // Its connection broke, or it says goodbye.
+  CoordinatorEffects OnGone(BrokerId broker, BrokerEpoch epoch);
+  CoordinatorEffects OnProposal(uint64_t request, BrokerId broker, const TopicPartition& partition,
+                                IsrProposal proposal);
+  CoordinatorEffects OnWritten(int64_t id, WriteOutcome outcome);
+  CoordinatorEffects OnRead(int64_t id, ClusterMetadata stored);
+  // Looks for brokers that are not heard of. About every broker_session_ms / 4.
+  CoordinatorEffects Tick(int64_t now_ms);
+
+  // As written.
+  const ClusterMetadata& metadata() const { return stored_; }
+  // The ReadMetadata that it waits for.
+  std::optional<int64_t> reading() const {
+    return phase_ == Phase::kReading ? std::optional(last_id_) : std::nullopt;
+  }
+
+ private:
+  enum class Phase {
+    kIdle,  // nothing is under way
+    kWriting,
+    kProbing,  // the write before may yet come: an empty one settles which of them does
+    kReading,
+    kDeposed,
+  };
+  struct Registration {
+    uint64_t request = 0;
+    BrokerId broker;
+    std::string incarnation;
+    bool vouches = true;
+  };
+  struct Proposal {
+    uint64_t request = 0;
+    BrokerId broker;
+    TopicPartition partition;
+    IsrProposal proposal;
+  };
+
+  // Begins the next write, if something is to be written and nothing is.
+  void Go();
+  void WriteReconciled(MetadataWrite& write);
+  void WriteBrokers(MetadataWrite& write);
+  void WriteProposals(MetadataWrite& write);
+  void WritePreferred(MetadataWrite& write);
+  // The broker's record after the next step of the registration; the last one answers it.
+  BrokerRecord NextStep(const Registration& registration);
+  void Send(MetadataWrite write);
+  void Apply(const MetadataWrite& write);
+  void Dirty(BrokerId broker);
+  void Read();
+  CoordinatorEffects Take();
+
+  const CoordinatorMachineOptions options_;
+  const ReplicationRules& rules_;
+  const int64_t term_;
+  ClusterMetadata stored_;
+
+  Phase phase_ = Phase::kIdle;
+  MetadataWrite writing_;
+  std::vector<Proposal> writing_proposals_;    // answered when it is written
+  std::optional<Registration> writing_epoch_;  // the registration that it completes
+  int64_t last_id_ = 0;
+
+  // What is to be seen to, in this order.
+  std::set<TopicPartition> dirty_;
+  std::set<BrokerId> to_fence_;
+  std::deque<Registration> registrations_;
+  std::map<BrokerId, BrokerEpoch> to_unfence_;
+  std::deque<Proposal> proposals_;
+  bool rebalance_ = false;
+
+  std::map<BrokerId, int64_t> heard_ms_;
+  std::map<BrokerId, int64_t> registered_version_;  // a broker that knows less is not unfenced
+  int64_t rebalance_at_ms_;
+  CoordinatorEffects effects_;
+};
+
+}  // namespace naru::cluster

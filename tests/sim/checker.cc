@@ -1,0 +1,190 @@
+#include "tests/sim/checker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "storage/base/strings.h"
+
+namespace naru::sim {
+namespace {
+
+using Outcome = AppendResult::Outcome;
+
+std::string At(const Checker::Partition& partition, Offset offset) {
+  return absl::StrCat("partition ", partition.partition, " offset ", offset.value());
+}
+
+}  // namespace
+
+std::string ValuesText(int64_t first, int64_t count) {
+  std::string text;
+  for (int64_t i = 0; i < count; ++i) absl::StrAppend(&text, i == 0 ? "" : ",", first + i);
+  return text;
+}
+
+void Checker::Fail(const std::string& what) {
+  if (violation_.empty()) violation_ = what;
+}
+
+size_t Checker::OnSend(const Partition& partition, int64_t first, int64_t count, int64_t now_us) {
+  sends_.push_back({partition, first, count, now_us, -1, {}});
+  for (int64_t i = 0; i < count; ++i) send_of_value_[first + i] = sends_.size() - 1;
+  return sends_.size() - 1;
+}
+
+bool Checker::OnResult(size_t number, const AppendResult& result, int64_t now_us) {
+  Send& send = sends_[number];
+  if (send.ended_us >= 0) return false;
+  send.ended_us = now_us;
+  send.result = result;
+  if (result.outcome == Outcome::kUnknown) ++unknown_;
+  if (result.outcome == Outcome::kRefused) ++refused_;
+  if (result.outcome != Outcome::kOk) return true;
+  ++acked_;
+  for (int64_t i = 0; i < send.count; ++i) See(send.partition, result.base_offset + i, send.first + i);
+  Offset& acked = seen_[send.partition].told.acked[result.leader_epoch];
+  acked = std::max(acked, result.base_offset + send.count);
+  return true;
+}
+
+void Checker::See(const Partition& partition, Offset offset, int64_t value) {
+  const auto send = send_of_value_.find(value);
+  if (send == send_of_value_.end() || sends_[send->second].partition != partition) {
+    return Fail(absl::StrCat("L3: ", At(partition, offset), " has ", value, ", which nobody sent there"));
+  }
+  const auto [at, first] = seen_[partition].values.try_emplace(offset, value);
+  if (at->second != value) {
+    Fail(absl::StrCat("L2: ", At(partition, offset), " has ", at->second, " for some and ", value,
+                      " for others"));
+  }
+  const auto [where, once] = offset_of_value_.try_emplace(value, offset);
+  if (where->second != offset) {
+    Fail(absl::StrCat("L4: ", value, " is at ", At(partition, offset), " and at ", where->second.value()));
+  }
+}
+
+void Checker::SeeAll(const Partition& partition, const PollResult& result) {
+  for (const StoredBatchView& batch : result.batches) {
+    Offset offset = batch.base_offset;
+    const std::string text(batch.bytes);
+    for (const auto& part : absl::StrSplit(text, ',')) {
+      int64_t value = -1;
+      if (!absl::SimpleAtoi(part, &value))
+        Fail(absl::StrCat("L3: ", At(partition, offset), " has \"", text, "\""));
+      if (offset >= result.log_start) {
+        See(partition, offset, value);
+        ++polled_;
+      }
+      offset += 1;
+    }
+  }
+}
+
+Checker::Before Checker::BeforePoll(const Partition& partition) const {
+  const auto seen = seen_.find(partition);
+  return seen == seen_.end() ? Before() : seen->second.told;
+}
+
+void Checker::OnDeleteSent(const Partition& partition, Offset below) {
+  Seen& seen = seen_[partition];
+  seen.delete_sent = std::max(seen.delete_sent, below);
+}
+
+void Checker::OnDeleted(const Partition& partition, const DeleteResult& result) {
+  if (!result.done) return;
+  Offset& deleted = seen_[partition].told.deleted[result.leader_epoch];
+  deleted = std::max(deleted, result.log_start);
+}
+
+void Checker::OnServed(const Partition& partition, const PollResult& result) {
+  if (!result.served) return;
+  if (result.high_watermark < result.log_start) {
+    Fail(absl::StrCat("L8: partition ", partition.partition, " begins at ", result.log_start.value(),
+                      ", above its high watermark ", result.high_watermark.value()));
+  }
+  Offset& known = seen_[partition].high_watermarks[result.leader_epoch];
+  if (result.high_watermark < known) {
+    Fail(absl::StrCat("L8: the high watermark of partition ", partition.partition, " went back from ",
+                      known.value(), " to ", result.high_watermark.value(), " in leader epoch ",
+                      result.leader_epoch.value()));
+  }
+  known = std::max(known, result.high_watermark);
+}
+
+void Checker::OnPoll(const Partition& partition, const Before& before, const PollResult& result) {
+  if (!result.served) return;
+  SeeAll(partition, result);
+  Seen& seen = seen_[partition];
+  for (const auto& [epoch, acked] : before.acked) {
+    if (epoch > result.leader_epoch || !result.knows_high_watermark || acked <= result.high_watermark)
+      continue;
+    Fail(absl::StrCat("L8: the leader of partition ", partition.partition, " in epoch ",
+                      result.leader_epoch.value(), " ends at ", result.high_watermark.value(),
+                      "; everything below ", acked.value(), " was acknowledged before, in epoch ",
+                      epoch.value()));
+  }
+  for (const auto& [epoch, deleted] : before.deleted) {
+    if (epoch > result.leader_epoch || deleted <= result.log_start) continue;
+    Fail(absl::StrCat("L10: partition ", partition.partition, " begins at ", result.log_start.value(),
+                      " again, after ", deleted.value()));
+  }
+  if (result.log_start > seen.delete_sent) {
+    Fail(absl::StrCat("L10: partition ", partition.partition, " begins at ", result.log_start.value(),
+                      "; nobody wanted more gone than what is below ", seen.delete_sent.value()));
+  }
+}
+
+void Checker::OnDrained(const Partition& partition, const PollResult& all) {
+  SeeAll(partition, all);
+  Seen& seen = seen_[partition];
+  std::map<Offset, int64_t> left;
+  for (const StoredBatchView& batch : all.batches) {
+    for (Offset offset = batch.base_offset; offset < batch.next_offset; offset += 1) left[offset] = 1;
+  }
+  for (const auto& [offset, value] : seen.values) {
+    if (offset >= all.log_start && !left.contains(offset)) {
+      Fail(absl::StrCat("L1: ", At(partition, offset), " had ", value, ", and is lost"));
+    }
+  }
+  for (const auto& [epoch, deleted] : seen.told.deleted) {
+    if (deleted <= all.log_start) continue;
+    Fail(absl::StrCat("L10: partition ", partition.partition, " begins at ", all.log_start.value(),
+                      " again, after ", deleted.value()));
+  }
+  CheckOrder(partition);
+}
+
+void Checker::CheckOrder(const Partition& partition) {
+  std::vector<const Send*> begun;
+  for (const Send& send : sends_) {
+    if (send.partition != partition) continue;
+    if (send.result.outcome == Outcome::kRefused && offset_of_value_.contains(send.first) &&
+        send.ended_us >= 0) {
+      Fail(absl::StrCat("L12: ", send.first, " was refused, and is at ",
+                        At(partition, offset_of_value_[send.first])));
+    }
+    if (send.result.outcome == Outcome::kOk) begun.push_back(&send);
+  }
+  std::vector<const Send*> ended = begun;
+  std::sort(begun.begin(), begun.end(),
+            [](const Send* a, const Send* b) { return a->begun_us < b->begun_us; });
+  std::sort(ended.begin(), ended.end(),
+            [](const Send* a, const Send* b) { return a->ended_us < b->ended_us; });
+  size_t before = 0;
+  const Send* last = nullptr;  // of those that ended before, the one with the greatest offset
+  for (const Send* send : begun) {
+    for (; before < ended.size() && ended[before]->ended_us < send->begun_us; ++before) {
+      if (last == nullptr || ended[before]->result.base_offset > last->result.base_offset)
+        last = ended[before];
+    }
+    if (last != nullptr && send->result.base_offset < last->result.base_offset) {
+      Fail(absl::StrCat("L5: ", send->first, " was sent after ", last->first,
+                        " was acknowledged, and stands before it, at ",
+                        At(partition, send->result.base_offset)));
+    }
+  }
+}
+
+}  // namespace naru::sim

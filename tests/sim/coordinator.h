@@ -1,0 +1,75 @@
+// A process in the coordinator's role: stands for election, and drives a CoordinatorMachine while it is, or
+// believes that it is, elected.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cluster/coordinator/coordinator_machine.h"
+#include "tests/sim/metadata_store.h"
+#include "tests/sim/network.h"
+
+namespace naru::sim {
+
+// What a coordinator tells a broker. `complete`: these are all that it holds, as of `version`.
+struct Assignments {
+  int64_t version = 0;
+  bool complete = false;
+  cluster::PartitionStates partitions;
+};
+
+class Coordinator {
+ public:
+  struct Surroundings {
+    Loop& loop;
+    Network& network;
+    MetadataStore& store;
+    HostId store_host;
+    const cluster::ReplicationRules& rules;
+    // Hands assignments to the broker's process.
+    std::function<void(HostId from, BrokerId broker, Assignments assignments)> assign;
+  };
+  Coordinator(Surroundings surroundings, HostId host) : at_(std::move(surroundings)), host_(host) {}
+
+  HostId host() const { return host_; }
+  bool active() const { return machine_ != nullptr; }
+  // A new process on this host begins.
+  void Boot();
+
+  // What brokers send; a coordinator that is not active answers nothing.
+  void OnRegister(BrokerId broker, std::string incarnation, bool vouches,
+                  std::function<void(cluster::BrokerEpoch)> answer);
+  void OnHeartbeat(BrokerId broker, cluster::BrokerEpoch epoch, int64_t version,
+                   std::function<void(bool registered)> answer);
+  void OnGone(BrokerId broker, cluster::BrokerEpoch epoch);
+  using ProposalAnswer = std::function<void(const cluster::AnswerProposal&)>;
+  void OnProposal(BrokerId broker, const cluster::TopicPartition& partition, cluster::IsrProposal proposal,
+                  ProposalAnswer answer);
+
+ private:
+  void Campaign();
+  void Won(int64_t term);
+  void ReadFor(int64_t term);
+  void KeepAlive();
+  void Tick();
+  void Do(cluster::CoordinatorEffects effects);
+  void Write(const cluster::MetadataWrite& write);
+  void Read(int64_t id);
+  void Publish(const cluster::PublishPartitions& publish);
+  void Ended();
+
+  Surroundings at_;
+  const HostId host_;
+  std::unique_ptr<cluster::CoordinatorMachine> machine_;
+  int64_t term_ = 0;
+  bool campaigning_ = false;
+  uint64_t last_request_ = 0;
+  std::map<uint64_t, std::function<void(cluster::BrokerEpoch)>> registrations_;
+  std::map<uint64_t, ProposalAnswer> proposals_;
+};
+
+}  // namespace naru::sim

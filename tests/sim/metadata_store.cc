@@ -1,0 +1,29 @@
+#include "tests/sim/metadata_store.h"
+
+namespace naru::sim {
+
+using cluster::WriteOutcome;
+
+std::optional<int64_t> MetadataStore::Campaign(int64_t lease_us) {
+  if (loop_.now_us() < lease_until_us_) return std::nullopt;
+  lease_until_us_ = loop_.now_us() + lease_us;
+  return ++term_;
+}
+
+bool MetadataStore::KeepAlive(int64_t term, int64_t lease_us) {
+  if (term != term_ || loop_.now_us() >= lease_until_us_) return false;
+  lease_until_us_ = loop_.now_us() + lease_us;
+  return true;
+}
+
+WriteOutcome MetadataStore::Write(const cluster::MetadataWrite& write) {
+  if (write.term != term_) return WriteOutcome::kDeposed;
+  if (write.head != stored_.head) return WriteOutcome::kOvertaken;
+  ++stored_.head;
+  for (const auto& [broker, record] : write.brokers) stored_.brokers[broker] = record;
+  for (const auto& [partition, state] : write.partitions) stored_.partitions[partition] = state;
+  if (on_change_) on_change_();
+  return WriteOutcome::kWritten;
+}
+
+}  // namespace naru::sim

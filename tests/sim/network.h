@@ -1,0 +1,88 @@
+// Processes and what passes between them: killed, frozen, cut off, slow; messages that are lost, late,
+// doubled and overtaken.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/loop.h"
+#include "tests/sim/random.h"
+
+namespace naru::sim {
+
+using HostId = size_t;
+
+// A machine that runs one process at a time.
+class Host {
+ public:
+  Host(Loop& loop, std::string name) : loop_(loop), name_(std::move(name)) {}
+
+  const std::string& name() const { return name_; }
+  bool up() const { return up_; }
+  bool frozen() const { return frozen_; }
+  // Of the process: another one has another number.
+  uint64_t life() const { return life_; }
+
+  // In this process, if it still lives then; when it is frozen, once it is not any more.
+  void After(int64_t delay_us, std::function<void()> happen);
+  // A message to the process `life` comes in.
+  void Deliver(uint64_t life, std::function<void()> happen);
+
+  void Kill();
+  void Boot();
+  void Freeze() { frozen_ = true; }
+  void Thaw();
+
+ private:
+  Loop& loop_;
+  const std::string name_;
+  bool up_ = true;
+  bool frozen_ = false;
+  uint64_t life_ = 1;
+  std::deque<std::function<void()>> missed_;
+};
+
+struct Weather {
+  double loss = 0;
+  double doubling = 0;
+  double late = 0;  // messages that take up to late_us_max
+  int64_t late_us_max = kSecond;
+  int64_t delay_us_max = kMs;  // of all others
+};
+
+class Network {
+ public:
+  Network(Loop& loop, Random& random) : loop_(loop), random_(random) {}
+
+  HostId Add(std::string name);
+  Host& host(HostId id) { return *hosts_[id]; }
+  size_t size() const { return hosts_.size(); }
+  void set_weather(const Weather& weather) { weather_ = weather; }
+
+  // One way.
+  void Cut(HostId from, HostId to) { cuts_.insert({from, to}); }
+  void Mend(HostId from, HostId to) { cuts_.erase({from, to}); }
+  void MendAll() { cuts_.clear(); }
+  bool IsCut(HostId from, HostId to) const { return cuts_.contains({from, to}); }
+
+  // `arrive` happens in the process that runs on `to` now, perhaps more than once, perhaps never.
+  void Send(HostId from, HostId to, std::function<void()> arrive);
+  // At most once.
+  void SendOnce(HostId from, HostId to, std::function<void()> arrive);
+
+ private:
+  Loop& loop_;
+  Random& random_;
+  Weather weather_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::set<std::pair<HostId, HostId>> cuts_;
+};
+
+}  // namespace naru::sim

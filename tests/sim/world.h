@@ -1,0 +1,109 @@
+// A cluster in one thread on a virtual clock, and everything that can happen to it: first a storm, under
+// which nothing may be lost; then calm, in which it has to recover. One seed is one run.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cluster/coordinator/coordinator_machine.h"
+#include "tests/sim/broker.h"
+#include "tests/sim/checker.h"
+#include "tests/sim/clients.h"
+#include "tests/sim/coordinator.h"
+#include "tests/sim/metadata_store.h"
+#include "tests/sim/network.h"
+
+namespace naru::sim {
+
+struct WorldOptions {
+  cluster::ReplicationRules rules;
+  int64_t storm_us = 30 * kSecond;
+  int64_t calm_us_max = 90 * kSecond;
+  bool verbose = false;
+};
+
+// How often what was done to the cluster.
+using FaultCounts = std::map<std::string, int64_t>;
+
+class World {
+ public:
+  World(uint64_t seed, const WorldOptions& options);
+
+  // The first invariant that was broken, or "".
+  std::string Run();
+
+  // The same for the same seed.
+  uint64_t trace() const { return loop_.trace(); }
+  uint64_t steps() const { return loop_.steps(); }
+  int64_t elapsed_us() const { return loop_.now_us(); }
+  const Checker& checker() const { return checker_; }
+  const FaultCounts& faults() const { return faults_; }
+
+ private:
+  struct CommittedBatch {
+    Offset base;
+    Offset next;
+    uint32_t crc32c = 0;
+  };
+
+  // world_faults.cc
+  void Storm();
+  void Harm();
+  void KillBroker(Broker& broker, int64_t down_us);
+  void KillAll();
+  void Freeze(HostId host, int64_t frozen_us);
+  void CutOff(HostId host, int64_t cut_us);
+  void CutOne(int64_t cut_us);
+  void WipeBroker();
+  void FillDisk(Broker& broker);
+  void SlowDisk(Broker& broker);
+  void KillCoordinator();
+  void ChangeWeather();
+  void Heal();
+  bool MayWipe(BrokerId broker) const;
+  void Count(const std::string& fault, const std::string& detail = "");
+
+  // world_invariants.cc
+  void Touched(Broker& broker, const cluster::TopicPartition& partition);
+  void CheckReplica(Broker& broker, const cluster::TopicPartition& partition);
+  void CheckCommitted(Broker& leader, const cluster::TopicPartition& partition);
+  void CheckHolders(const cluster::TopicPartition& partition);
+  void CheckGrace(const cluster::TopicPartition& partition, const cluster::PartitionState& before);
+  std::vector<CommittedBatch> Below(Broker& broker, const cluster::TopicPartition& partition, Offset from,
+                                    Offset end);
+  // Why the cluster is not as it should be when all is well; "": it is.
+  std::string Unsettled() const;
+  void Drain();
+
+  void Fail(const std::string& what);
+  Broker& broker(BrokerId id) { return *brokers_[static_cast<size_t>(id.value()) - 1]; }
+
+  const WorldOptions options_;
+  Random random_;
+  Loop loop_;
+  Network network_;
+  Checker checker_;
+  std::vector<cluster::TopicPartition> partitions_;
+  std::unique_ptr<MetadataStore> store_;
+  HostId store_host_ = 0;
+  std::vector<std::unique_ptr<Coordinator>> coordinators_;
+  std::vector<std::unique_ptr<Broker>> brokers_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  int64_t next_value_ = 1;
+  bool stormy_ = true;
+
+  FaultCounts faults_;
+  std::set<BrokerId> suspects_;  // whose disk was replaced, and who are not everywhere in sync again
+  std::map<cluster::TopicPartition, std::vector<CommittedBatch>> committed_;
+  std::set<std::pair<BrokerId, cluster::TopicPartition>> touched_;
+  bool metadata_changed_ = false;
+  cluster::PartitionStates noted_;
+  std::map<cluster::TopicPartition, int64_t> elected_us_;  // when its leader epoch began
+};
+
+}  // namespace naru::sim

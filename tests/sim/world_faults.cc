@@ -1,0 +1,190 @@
+// What happens to the cluster.
+#include <algorithm>
+
+#include "storage/base/strings.h"
+#include "tests/sim/world.h"
+
+namespace naru::sim {
+
+using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is about these
+
+void World::Count(const std::string& fault, const std::string& detail) {
+  ++faults_[fault];
+  loop_.Note(absl::StrCat("-- ", fault, detail.empty() ? "" : ": ", detail));
+}
+
+void World::Storm() {
+  if (!stormy_) return;
+  loop_.After(random_.Between(50 * kMs, 1'500 * kMs), [this] { Storm(); });
+  Harm();
+}
+
+void World::Harm() {
+  Broker& victim = *brokers_[random_.Index(brokers_.size())];
+  // Short ones and long ones: about as long as nobody notices, and until everybody has.
+  const int64_t lasting =
+      random_.Chance(0.5) ? random_.Between(10 * kMs, 800 * kMs) : random_.Between(kSecond, 6 * kSecond);
+  switch (random_.Between(0, 16)) {
+    case 0:
+    case 1:
+    case 2:
+      return KillBroker(victim, lasting);
+    case 3:
+      return KillAll();
+    case 4:
+    case 5:
+      Count("freeze a broker", network_.host(victim.host()).name());
+      return Freeze(victim.host(), lasting);
+    case 6:
+      return CutOff(victim.host(), lasting);
+    case 7:
+    case 8:
+      return CutOne(lasting);
+    case 9:
+      return ChangeWeather();
+    case 10:
+      return SlowDisk(victim);
+    case 11:
+      return FillDisk(victim);
+    case 12:
+      return KillCoordinator();
+    case 13:
+      Count("freeze a coordinator");
+      return Freeze(coordinators_[random_.Index(coordinators_.size())]->host(), lasting);
+    case 14:
+      if (random_.Chance(0.5)) {
+        Count("end a lease early");
+        return store_->EndLease();
+      }
+      Count("freeze the metadata store");
+      return Freeze(store_host_, lasting);
+    default:
+      return WipeBroker();
+  }
+}
+
+void World::KillBroker(Broker& victim, int64_t down_us) {
+  if (!network_.host(victim.host()).up()) return;
+  Count("kill a broker", absl::StrCat(victim.id().value()));
+  victim.Kill();
+  loop_.After(down_us, [this, &victim, life = network_.host(victim.host()).life()] {
+    if (network_.host(victim.host()).life() != life) return;
+    loop_.Note(absl::StrCat("broker ", victim.id().value(), " starts"));
+    victim.Boot();
+  });
+}
+
+void World::KillAll() {
+  Count("kill all brokers");
+  for (const auto& broker : brokers_) KillBroker(*broker, random_.Between(10 * kMs, 2 * kSecond));
+}
+
+void World::Freeze(HostId host, int64_t frozen_us) {
+  if (!network_.host(host).up() || network_.host(host).frozen()) return;
+  network_.host(host).Freeze();
+  loop_.After(frozen_us, [this, host] { network_.host(host).Thaw(); });
+}
+
+void World::CutOff(HostId host, int64_t cut_us) {
+  Count("cut a broker off", network_.host(host).name());
+  for (HostId other = 0; other < network_.size(); ++other) {
+    network_.Cut(host, other);
+    network_.Cut(other, host);
+  }
+  loop_.After(cut_us, [this, host] {
+    for (HostId other = 0; other < network_.size(); ++other) {
+      network_.Mend(host, other);
+      network_.Mend(other, host);
+    }
+  });
+}
+
+void World::CutOne(int64_t cut_us) {
+  const HostId from = random_.Index(network_.size());
+  const HostId to = random_.Index(network_.size());
+  Count("cut one way", absl::StrCat(network_.host(from).name(), " to ", network_.host(to).name()));
+  network_.Cut(from, to);
+  loop_.After(cut_us, [this, from, to] { network_.Mend(from, to); });
+}
+
+void World::ChangeWeather() {
+  Count("change the network's weather");
+  Weather weather;
+  if (random_.Chance(0.7)) weather.loss = static_cast<double>(random_.Between(0, 15)) / 100;
+  if (random_.Chance(0.5)) weather.doubling = static_cast<double>(random_.Between(0, 20)) / 100;
+  if (random_.Chance(0.5)) weather.late = static_cast<double>(random_.Between(0, 10)) / 100;
+  weather.late_us_max = random_.Between(10 * kMs, 5 * kSecond);
+  weather.delay_us_max = random_.Between(100, 20 * kMs);
+  network_.set_weather(weather);
+}
+
+void World::SlowDisk(Broker& victim) {
+  Count("slow a disk", absl::StrCat(victim.id().value()));
+  victim.set_sync_us_max(random_.Between(20 * kMs, kSecond));
+  loop_.After(random_.Between(kSecond, 5 * kSecond), [&victim] { victim.set_sync_us_max(2 * kMs); });
+}
+
+void World::FillDisk(Broker& victim) {
+  Count("fill a disk", absl::StrCat(victim.id().value()));
+  victim.store().SetStorageFull(true);
+  loop_.After(random_.Between(200 * kMs, 4 * kSecond), [&victim] { victim.store().SetStorageFull(false); });
+}
+
+void World::KillCoordinator() {
+  Coordinator& victim = *coordinators_[random_.Index(coordinators_.size())];
+  if (!network_.host(victim.host()).up()) return;
+  Count("kill a coordinator");
+  network_.host(victim.host()).Kill();
+  loop_.After(random_.Between(10 * kMs, 3 * kSecond), [this, &victim] {
+    if (network_.host(victim.host()).up()) return;
+    network_.host(victim.host()).Boot();
+    victim.Boot();
+  });
+}
+
+bool World::MayWipe(BrokerId broker) const {
+  if (!suspects_.empty()) return false;
+  for (const auto& [partition, state] : store_->stored().partitions) {
+    if (!state.Holds(broker)) continue;
+    // Where one copy is enough to commit, the loss of one disk and one more failure may be too much.
+    if (state.min_isr < 2) return false;
+    std::set<BrokerId> others = state.isr;
+    others.insert(state.elr.begin(), state.elr.end());
+    others.erase(broker);
+    if (others.empty()) return false;
+  }
+  return true;
+}
+
+void World::WipeBroker() {
+  Broker& victim = *brokers_[random_.Index(brokers_.size())];
+  if (!MayWipe(victim.id())) return;
+  Count("replace a disk", absl::StrCat(victim.id().value()));
+  if (network_.host(victim.host()).up()) victim.Kill();
+  victim.Wipe();
+  suspects_.insert(victim.id());
+  loop_.After(random_.Between(10 * kMs, 4 * kSecond), [this, &victim] {
+    if (!network_.host(victim.host()).up()) victim.Boot();
+  });
+}
+
+void World::Heal() {
+  loop_.Note("-- all is well");
+  stormy_ = false;
+  network_.set_weather({});
+  network_.MendAll();
+  for (HostId host = 0; host < network_.size(); ++host) network_.host(host).Thaw();
+  for (const auto& broker : brokers_) {
+    broker->set_sync_us_max(2 * kMs);
+    broker->store().SetStorageFull(false);
+    if (!network_.host(broker->host()).up()) broker->Boot();
+  }
+  for (const auto& coordinator : coordinators_) {
+    if (network_.host(coordinator->host()).up()) continue;
+    network_.host(coordinator->host()).Boot();
+    coordinator->Boot();
+  }
+  for (const auto& client : clients_) client->Stop();
+}
+
+}  // namespace naru::sim

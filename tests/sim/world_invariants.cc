@@ -1,0 +1,205 @@
+// What must hold inside the cluster, seen from above, after every step.
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/check.h"
+#include "storage/base/strings.h"
+#include "tests/sim/world.h"
+
+namespace naru::sim {
+
+using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is about these
+
+void World::Touched(Broker& broker, const TopicPartition& partition) {
+  touched_.insert({broker.id(), partition});
+}
+
+std::vector<World::CommittedBatch> World::Below(Broker& broker, const TopicPartition& partition, Offset from,
+                                                Offset end) {
+  std::vector<CommittedBatch> found;
+  const LogId log = broker.log_of(partition);
+  Offset at = std::max(from, broker.store().Info(log)->log_start);
+  while (at < end) {
+    ReadRequest read{.log = log, .from = at, .end = end, .bytes_max = 1 << 20, .include_undurable = true};
+    size_t before = found.size();
+    broker.store().Read(read, [&](absl::StatusOr<ReadResult> result) {
+      if (!result.ok()) return;
+      for (const StoredBatchView& batch : result->batches) {
+        if (batch.next_offset > end) return;
+        found.push_back({batch.base_offset, batch.next_offset, batch.crc32c});
+        at = batch.next_offset;
+      }
+    });
+    if (found.size() == before) break;
+  }
+  return found;
+}
+
+void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
+  const Replica* replica = broker.replica(partition);
+  if (replica == nullptr) return;
+  const PartitionState& stored = store_->stored().partitions.at(partition);
+  const PartitionLeader* leader = replica->leader();
+  if (replica->follower() != nullptr) {
+    const LogInfo info = *broker.store().Info(broker.log_of(partition));
+    if (replica->high_watermark() > info.durable_end) {
+      Fail(absl::StrCat("partition ", partition.partition, ": broker ", broker.id().value(),
+                        " follows, has its log up to ", info.durable_end.value(),
+                        " on its disk, and takes everything below ", replica->high_watermark().value(),
+                        " for committed and here"));
+    }
+  }
+  if (leader == nullptr) return;
+  // Of a leader that is deposed and does not know it, the old state speaks.
+  if (stored.leader_epoch == replica->leader_epoch() && stored.leader == broker.id()) {
+    const std::set<BrokerId> maximal = leader->MaximalIsr();
+    if (!std::includes(maximal.begin(), maximal.end(), stored.isr.begin(), stored.isr.end())) {
+      Fail(absl::StrCat("partition ", partition.partition, ": the coordinator has ", ToText(stored),
+                        ", and its leader does not wait for all of them"));
+    }
+    for (const BrokerId member : maximal) {
+      if (suspects_.contains(member)) continue;
+      const LogInfo info = *this->broker(member).store().Info(broker.log_of(partition));
+      if (info.durable_end >= replica->high_watermark()) continue;
+      Fail(absl::StrCat("partition ", partition.partition, ": the high watermark is ",
+                        replica->high_watermark().value(), " at broker ", broker.id().value(),
+                        ", and broker ", member.value(), ", whom it waits for, has ",
+                        info.durable_end.value(), " on its disk"));
+    }
+  }
+  CheckCommitted(broker, partition);
+}
+
+void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
+  std::vector<CommittedBatch>& committed = committed_[partition];
+  const Offset known = committed.empty() ? Offset(0) : committed.back().next;
+  const Offset high_watermark = leader.replica(partition)->high_watermark();
+  const PartitionState& stored = store_->stored().partitions.at(partition);
+  // Who has become leader anew has everything that anyone was told of.
+  const Offset end = leader.replica(partition)->leader_epoch() == stored.leader_epoch
+                         ? std::max(high_watermark, known)
+                         : high_watermark;
+  const Offset start = leader.store().Info(leader.log_of(partition))->log_start;
+  const std::vector<CommittedBatch> here = Below(leader, partition, start, end);
+  if (suspects_.contains(leader.id()) && (here.empty() ? start : here.back().next) < end) {
+    // Its log was emptied behind its back; it leads only until somebody notices.
+    if (leader.replica(partition)->leader_epoch() != stored.leader_epoch) return;
+  }
+  if ((here.empty() ? start : here.back().next) < end && start < end) {
+    return Fail(absl::StrCat("partition ", partition.partition, ": broker ", leader.id().value(),
+                             " leads in epoch ", leader.replica(partition)->leader_epoch().value(),
+                             " and has its log up to ", (here.empty() ? start : here.back().next).value(),
+                             "; committed is up to ", end.value()));
+  }
+  auto old = committed.begin();
+  for (const CommittedBatch& batch : here) {
+    while (old != committed.end() && old->base < batch.base) ++old;
+    if (old == committed.end()) {
+      if (!committed.empty() && batch.base < committed.back().next) break;
+      committed.push_back(batch);
+      old = committed.end();
+      continue;
+    }
+    if (old->base == batch.base && old->next == batch.next && old->crc32c == batch.crc32c) continue;
+    return Fail(absl::StrCat("partition ", partition.partition, ": what was committed at ",
+                             batch.base.value(), " is another batch at broker ", leader.id().value()));
+  }
+}
+
+void World::CheckHolders(const TopicPartition& partition) {
+  const PartitionState& stored = store_->stored().partitions.at(partition);
+  const std::vector<CommittedBatch>& committed = committed_[partition];
+  // A broker whose disk was replaced is trusted again once it is in sync everywhere.
+  for (auto suspect = suspects_.begin(); suspect != suspects_.end();) {
+    bool everywhere = network_.host(broker(*suspect).host()).up();
+    for (const auto& [other, state] : store_->stored().partitions) {
+      if (!state.Holds(*suspect)) continue;
+      const Replica* replica = broker(*suspect).replica(other);
+      everywhere = everywhere && state.isr.contains(*suspect) && replica != nullptr &&
+                   store_->stored().brokers.at(*suspect).epoch == broker(*suspect).epoch();
+    }
+    suspect = everywhere ? suspects_.erase(suspect) : std::next(suspect);
+  }
+  std::set<BrokerId> holders = stored.isr;
+  holders.insert(stored.elr.begin(), stored.elr.end());
+  const Offset end = committed.empty() ? Offset(0) : committed.back().next;
+  for (const BrokerId holder : holders) {
+    if (suspects_.contains(holder)) continue;
+    const LogInfo info = *broker(holder).store().Info(broker(holder).log_of(partition));
+    if (info.durable_end < end) {
+      Fail(absl::StrCat("partition ", partition.partition, ": ", ToText(stored), ", and broker ",
+                        holder.value(), " has its log up to ", info.durable_end.value(),
+                        "; committed is up to ", end.value()));
+      continue;
+    }
+    const std::vector<CommittedBatch> here = Below(broker(holder), partition, info.log_start, end);
+    auto old = committed.begin();
+    for (const CommittedBatch& batch : here) {
+      while (old != committed.end() && old->base < batch.base) ++old;
+      if (old != committed.end() && old->base == batch.base && old->crc32c == batch.crc32c) continue;
+      Fail(absl::StrCat(
+          "partition ", partition.partition, ": ", ToText(stored), ", and broker ", holder.value(),
+          " has other records at ", batch.base.value(), " to ", batch.next.value(), " than were committed",
+          old == committed.end() ? "" : absl::StrCat(" at ", old->base.value(), " to ", old->next.value())));
+      break;
+    }
+  }
+}
+
+void World::CheckGrace(const TopicPartition& partition, const PartitionState& before) {
+  const PartitionState& now = store_->stored().partitions.at(partition);
+  if (now == before) return;
+  loop_.Note(absl::StrCat("partition ", partition.partition, " has ", ToText(now)));
+  if (now.leader_epoch != before.leader_epoch) {
+    elected_us_[partition] = loop_.now_us();
+    return;
+  }
+  for (const BrokerId member : before.isr) {
+    if (now.isr.contains(member) || store_->stored().brokers.at(member).fenced) continue;
+    if (loop_.now_us() - elected_us_[partition] >= kReplication.lag_ms_max * kMs) continue;
+    Fail(absl::StrCat("partition ", partition.partition, ": broker ", member.value(),
+                      " is out of sync already ", (loop_.now_us() - elected_us_[partition]) / kMs,
+                      " ms after the election: ", ToText(now)));
+  }
+}
+
+std::string World::Unsettled() const {
+  for (const TopicPartition& partition : partitions_) {
+    const PartitionState& stored = store_->stored().partitions.at(partition);
+    const Broker& at = *brokers_[static_cast<size_t>(stored.replicas.front().value()) - 1];
+    const Replica* preferred = at.replica(partition);
+    const bool leads = preferred != nullptr && preferred->leader() != nullptr && stored.leader == at.id();
+    bool settled = leads && stored.isr.size() == stored.replicas.size();
+    std::string logs;
+    for (const BrokerId member : stored.replicas) {
+      const Broker& holder = *brokers_[static_cast<size_t>(member.value()) - 1];
+      const LogInfo info = *holder.store().Info(at.log_of(partition));
+      settled = settled && info.end == preferred->high_watermark() && info.durable_end == info.end;
+      absl::StrAppend(&logs, "; broker ", member.value(), " has ", info.log_start.value(), " to ",
+                      info.end.value(), ", up to ", info.durable_end.value(), " on disk");
+    }
+    if (settled) continue;
+    return absl::StrCat(
+        "partition ", partition.partition, " has ", ToText(stored), logs, "; the preferred leader ",
+        leads ? absl::StrCat("has high watermark ", preferred->high_watermark().value()) : "does not lead");
+  }
+  return "";
+}
+
+void World::Drain() {
+  for (const TopicPartition& partition : partitions_) {
+    Broker& leader = broker(store_->stored().partitions.at(partition).leader);
+    PollResult all = leader.OnPoll(partition, Offset(0));
+    Offset at = all.log_start;
+    all.batches.clear();
+    while (at < all.high_watermark) {
+      const PollResult more = leader.OnPoll(partition, at);
+      NARU_CHECK(!more.batches.empty());
+      all.batches.insert(all.batches.end(), more.batches.begin(), more.batches.end());
+      at = more.batches.back().next_offset;
+    }
+    checker_.OnDrained(partition, all);
+  }
+}
+
+}  // namespace naru::sim
