@@ -256,6 +256,15 @@ absl::StatusOr<Sequence> Index::Snapshot() const {
   return Sequence(value.size() == sizeof(uint64_t) ? GetLittle<uint64_t>(value.data()) : 0);
 }
 
+absl::StatusOr<std::optional<Run>> Index::RunAt(LogId log, Offset base) const {
+  const std::string key = codec::RunKey(log, base);
+  NARU_ASSIGN_OR_RETURN(const std::string value, Get(key));
+  if (value.empty()) return std::nullopt;
+  const auto run = codec::DecodeRunRow(key, value);
+  if (!run) return Malformed("a run's row is malformed");
+  return *run;
+}
+
 absl::StatusOr<std::optional<Run>> Index::FindRun(LogId log, Offset offset) const {
   std::optional<Run> found;
   NARU_RETURN_IF_ERROR(VisitRunsBackwards(log, offset + 1, [&](const Run& run) {

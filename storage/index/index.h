@@ -123,6 +123,8 @@ class Index {
   absl::StatusOr<AppliedPosition> Applied() const;
   absl::StatusOr<Sequence> Snapshot() const;
 
+  // The log's run that begins there. Cheaper than FindRun, above all where much was deleted before it.
+  absl::StatusOr<std::optional<Run>> RunAt(LogId log, Offset base) const;
   // The log's run with the greatest base ≤ offset.
   absl::StatusOr<std::optional<Run>> FindRun(LogId log, Offset offset) const;
   // Up to `count` runs in order: the one that holds `from`, if any does, and those behind it, which begin

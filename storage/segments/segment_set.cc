@@ -1,5 +1,6 @@
 #include "storage/segments/segment_set.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "storage/base/status.h"
@@ -87,7 +88,36 @@ absl::Status SegmentSet::Remove(SegmentId id) {
     segment = std::move(at->second);
     segments_.erase(at);
   }
-  return files_.Remove(segment->path());
+  NARU_RETURN_IF_ERROR(files_.Remove(segment->path()));
+  absl::MutexLock lock(&mutex_);
+  removed_.push_back({std::move(segment), 0});
+  removed_.back().left_bytes = removed_.back().segment->size_bytes();
+  return absl::OkStatus();
+}
+
+bool SegmentSet::HasRemoved() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return !removed_.empty();
+}
+
+bool SegmentSet::GiveBackSome(uint64_t bytes) {
+  // Nobody can come to hold a segment that nobody holds: it is in no list but this.
+  const auto idle = [](const Removed& removed) { return removed.segment.use_count() == 1; };
+  Removed next;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = std::find_if(removed_.begin(), removed_.end(), idle);
+    if (found == removed_.end()) return false;
+    next = std::move(*found);
+    removed_.erase(found);
+  }
+  // The last piece goes when the file is closed, as all of it does where it cannot be cut.
+  const bool more = next.left_bytes > bytes && next.segment->file().Truncate(next.left_bytes - bytes).ok();
+  next.left_bytes -= std::min(next.left_bytes, bytes);
+  if (!more) next.segment.reset();
+  absl::MutexLock lock(&mutex_);
+  if (more) removed_.push_front(std::move(next));
+  return std::any_of(removed_.begin(), removed_.end(), idle);
 }
 
 }  // namespace naru

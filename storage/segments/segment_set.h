@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -37,14 +38,26 @@ class SegmentSet {
   // need (nothing is left behind then).
   absl::StatusOr<std::shared_ptr<Segment>> Create(SegmentId id, uint64_t size_bytes);
   void Forget(SegmentId id);
-  // Forgets the segment and removes its file. Whoever still holds it reads on.
+  // Forgets the segment and removes its file. Whoever still holds it reads on. Its blocks come back in pieces
+  // (GiveBackSome): a disk that is told of hundreds of MiB at once answers no sync meanwhile.
   absl::Status Remove(SegmentId id);
+  // Gives back so much of a removed segment that nobody holds; to be called when the removal is durable.
+  // False: there is no more for the moment. One caller at a time.
+  bool GiveBackSome(uint64_t bytes);
+  // Something of removed segments is still to be given back.
+  bool HasRemoved() const;
 
  private:
+  struct Removed {
+    std::shared_ptr<Segment> segment;
+    uint64_t left_bytes = 0;
+  };
+
   FileSystem& files_;
   const std::string directory_;
   mutable absl::Mutex mutex_;
   std::map<SegmentId, std::shared_ptr<Segment>> segments_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Removed> removed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace naru

@@ -193,8 +193,8 @@ absl::StatusOr<std::vector<Run>> Fold::RunsToMove(const MovedRun& move) const {
   // A deleted log's are given up where they are.
   if (logs_.Find(move.log) == nullptr) return runs;
   for (const MovedRun::Old& old : move.old) {
-    NARU_ASSIGN_OR_RETURN(const auto run, index_.FindRun(move.log, old.base));
-    if (!run || run->base != old.base || run->segment != old.segment || run->position != old.position) {
+    NARU_ASSIGN_OR_RETURN(const auto run, index_.RunAt(move.log, old.base));
+    if (!run || run->segment != old.segment || run->position != old.position) {
       return std::vector<Run>();
     }
     runs.push_back(*run);

@@ -101,7 +101,13 @@ absl::Status Maintainer::RemoveDeadSegments() {
     Count(parts_.counters.segments_removed);
     parts_.events.Write(Severity::kInfo, "segment_removed", {{"segment", id.value()}});
   }
-  return parts_.files.SyncDirectory(SegmentsDirectory(parts_.options.directory));
+  NARU_RETURN_IF_ERROR(parts_.files.SyncDirectory(SegmentsDirectory(parts_.options.directory)));
+  // Who waits for room does not mind a slow sync.
+  if (parts_.counters.storage_full.load(std::memory_order_relaxed)) {
+    while (parts_.segments.GiveBackSome(std::numeric_limits<uint64_t>::max())) {
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace naru

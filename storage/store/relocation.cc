@@ -12,8 +12,9 @@
 namespace naru {
 namespace {
 
-// Entry bytes moved with one entry: the appender writes it while others wait.
-constexpr uint64_t kMoveBytesMax = uint64_t{2} << 20;
+// Entry bytes moved with one entry: the appender writes it, and waits for it, while others wait for the
+// appender. With 2 MiB the p99 of single records was twice as high while segments were emptied.
+constexpr uint64_t kMoveBytesMax = uint64_t{256} << 10;
 // Runs of one log that follow each other become one while it stays below this.
 constexpr uint32_t kMergedBytesMax = uint32_t{1} << 20;
 constexpr size_t kRunsPerMove = 4'096;
@@ -51,9 +52,9 @@ std::vector<std::pair<LogId, Run>> Maintainer::LiveRuns(Relocation& relocation) 
   const Segment& segment = relocation.segment;
   std::vector<std::pair<LogId, Run>> live;
   const auto add = [&](LogId log, Offset base) {
-    const auto run = parts_.index.FindRun(log, base);
+    const auto run = parts_.index.RunAt(log, base);
     if (!run.ok()) return relocation.Leave(run.status());
-    if (*run && (*run)->base == base && (*run)->segment == segment.id()) live.emplace_back(log, **run);
+    if (*run && (*run)->segment == segment.id()) live.emplace_back(log, **run);
   };
   SegmentScanner scanner(segment, parts_.segment_writer.salt(), kSegmentHeaderBytes, /*check_bodies=*/false);
   for (;;) {

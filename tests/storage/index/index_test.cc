@@ -80,6 +80,9 @@ TEST_F(IndexTest, FindsTheRunThatHoldsAnOffsetAndNoneOfAnotherLog) {
   Put(LogId(6), {RunAt(0, 100)});
   Put(kLog, {RunAt(10, 20), RunAt(20, 25)});
   Put(LogId(8), {RunAt(0, 100)});
+  EXPECT_EQ((*index_->RunAt(kLog, Offset(10)))->base, Offset(10));
+  EXPECT_EQ(*index_->RunAt(kLog, Offset(9)), std::nullopt);
+  EXPECT_EQ(*index_->RunAt(kLog, Offset(11)), std::nullopt);
   EXPECT_EQ((*index_->FindRun(kLog, Offset(9))), std::nullopt);
   EXPECT_EQ((*index_->FindRun(kLog, Offset(10)))->base, Offset(10));
   EXPECT_EQ((*index_->FindRun(kLog, Offset(19)))->base, Offset(10));

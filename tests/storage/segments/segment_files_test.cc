@@ -180,6 +180,37 @@ TEST_F(ZerosBehind, TheyEndWithTheSegment) {
   EXPECT_EQ(static_cast<uint64_t>(writer_->zeroed_bytes()), segment_->size_bytes() - writer_->position());
 }
 
+TEST_F(SegmentFiles, ARemovedSegmentComesBackInPiecesWhenNobodyReadsIt) {
+  auto second = set_->Create(SegmentId(2), kSegmentBytes);
+  ASSERT_TRUE(second.ok());
+  set_->Add(*second);
+  std::shared_ptr<Segment> reader = set_->Find(SegmentId(1));
+  writer_->Resume(*second, kFormatVersion, kSegmentHeaderBytes);
+  ASSERT_TRUE(set_->Remove(SegmentId(1)).ok());
+  EXPECT_FALSE(std::filesystem::exists(reader->path()));
+  EXPECT_TRUE(set_->HasRemoved());
+  EXPECT_FALSE(set_->GiveBackSome(kSegmentBytes / 4)) << "it is read";
+  EXPECT_EQ(*reader->file().Size(), kSegmentBytes);
+
+  // Another name for the file, to see what is left of it.
+  const std::string link = root_ + "/left";
+  std::filesystem::create_hard_link(set_->PathOf(SegmentId(2)), link);
+  reader.reset();
+  EXPECT_FALSE(set_->GiveBackSome(kSegmentBytes)) << "in one piece, and there is no other";
+  EXPECT_FALSE(set_->HasRemoved());
+
+  writer_.reset();
+  ASSERT_TRUE(set_->Remove(SegmentId(2)).ok());
+  second->reset();
+  EXPECT_TRUE(set_->GiveBackSome(kSegmentBytes / 4));
+  EXPECT_EQ(std::filesystem::file_size(link), kSegmentBytes * 3 / 4);
+  EXPECT_TRUE(set_->GiveBackSome(kSegmentBytes / 4));
+  EXPECT_TRUE(set_->GiveBackSome(kSegmentBytes / 4));
+  EXPECT_FALSE(set_->GiveBackSome(kSegmentBytes / 4));
+  EXPECT_EQ(std::filesystem::file_size(link), kSegmentBytes / 4) << "the last piece goes with the file";
+  EXPECT_FALSE(set_->HasRemoved());
+}
+
 TEST_F(SegmentFiles, AFlippedBitInABodyIsFound) {
   Add("first");
   const auto place = Add("second");
