@@ -2,6 +2,7 @@
 
 #include <grpcpp/support/slice.h>
 
+#include <memory>
 #include <vector>
 
 #include "naru/v1/produce.pb.h"
@@ -51,7 +52,14 @@ grpc::ByteBuffer EncodeProduceItem(int64_t id, std::string_view topic, Partition
 
   std::vector<grpc::Slice> slices;
   slices.emplace_back(head);
-  for (absl::string_view chunk : batch.Chunks()) slices.emplace_back(chunk.data(), chunk.size());
+  // The slices share the batch's bytes and keep them.
+  using Kept = std::shared_ptr<const absl::Cord>;
+  const Kept kept = std::make_shared<const absl::Cord>(batch);
+  for (absl::string_view chunk : kept->Chunks()) {
+    slices.emplace_back(
+        const_cast<char*>(chunk.data()), chunk.size(), [](void* keep) { delete static_cast<Kept*>(keep); },
+        new Kept(kept));
+  }
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 

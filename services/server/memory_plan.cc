@@ -54,7 +54,7 @@ int64_t MemoryPlan::GrpcQuotaBytes() const {
 }
 
 int64_t MemoryPlan::StreamWindowBytes() const {
-  constexpr int64_t kFreeWindowsFrom = 128 * kMiB;
+  constexpr int64_t kFreeWindowsFrom = 64 * kMiB;
   return transport_bytes >= kFreeWindowsFrom ? 0 : kMiB;
 }
 

@@ -12,6 +12,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "tools/bench/catch_up.h"
+#include "tools/bench/client_load.h"
 #include "tools/bench/compaction_load.h"
 #include "tools/bench/echo_server.h"
 #include "tools/bench/first_ack.h"
@@ -31,6 +32,7 @@ struct Arguments {
   RebalanceWorkload rebalance;
   CompactionWorkload compaction;
   CatchUpWorkload catch_up;
+  ClientWorkload client;
   std::string acks = "all";
   std::string durability = "fsync";
   std::string compression = "none";
@@ -151,6 +153,19 @@ void AddCatchUpOptions(CLI::App& app, Arguments& a) {
       ->capture_default_str();
 }
 
+void AddClientOptions(CLI::App& verb, Arguments& a) {
+  verb.add_option("--partitions", a.client.partitions)->check(CLI::Range(1, 100'000))->capture_default_str();
+  verb.add_option("--record-bytes", a.client.record_bytes, "bytes of a value, half of them random")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  verb.add_option("--batch-bytes", a.client.batch_bytes, "records are batched up to this")
+      ->check(CLI::Range(1, 2'000'000))
+      ->capture_default_str();
+  verb.add_option("--durability", a.durability, "fsync, or background")
+      ->check(CLI::IsMember({"fsync", "background"}))
+      ->capture_default_str();
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "naru-bench: %s\n", std::string(status.message()).c_str());
   return 1;
@@ -260,6 +275,11 @@ int RunHubVerb(const std::string& verb, Arguments& a) {
     const auto figures = MeasureCatchUp(**hub, a.catch_up, a.time);
     return figures.ok() ? Report(a, *figures, a.json != "-") : Fail(figures.status());
   }
+  if (verb == "client") {
+    a.client.fsync = a.produce.topic.fsync;
+    const auto figures = MeasureClient(**hub, a.client, a.time);
+    return figures.ok() ? Report(a, *figures, a.json != "-") : Fail(figures.status());
+  }
   if (verb == "produce") return Show(a, MeasureProduce(**hub, a.produce, a.time));
   if (verb != "end-to-end") return Show(a, MeasureRead(**hub, a.read, a.time));
   auto figures = MeasureEndToEnd(**hub, a.produce, a.time);
@@ -319,6 +339,9 @@ int Main(int argc, char** argv) {
   AddCatchUpOptions(
       *app.add_subcommand("catch-up",
                           "read old partitions from disk while all are written to (not with --server)"),
+      a);
+  AddClientOptions(
+      *app.add_subcommand("client", "the C++ client: records to a Producer, and back from a Subscription"),
       a);
   AddGroupOptions(*app.add_subcommand("groups", "many consumer groups, at rest and at work"), a);
   AddRebalanceOptions(*app.add_subcommand("rebalance", "one large group that members join and leave"), a);

@@ -77,6 +77,9 @@ Reading Read(const std::string& address, const std::string& topic, const std::ve
   return reading;
 }
 
+// For what filling the topic left to the disk.
+constexpr double kSettleSecondsMax = 60;
+
 }  // namespace
 
 absl::StatusOr<std::vector<Figure>> MeasureCatchUp(BenchHub& hub, const CatchUpWorkload& workload,
@@ -87,6 +90,7 @@ absl::StatusOr<std::vector<Figure>> MeasureCatchUp(BenchHub& hub, const CatchUpW
   NARU_ASSIGN_OR_RETURN(const std::vector<int64_t> ends, hub.Ends(topic));
   NARU_RETURN_IF_ERROR(hub.Restart());
   NARU_RETURN_IF_ERROR(hub.DropPageCache());
+  WaitForQuietDisk(hub.data_folder(), kSettleSecondsMax);
 
   const std::string name = absl::StrCat("catch-up-", workload.partitions, "-partitions");
   std::vector<Figure> figures;

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 
@@ -59,6 +60,19 @@ std::optional<int64_t> DiskBytesWritten(const std::string& path) {
   for (int i = 0; i < 7; ++i) file >> sectors;
   if (!file) return std::nullopt;
   return sectors * 512;
+}
+
+void WaitForQuietDisk(const std::string& path, double seconds_max) {
+  constexpr int64_t kQuietBytes = 1'000'000;
+  const int64_t end_ns = NowNs() + static_cast<int64_t>(seconds_max * 1e9);
+  sync();
+  std::optional<int64_t> before = DiskBytesWritten(path);
+  while (before && NowNs() < end_ns) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    const std::optional<int64_t> now = DiskBytesWritten(path);
+    if (!now || *now - *before <= kQuietBytes) return;
+    before = now;
+  }
 }
 
 int64_t NowNs() {

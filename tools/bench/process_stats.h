@@ -29,6 +29,10 @@ ProcessStats OwnStats();
 // large folio of the page cache counts all of it.
 std::optional<int64_t> DiskBytesWritten(const std::string& path);
 
+// Waits, for at most so long, until the disk that holds `path` has digested what was written and deleted
+// before: a second in which it was sent at most a megabyte.
+void WaitForQuietDisk(const std::string& path, double seconds_max);
+
 int64_t NowNs();
 
 }  // namespace naru::bench
