@@ -66,7 +66,7 @@ struct AnswerProposal {
   IsrOutcome outcome = IsrOutcome::kRefused;
   TopicPartition partition;
   int64_t version = 0;
-  PartitionState state;  // as of that version
+  PartitionState state;  // as of that version; without replicas where there is no such partition
 };
 // These are as they stand in the store, for the brokers that hold them.
 struct PublishPartitions {
