@@ -113,11 +113,11 @@ void CoordinatorMachine::WriteReconciled(MetadataWrite& write) {
 }
 
 void CoordinatorMachine::WriteBrokers(MetadataWrite& write) {
-  for (const BrokerId broker : std::exchange(to_fence_, {})) {
-    BrokerRecord record = stored_.brokers.at(broker);
-    if (record.fenced) continue;
-    record.fenced = true;
-    write.brokers[broker] = std::move(record);
+  // Kept until it is so: a write may be lost.
+  std::erase_if(to_fence_, [this](BrokerId broker) { return stored_.brokers.at(broker).fenced; });
+  for (const BrokerId broker : to_fence_) {
+    write.brokers[broker] = stored_.brokers.at(broker);
+    write.brokers[broker].fenced = true;
   }
   // A broker that is to be fenced has a say again when that is done, and one that registers when it has.
   if (!write.brokers.empty()) return;

@@ -22,6 +22,7 @@
 #include "cluster/metadata/topic_partition.h"
 #include "cluster/replication/partition_state.h"
 #include "cluster/replication/replication_event.h"
+#include "cluster/replication/replication_rules.h"
 
 namespace naru::cluster {
 

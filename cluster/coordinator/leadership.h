@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "cluster/replication/partition_state.h"
 #include "cluster/replication/replication_event.h"
+#include "cluster/replication/replication_rules.h"
 
 namespace naru::cluster {
 

@@ -4,8 +4,10 @@
 
 #include <optional>
 
+#include "cluster/replication/log_view.h"
 #include "cluster/replication/partition_state.h"
 #include "cluster/replication/replication_event.h"
+#include "cluster/replication/replication_rules.h"
 
 namespace naru::cluster {
 

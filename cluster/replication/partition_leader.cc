@@ -31,7 +31,6 @@ void PartitionLeader::Update(PartitionState state, const LogView& log, int64_t n
   state_ = std::move(state);
   proposal_.reset();
   uncertain_.clear();
-  any_uncertain_ = false;
   for (auto at = followers_.begin(); at != followers_.end();) {
     at = state_.Holds(at->first) ? std::next(at) : followers_.erase(at);
   }
@@ -155,13 +154,12 @@ void PartitionLeader::MaybePropose(const LogPositions& at, int64_t now_ms, Repli
   if (proposal_ || now_ms < propose_after_ms_) return;
   std::set<BrokerId> isr = {self_};
   for (const auto& [broker, follower] : followers_) {
-    const bool in = state_.isr.contains(broker);
-    if (in ? !Lags(follower, at, now_ms) : MayJoin(follower, at) && !Lags(follower, at, now_ms))
-      isr.insert(broker);
+    const bool may_be_in = state_.isr.contains(broker) || MayJoin(follower, at);
+    if (may_be_in && !Lags(follower, at, now_ms)) isr.insert(broker);
   }
   // Whatever was given up is settled by any change of the partition epoch, also one that changes nothing
   // else.
-  if (isr == state_.isr && !any_uncertain_) return;
+  if (isr == state_.isr && uncertain_.empty()) return;
   proposal_ = Proposal{.isr = std::move(isr)};
   Send(now_ms, effects);
 }
@@ -189,10 +187,7 @@ void PartitionLeader::OnIsrAnswer(int64_t attempt, IsrOutcome outcome, int64_t n
   }
   // Rule 7: this copy is dead; others may be on their way, and who is in them counts until another partition
   // epoch makes them void.
-  if (proposal_->copies) {
-    uncertain_.insert(proposal_->isr.begin(), proposal_->isr.end());
-    any_uncertain_ = true;
-  }
+  if (proposal_->copies) uncertain_.insert(proposal_->isr.begin(), proposal_->isr.end());
   proposal_.reset();
   propose_after_ms_ = now_ms + options_.proposal_retry_ms;
 }

@@ -10,8 +10,10 @@
 #include <optional>
 #include <set>
 
+#include "cluster/replication/log_view.h"
 #include "cluster/replication/partition_state.h"
 #include "cluster/replication/replication_event.h"
+#include "cluster/replication/replication_rules.h"
 
 namespace naru::cluster {
 
@@ -91,9 +93,9 @@ class PartitionLeader {
   std::map<BrokerId, Follower> followers_;
 
   std::optional<Proposal> proposal_;
-  // Members of proposals of the present partition epoch that were given up and may yet be carried out.
+  // Members, this broker among them, of proposals of the present partition epoch that were given up and may
+  // yet be carried out.
   std::set<BrokerId> uncertain_;
-  bool any_uncertain_ = false;
   int64_t last_attempt_ = 0;
   int64_t propose_after_ms_ = INT64_MIN;
 };

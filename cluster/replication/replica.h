@@ -11,10 +11,12 @@
 #include <cstdint>
 #include <optional>
 
+#include "cluster/replication/log_view.h"
 #include "cluster/replication/partition_follower.h"
 #include "cluster/replication/partition_leader.h"
 #include "cluster/replication/partition_state.h"
 #include "cluster/replication/replication_event.h"
+#include "cluster/replication/replication_rules.h"
 
 namespace naru::cluster {
 

@@ -1,5 +1,4 @@
-// What passes between the replicas of a partition, and between its leader and the coordinator. Values; their
-// wire forms are in proto/naru/internal/v1.
+// What passes between the replicas of a partition, and between its leader and the coordinator. Values.
 #pragma once
 
 #include <cstdint>
@@ -12,26 +11,6 @@
 #include "storage/log/log_store.h"
 
 namespace naru::cluster {
-
-// Where a log is. durable start ≤ start ≤ durable end ≤ end.
-struct LogPositions {
-  Offset start;
-  Offset end;            // everything handed to the store included
-  Offset durable_end;    // what it vouches for: on stable storage, or written for Durability::kBackground
-  Offset durable_start;  // what is below does not come back
-};
-
-// The reading side of one log, as it is now.
-class LogView {
- public:
-  virtual ~LogView() = default;
-  virtual LogPositions Positions() const = 0;
-  // As LogStore::EndOffsetForEpoch.
-  virtual EpochEnd EndOffsetForEpoch(LeaderEpoch epoch) const = 0;
-
-  // Of the last batch; -1: there was none.
-  LeaderEpoch LastEpoch() const { return EndOffsetForEpoch(LeaderEpoch(INT32_MAX)).epoch; }
-};
 
 // What a follower asks its leader for, and at once what it claims to hold (KIP-320, KIP-903).
 struct ReplicaFetch {
@@ -95,33 +74,5 @@ struct ProposeIsr {
 using ReplicaEffect =
     std::variant<BeginEpoch, TruncateLog, ResetLog, MoveLogStart, AppendFetched, ProposeIsr>;
 using ReplicaEffects = std::vector<ReplicaEffect>;
-
-// All true, but in tests of what goes wrong without one. The numbers are those of the rules in
-// docs/replication.md.
-struct ReplicationRules {
-  bool check_fetch_epochs = true;              // 1
-  bool check_broker_epoch = true;              // 1
-  bool truncate_by_epoch = true;               // 2; false: by high watermark
-  bool truncate_to_common_epoch = true;        // 2 (KIP-279); false: to the leader's end of the epoch alone
-  bool cut_before_agreement_only = true;       // 2
-  bool truncate_before_high_watermark = true;  // 3
-  bool reset_raises_high_watermark = true;     // 5
-  bool wait_for_maximal_isr = true;            // 6, 7; false: for the committed one
-  bool commit_with_min_isr_only = true;        // 6
-  bool expand_from_high_watermark = true;      // 8
-  bool expand_from_election_end = true;        // 8
-  bool expand_after_fetch = true;              // 8
-  bool compare_partition_epoch = true;         // 9, at the coordinator
-  bool compare_broker_epochs = true;           // 9, at the coordinator
-  bool fence_before_new_epoch = true;          // 10, at the coordinator
-  bool ignore_states_before_registration = true;       // 10
-  bool grace_after_election = true;                    // 11
-  bool hide_high_watermark_until_election_end = true;  // 11
-  bool keep_eligible_replicas = true;                  // 12, at the coordinator
-  bool bad_end_leaves_eligible = true;                 // 12, at the coordinator
-  bool elect_in_sync_only = true;                      // 13, at the coordinator
-  bool delete_on_all_in_sync = true;                   // 17
-  bool claim_durable_only = true;                      // 18
-};
 
 }  // namespace naru::cluster

@@ -89,9 +89,9 @@ absl::Status SegmentSet::Remove(SegmentId id) {
     segments_.erase(at);
   }
   NARU_RETURN_IF_ERROR(files_.Remove(segment->path()));
+  const uint64_t size_bytes = segment->size_bytes();
   absl::MutexLock lock(&mutex_);
-  removed_.push_back({std::move(segment), 0});
-  removed_.back().left_bytes = removed_.back().segment->size_bytes();
+  removed_.push_back({std::move(segment), size_bytes});
   return absl::OkStatus();
 }
 

@@ -53,16 +53,18 @@ void Maintainer::Loop() {
   absl::Time next_round = absl::Now() + absl::Milliseconds(parts_.options.maintenance_interval_ms);
   bool giving_back = false;
   for (;;) {
+    bool idle = false;
     {
       absl::MutexLock lock(&mutex_);
       const absl::Time until = giving_back ? absl::Now() + kGiveBackPause : next_round;
       while (!woken_ && !stopping_ && absl::Now() < until) wake_.WaitWithDeadline(&mutex_, until);
       if (stopping_) return;
-      if (!woken_ && absl::Now() < next_round) {
-        giving_back = parts_.segments.GiveBackSome(kGiveBackBytes);
-        continue;
-      }
+      idle = !woken_ && absl::Now() < next_round;
       woken_ = false;
+    }
+    if (idle) {
+      giving_back = GiveBackSome();
+      continue;
     }
     if (parts_.fatal.raised()) return;
     absl::Status status;
@@ -77,6 +79,11 @@ void Maintainer::Loop() {
       parts_.events.Write(Severity::kWarning, "maintenance_failed", {{"error", status.ToString()}});
     }
   }
+}
+
+bool Maintainer::GiveBackSome() {
+  absl::MutexLock lock(&round_mutex_);
+  return parts_.segments.GiveBackSome(kGiveBackBytes);
 }
 
 absl::Status Maintainer::RunRound() {

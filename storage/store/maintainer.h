@@ -64,6 +64,8 @@ class Maintainer {
   absl::Status MaybeCheckpoint();
   // What cannot wait for the end of a long duty.
   absl::Status KeepUp();
+  // A piece of a removed segment; not between its removal and that being durable. False: there is no more.
+  bool GiveBackSome() ABSL_LOCKS_EXCLUDED(round_mutex_);
 
   // Retention (retention.cc).
   absl::Status ApplyRetention();

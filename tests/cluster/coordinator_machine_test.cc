@@ -141,6 +141,18 @@ TEST_F(CoordinatorMachineTest, AWriteWithoutAnAnswerIsSettledBeforeAnythingElseI
   EXPECT_EQ(partition(), "leader 1 epoch 0 partition epoch 1 isr 1");
 }
 
+TEST_F(CoordinatorMachineTest, ABrokerThatIsGoneIsFencedAlsoWhenTheWriteThatSaidSoWasLost) {
+  Take(machine_->OnGone(kTwo, BrokerEpoch(4)));
+  Take(machine_->OnWritten(writes_[0].id, WriteOutcome::kOvertaken));
+  ASSERT_EQ(reads_.size(), 1u);
+  done_ = writes_.size();
+  stored_.head = 11;  // somebody else's write
+  Take(machine_->OnRead(reads_[0], stored_));
+  Settle();
+  EXPECT_TRUE(stored_.brokers[kTwo].fenced);
+  EXPECT_EQ(partition(), "leader 1 epoch 0 partition epoch 1 isr 1");
+}
+
 TEST_F(CoordinatorMachineTest, ADeposedCoordinatorWritesNothingMore) {
   Take(machine_->OnGone(kTwo, BrokerEpoch(4)));
   Take(machine_->OnWritten(writes_[0].id, WriteOutcome::kDeposed));

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cluster/replication/replication_event.h"
+#include "cluster/replication/replication_rules.h"
 
 namespace naru::sim {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <map>
 
-#include "cluster/replication/replication_event.h"
+#include "cluster/replication/log_view.h"
 
 namespace naru::cluster {
 

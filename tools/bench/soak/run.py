@@ -174,10 +174,13 @@ def bounds(soak):
     return wrong
 
 
+def mean(samples, name):
+    return statistics.mean(sample[name] for sample in samples) / MIB
+
+
 def summary(soak):
     third = len(soak.samples) // 3 or 1
     early, late = soak.samples[third:2 * third] or soak.samples, soak.samples[2 * third:] or soak.samples
-    mean = lambda samples, name: statistics.mean(sample[name] for sample in samples) / MIB  # noqa: E731
     p99 = [probe["p99_ms"] for probe in soak.probes]
     return [f"{soak.samples[-1]['at']:.0f} s, {soak.samples[-1]['appended'] / 1e9:.1f} GB appended, "
             f"{soak.samples[-1]['segments_removed']:.0f} segments removed",
