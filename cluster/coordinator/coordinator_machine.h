@@ -18,38 +18,13 @@
 #include <variant>
 #include <vector>
 
-#include "cluster/coordinator/leadership.h"
+#include "cluster/coordinator/cluster_metadata.h"
 #include "cluster/metadata/topic_partition.h"
 #include "cluster/replication/partition_state.h"
 #include "cluster/replication/replication_event.h"
 #include "cluster/replication/replication_rules.h"
 
 namespace naru::cluster {
-
-using PartitionStates = std::map<TopicPartition, PartitionState>;
-
-// What the metadata store holds. `head` counts the writes.
-struct ClusterMetadata {
-  int64_t head = 0;
-  BrokerRecords brokers;
-  PartitionStates partitions;
-};
-
-// All or nothing, and only if `term` is the present election and `head` the store's; then `head` is one more.
-struct MetadataWrite {
-  int64_t id = 0;  // the coordinator's number of it; in answers
-  int64_t term = 0;
-  int64_t head = 0;
-  BrokerRecords brokers;
-  PartitionStates partitions;
-};
-
-enum class WriteOutcome {
-  kWritten,
-  kOvertaken,  // not written: another write came before it
-  kDeposed,    // not written: another coordinator was elected
-  kUnknown,    // no answer: it may yet be written
-};
 
 struct WriteMetadata {
   MetadataWrite write;

@@ -24,6 +24,9 @@ struct BrokerRecord {
   // While the registration of a process that cannot vouch for what the one before it held is carried out:
   // nothing that it held counts.
   bool lost = false;
+  // host:port, for clients and for other brokers.
+  std::string client_address;
+  std::string peer_address;
   friend bool operator==(const BrokerRecord&, const BrokerRecord&) = default;
 };
 using BrokerRecords = std::map<BrokerId, BrokerRecord>;

@@ -19,9 +19,7 @@ bool MetadataStore::KeepAlive(int64_t term, int64_t lease_us) {
 WriteOutcome MetadataStore::Write(const cluster::MetadataWrite& write) {
   if (write.term != term_) return WriteOutcome::kDeposed;
   if (write.head != stored_.head) return WriteOutcome::kOvertaken;
-  ++stored_.head;
-  for (const auto& [broker, record] : write.brokers) stored_.brokers[broker] = record;
-  for (const auto& [partition, state] : write.partitions) stored_.partitions[partition] = state;
+  ApplyWrite(write, stored_);
   if (on_change_) on_change_();
   return WriteOutcome::kWritten;
 }
