@@ -22,7 +22,7 @@ CoordinatorMachine::CoordinatorMachine(const CoordinatorMachineOptions& options,
 }
 
 CoordinatorEffects CoordinatorMachine::Start() {
-  effects_.emplace_back(PublishPartitions{stored_.head, stored_.partitions});
+  PublishAll();
   Go();
   return Take();
 }
@@ -35,11 +35,21 @@ void CoordinatorMachine::Dirty(BrokerId broker) {
   }
 }
 
+void CoordinatorMachine::PublishAll() {
+  effects_.emplace_back(PublishChange{.version = stored_.head,
+                                      .complete = true,
+                                      .brokers = stored_.brokers,
+                                      .topics = stored_.topics,
+                                      .partitions = stored_.partitions});
+}
+
 CoordinatorEffects CoordinatorMachine::OnRegister(uint64_t request, BrokerId broker, std::string incarnation,
-                                                  bool vouches) {
+                                                  bool vouches, std::string client_address,
+                                                  std::string peer_address) {
   // Of one broker only the newest request counts; who asked before has gone, or asks again.
   std::erase_if(registrations_, [broker](const Registration& other) { return other.broker == broker; });
-  registrations_.push_back({request, broker, std::move(incarnation), vouches});
+  registrations_.push_back(
+      {request, broker, std::move(incarnation), vouches, std::move(client_address), std::move(peer_address)});
   Go();
   return Take();
 }
@@ -75,6 +85,12 @@ CoordinatorEffects CoordinatorMachine::OnProposal(uint64_t request, BrokerId bro
   return Take();
 }
 
+CoordinatorEffects CoordinatorMachine::OnTopicRequest(uint64_t request, TopicRequest wish) {
+  topic_wishes_.push_back({request, std::move(wish), nullptr});
+  Go();
+  return Take();
+}
+
 CoordinatorEffects CoordinatorMachine::Tick(int64_t now_ms) {
   for (const auto& [broker, record] : stored_.brokers) {
     if (!record.fenced && now_ms - heard_ms_[broker] > options_.broker_session_ms) to_fence_.insert(broker);
@@ -91,11 +107,13 @@ void CoordinatorMachine::Go() {
   while (phase_ == Phase::kIdle) {
     MetadataWrite write;
     // Partitions first: a broker goes a step further only when they are all as its last step wants them.
-    WriteReconciled(write);
-    if (write.partitions.empty()) WriteBrokers(write);
-    if (write.brokers.empty() && write.partitions.empty()) WriteProposals(write);
-    if (write.brokers.empty() && write.partitions.empty()) WritePreferred(write);
-    if (write.brokers.empty() && write.partitions.empty()) return;
+    if (stored_.cluster_id.empty()) write.cluster_id = options_.new_cluster_id;
+    if (!write.changes_something()) WriteReconciled(write);
+    if (!write.changes_something()) WriteBrokers(write);
+    if (!write.changes_something()) WriteTopic(write);
+    if (!write.changes_something()) WriteProposals(write);
+    if (!write.changes_something()) WritePreferred(write);
+    if (!write.changes_something()) return;
     Send(std::move(write));
   }
 }
@@ -155,7 +173,26 @@ BrokerRecord CoordinatorMachine::NextStep(const Registration& registration) {
   return {.epoch = BrokerEpoch(stored_.head + 1),
           .fenced = found == stored_.brokers.end() || found->second.fenced,
           .incarnation = registration.incarnation,
-          .lost = false};
+          .lost = false,
+          .client_address = registration.client_address,
+          .peer_address = registration.peer_address};
+}
+
+void CoordinatorMachine::WriteTopic(MetadataWrite& write) {
+  while (!topic_wishes_.empty() && !write.changes_something()) {
+    TopicWish wish = std::move(topic_wishes_.front());
+    topic_wishes_.pop_front();
+    auto planned = PlanTopicChange(wish.wish, stored_, options_.limits);
+    if (planned.ok() && planned->write.changes_something()) {
+      write = std::move(planned->write);
+      wish.topic = std::move(planned->topic);
+      writing_topic_ = std::move(wish);
+      return;
+    }
+    AnswerTopicRequest answer{wish.request, stored_.head, planned.status()};
+    if (planned.ok()) answer.topic = std::move(planned->topic);
+    effects_.emplace_back(std::move(answer));
+  }
 }
 
 void CoordinatorMachine::WriteProposals(MetadataWrite& write) {
@@ -250,21 +287,29 @@ CoordinatorEffects CoordinatorMachine::OnRead(int64_t id, ClusterMetadata stored
   stored_ = std::move(stored);
   for (const Proposal& proposal : std::exchange(writing_proposals_, {})) proposals_.push_back(proposal);
   writing_epoch_.reset();
+  if (writing_topic_) {
+    writing_topic_->wish.in_doubt = true;
+    topic_wishes_.push_front(*std::exchange(writing_topic_, std::nullopt));
+  }
   for (const auto& [partition, state] : stored_.partitions) dirty_.insert(partition);
-  effects_.emplace_back(PublishPartitions{stored_.head, stored_.partitions});
+  PublishAll();
   phase_ = Phase::kIdle;
   Go();
   return Take();
 }
 
 void CoordinatorMachine::Apply(const MetadataWrite& write) {
-  stored_.head = write.head + 1;
-  for (const auto& [broker, record] : write.brokers) {
-    stored_.brokers[broker] = record;
-    Dirty(broker);
+  ApplyWrite(write, stored_);
+  for (const auto& [broker, record] : write.brokers) Dirty(broker);
+  effects_.emplace_back(PublishChange{.version = stored_.head,
+                                      .complete = false,
+                                      .brokers = write.brokers,
+                                      .topics = write.topics,
+                                      .partitions = write.partitions});
+  if (writing_topic_) {
+    TopicWish wish = *std::exchange(writing_topic_, std::nullopt);
+    effects_.emplace_back(AnswerTopicRequest{wish.request, stored_.head, std::move(wish.topic)});
   }
-  for (const auto& [partition, state] : write.partitions) stored_.partitions[partition] = state;
-  if (!write.partitions.empty()) effects_.emplace_back(PublishPartitions{stored_.head, write.partitions});
   if (writing_epoch_) {
     const Registration registration = *std::exchange(writing_epoch_, std::nullopt);
     std::erase_if(registrations_,

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "cluster/coordinator/cluster_metadata.h"
+#include "cluster/coordinator/topic_change.h"
 #include "cluster/metadata/topic_partition.h"
 #include "cluster/replication/partition_state.h"
 #include "cluster/replication/replication_event.h"
@@ -44,15 +46,24 @@ struct AnswerProposal {
   int64_t version = 0;
   PartitionState state;  // as of that version; without replicas where there is no such partition
 };
-// These are as they stand in the store, for the brokers that hold them.
-struct PublishPartitions {
+// For the brokers: these are as they stand in the store, where they were not before. `complete`: whatever was
+// published before is void, all of metadata() is to be sent.
+struct PublishChange {
   int64_t version = 0;
+  bool complete = false;
+  BrokerRecords brokers;
+  Topics topics;  // null: gone, with its partitions
   PartitionStates partitions;
+};
+struct AnswerTopicRequest {
+  uint64_t request = 0;
+  int64_t version = 0;                                     // the metadata has it from here on
+  absl::StatusOr<std::shared_ptr<const TopicInfo>> topic;  // null: it is gone
 };
 // Another coordinator is active: this one is done.
 struct StepDown {};
 using CoordinatorEffect = std::variant<WriteMetadata, ReadMetadata, AnswerRegistration, AnswerProposal,
-                                       PublishPartitions, StepDown>;
+                                       PublishChange, AnswerTopicRequest, StepDown>;
 using CoordinatorEffects = std::vector<CoordinatorEffect>;
 
 struct CoordinatorMachineOptions {
@@ -62,6 +73,10 @@ struct CoordinatorMachineOptions {
   int64_t rebalance_ms = 10'000;
   // Keys in one write: etcd takes 128 operations in a transaction, a few of which are comparisons.
   size_t keys_per_write_max = 100;
+  // Of topics that clients make.
+  TopicLimits limits;
+  // What the cluster is called from the first write on; empty: it gets no name.
+  std::string new_cluster_id;
 };
 
 class CoordinatorMachine {
@@ -76,7 +91,8 @@ class CoordinatorMachine {
 
   // A process asks to be that broker. `vouches`: it holds everything that the process before it claimed to.
   // Answered when whatever the process before it led or was in sync with is somebody else's (rule 10).
-  CoordinatorEffects OnRegister(uint64_t request, BrokerId broker, std::string incarnation, bool vouches);
+  CoordinatorEffects OnRegister(uint64_t request, BrokerId broker, std::string incarnation, bool vouches,
+                                std::string client_address = "", std::string peer_address = "");
   // It is alive, and knows what was published up to `version`. False: register (again).
   struct HeartbeatAnswer {
     bool registered = false;
@@ -88,6 +104,8 @@ class CoordinatorMachine {
   CoordinatorEffects OnGone(BrokerId broker, BrokerEpoch epoch);
   CoordinatorEffects OnProposal(uint64_t request, BrokerId broker, const TopicPartition& partition,
                                 IsrProposal proposal);
+  // Answered in the order of the requests.
+  CoordinatorEffects OnTopicRequest(uint64_t request, TopicRequest wish);
   CoordinatorEffects OnWritten(int64_t id, WriteOutcome outcome);
   CoordinatorEffects OnRead(int64_t id, ClusterMetadata stored);
   // Looks for brokers that are not heard of. About every broker_session_ms / 4.
@@ -113,6 +131,13 @@ class CoordinatorMachine {
     BrokerId broker;
     std::string incarnation;
     bool vouches = true;
+    std::string client_address;
+    std::string peer_address;
+  };
+  struct TopicWish {
+    uint64_t request = 0;
+    TopicRequest wish;
+    std::shared_ptr<const TopicInfo> topic;  // as planned, while it is written
   };
   struct Proposal {
     uint64_t request = 0;
@@ -125,12 +150,14 @@ class CoordinatorMachine {
   void Go();
   void WriteReconciled(MetadataWrite& write);
   void WriteBrokers(MetadataWrite& write);
+  void WriteTopic(MetadataWrite& write);
   void WriteProposals(MetadataWrite& write);
   void WritePreferred(MetadataWrite& write);
   // The broker's record after the next step of the registration; the last one answers it.
   BrokerRecord NextStep(const Registration& registration);
   void Send(MetadataWrite write);
   void Apply(const MetadataWrite& write);
+  void PublishAll();
   void Dirty(BrokerId broker);
   void Read();
   CoordinatorEffects Take();
@@ -144,6 +171,7 @@ class CoordinatorMachine {
   MetadataWrite writing_;
   std::vector<Proposal> writing_proposals_;    // answered when it is written
   std::optional<Registration> writing_epoch_;  // the registration that it completes
+  std::optional<TopicWish> writing_topic_;
   int64_t last_id_ = 0;
 
   // What is to be seen to, in this order.
@@ -151,6 +179,7 @@ class CoordinatorMachine {
   std::set<BrokerId> to_fence_;
   std::deque<Registration> registrations_;
   std::map<BrokerId, BrokerEpoch> to_unfence_;
+  std::deque<TopicWish> topic_wishes_;
   std::deque<Proposal> proposals_;
   bool rebalance_ = false;
 

@@ -19,6 +19,7 @@
 #include "cluster/coordinator/topic_ledger.h"
 #include "cluster/metadata/metadata_store.h"
 #include "cluster/metadata/topic_catalog.h"
+#include "cluster/metadata/topic_changer.h"
 #include "naru/v1/admin.pb.h"
 #include "storage/base/clock.h"
 #include "storage/base/event_log.h"
@@ -50,11 +51,8 @@ struct CoordinatorOptions {
 // When a write to the metadata store fails, nobody knows what it holds: that request and every later one that
 // would change something fails with INTERNAL, and the catalog stays as it is until a restart reads what was
 // kept.
-class TopicCoordinator final : public CatalogSource {
+class TopicCoordinator final : public TopicChanger {
  public:
-  using Done = absl::AnyInvocable<void(absl::Status)>;
-  using TopicDone = absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const TopicInfo>>)>;
-
   // Everything outlives the coordinator. Publishes an empty catalog until Start().
   TopicCoordinator(CoordinatorOptions options, OrderedMapStore& metadata, LogStore& logs, const Clock& clock,
                    EventLog& events);
@@ -71,14 +69,12 @@ class TopicCoordinator final : public CatalogSource {
   // Idempotent; blocks. The catalog stays readable.
   void Stop();
 
-  // Errors are those of TopicLedger, and of the log store. With validate_only everything is checked and
-  // nothing made; the answer is the topic as it would be, without an id or a creation time.
-  void CreateTopic(naru::v1::CreateTopicRequest request, TopicDone done);
-  // The same for naru's own topics, of reserved names; OK also when it is there.
-  void CreateInternalTopic(naru::v1::CreateTopicRequest request, Done done);
-  void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done);
-  void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done);
-  void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done);
+  // TopicChanger. Errors are those of TopicLedger, and of the log store.
+  void CreateTopic(naru::v1::CreateTopicRequest request, TopicDone done) override;
+  void CreateInternalTopic(naru::v1::CreateTopicRequest request, Done done) override;
+  void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done) override;
+  void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done) override;
+  void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) override;
 
   // Publishes this broker's address (host:port); waits until it is in the catalog. Not from a completion.
   absl::Status Advertise(std::string address);

@@ -79,7 +79,7 @@ grpc::ServerUnaryReactor* AdminService::CreateTopic(grpc::CallbackServerContext*
   using naru::v1::CreateTopicResponse;
   return Serve<CreateTopicRequest, CreateTopicResponse>(
       *context, *request, *response,
-      [this](const auto& call) { coordinator_.CreateTopic(call->request(), AnswerWithTopic(call)); });
+      [this](const auto& call) { topics_.CreateTopic(call->request(), AnswerWithTopic(call)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::UpdateTopic(grpc::CallbackServerContext* context,
@@ -89,7 +89,7 @@ grpc::ServerUnaryReactor* AdminService::UpdateTopic(grpc::CallbackServerContext*
   using naru::v1::UpdateTopicResponse;
   return Serve<UpdateTopicRequest, UpdateTopicResponse>(
       *context, *request, *response,
-      [this](const auto& call) { coordinator_.UpdateTopic(call->request(), AnswerWithTopic(call)); });
+      [this](const auto& call) { topics_.UpdateTopic(call->request(), AnswerWithTopic(call)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::CreatePartitions(grpc::CallbackServerContext* context,
@@ -99,7 +99,7 @@ grpc::ServerUnaryReactor* AdminService::CreatePartitions(grpc::CallbackServerCon
   using naru::v1::CreatePartitionsResponse;
   return Serve<CreatePartitionsRequest, CreatePartitionsResponse>(
       *context, *request, *response,
-      [this](const auto& call) { coordinator_.CreatePartitions(call->request(), AnswerWithTopic(call)); });
+      [this](const auto& call) { topics_.CreatePartitions(call->request(), AnswerWithTopic(call)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::DeleteTopic(grpc::CallbackServerContext* context,
@@ -109,8 +109,7 @@ grpc::ServerUnaryReactor* AdminService::DeleteTopic(grpc::CallbackServerContext*
   using naru::v1::DeleteTopicResponse;
   return Serve<DeleteTopicRequest, DeleteTopicResponse>(
       *context, *request, *response, [this](const auto& call) {
-        coordinator_.DeleteTopic(call->request(),
-                                 [call](const absl::Status& deleted) { call->Finish(deleted); });
+        topics_.DeleteTopic(call->request(), [call](const absl::Status& deleted) { call->Finish(deleted); });
       });
 }
 
@@ -131,7 +130,7 @@ grpc::ServerUnaryReactor* AdminService::ListTopics(grpc::CallbackServerContext* 
   using naru::v1::ListTopicsResponse;
   return Serve<ListTopicsRequest, ListTopicsResponse>(
       *context, *request, *response, [this](const auto& call) {
-        auto page = ListTopicsPage(*coordinator_.Current(), call->request());
+        auto page = ListTopicsPage(*topics_.Current(), call->request());
         if (!page.ok()) return call->Finish(page.status());
         call->response() = *std::move(page);
         call->Finish(absl::OkStatus());
@@ -147,18 +146,18 @@ grpc::ServerUnaryReactor* AdminService::DeleteRecords(grpc::CallbackServerContex
       *context, *request, *response, [this](const auto& call) {
         const DeleteRecordsRequest& asked = call->request();
         if (const absl::Status valid = ValidateDeletion(asked); !valid.ok()) return call->Finish(valid);
-        auto topic = coordinator_.Current()->Find(asked.topic(), asked.topic_id());
+        auto topic = topics_.Current()->Find(asked.topic(), asked.topic_id());
         if (!topic.ok()) return call->Finish(topic.status());
         const absl::Status changeable = cluster::CheckChangeable("topic", asked.topic());
         if (!changeable.ok()) return call->Finish(changeable);
-        services::DeleteRecords(*std::move(topic), asked, logs_, coordinator_, call->response(),
+        services::DeleteRecords(*std::move(topic), asked, logs_, topics_, call->response(),
                                 [call] { call->Finish(absl::OkStatus()); });
       });
 }
 
 absl::Status AdminService::Describe(const naru::v1::GetTopicRequest& request, naru::v1::Topic& topic) const {
   NARU_RETURN_IF_ERROR(cluster::ValidateTopicName("name", request.name()));
-  NARU_ASSIGN_OR_RETURN(const Topic found, coordinator_.Current()->Find(request.name()));
+  NARU_ASSIGN_OR_RETURN(const Topic found, topics_.Current()->Find(request.name()));
   NARU_ASSIGN_OR_RETURN(const std::vector<int32_t> chosen, ChosenPartitions(request, *found));
   topic = ToMessage(*found);
   topic.mutable_partitions()->Reserve(static_cast<int>(chosen.size()));
@@ -167,7 +166,7 @@ absl::Status AdminService::Describe(const naru::v1::GetTopicRequest& request, na
     const absl::StatusOr<LogInfo> info = logs_.Info(placement.log);
     if (!info.ok()) {
       // The topic may have been deleted just now: then that is the answer.
-      NARU_RETURN_IF_ERROR(coordinator_.Current()->Find(request.name(), found->topic_id).status());
+      NARU_RETURN_IF_ERROR(topics_.Current()->Find(request.name(), found->topic_id).status());
       return info.status();
     }
     *topic.add_partitions() = ToMessage(partition, placement, *info);

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <memory>
 
-#include "cluster/coordinator/topic_coordinator.h"
+#include "cluster/metadata/topic_changer.h"
 #include "naru/v1/admin.grpc.pb.h"
 #include "services/rpc/message_call.h"
 #include "storage/log/log_store.h"
@@ -30,8 +30,7 @@ using RawPartitionMethods = naru::v1::AdminService::WithRawCallbackMethod_Create
 class AdminService : public RawTopicMethods<RawPartitionMethods<naru::v1::AdminService::Service>> {
  public:
   // Both outlive the gRPC server that this is registered with.
-  AdminService(cluster::TopicCoordinator& coordinator, LogStore& logs)
-      : coordinator_(coordinator), logs_(logs) {}
+  AdminService(cluster::TopicChanger& topics, LogStore& logs) : topics_(topics), logs_(logs) {}
 
   // Calls that come from now on fail with SHUTTING_DOWN; those under way end by themselves. Idempotent.
   void Shutdown() { stopping_.store(true, std::memory_order_relaxed); }
@@ -62,7 +61,7 @@ class AdminService : public RawTopicMethods<RawPartitionMethods<naru::v1::AdminS
   absl::Status CheckRunning() const;
   absl::Status Describe(const naru::v1::GetTopicRequest& request, naru::v1::Topic& topic) const;
 
-  cluster::TopicCoordinator& coordinator_;
+  cluster::TopicChanger& topics_;
   LogStore& logs_;
   std::atomic<bool> stopping_{false};
 };

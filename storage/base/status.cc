@@ -25,6 +25,8 @@ constexpr std::array kReasons = {
     ReasonEntry{Reason::kMemberFenced, "MEMBER_FENCED", absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kGroupNotEmpty, "GROUP_NOT_EMPTY", absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kNoCommittedOffset, "NO_COMMITTED_OFFSET", absl::StatusCode::kFailedPrecondition},
+    ReasonEntry{Reason::kNotLeader, "NOT_LEADER", absl::StatusCode::kFailedPrecondition},
+    ReasonEntry{Reason::kNotCoordinator, "NOT_COORDINATOR", absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kOffsetOutOfRange, "OFFSET_OUT_OF_RANGE", absl::StatusCode::kOutOfRange},
     ReasonEntry{Reason::kNoLeader, "NO_LEADER", absl::StatusCode::kUnavailable},
     ReasonEntry{Reason::kNotEnoughReplicas, "NOT_ENOUGH_REPLICAS", absl::StatusCode::kUnavailable},

@@ -25,6 +25,8 @@ enum class Reason {
   kMemberFenced,
   kGroupNotEmpty,
   kNoCommittedOffset,  // metadata: topic, partition
+  kNotLeader,          // metadata: leader_epoch, leader
+  kNotCoordinator,     // metadata: address; between brokers and coordinators alone
   // OUT_OF_RANGE
   kOffsetOutOfRange,  // metadata: log_start_offset, high_watermark
   // UNAVAILABLE

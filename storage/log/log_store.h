@@ -90,6 +90,9 @@ struct AppendRequest {
   std::optional<Offset> expected_offset;
   // Only if this is the log's leader epoch: else STALE_LEADER_EPOCH.
   std::optional<LeaderEpoch> leader_epoch;
+  // Where several brokers hold the log: complete it when all replicas in sync have it, and not when this copy
+  // does. A store with one copy makes no difference.
+  bool on_all_in_sync = true;
   // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not
   // the next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five
   // batches, which then completes OK with `duplicate`. A new epoch, or a producer not known to the log,
@@ -185,6 +188,7 @@ class LogStore {
   using AppendDone = absl::AnyInvocable<void(absl::StatusOr<Appended>)>;
   using ReadDone = absl::AnyInvocable<void(absl::StatusOr<ReadResult>)>;
   using TimeDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<TimedOffset>>)>;
+  using InfoDone = absl::AnyInvocable<void(absl::StatusOr<LogInfo>)>;
   using WatchId = uint64_t;
 
   virtual ~LogStore() = default;
@@ -246,6 +250,8 @@ class LogStore {
   virtual void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) = 0;
 
   virtual absl::StatusOr<LogInfo> Info(LogId log) const = 0;
+  // As Info, and where somebody else has the log, as it is there now; Info is then what was last heard.
+  virtual void AskInfo(LogId log, InfoDone done) { done(Info(log)); }
   // The largest epoch ≤ `epoch` in which something was appended, and where it ended: the start of the next
   // one, or the log's end (KIP-101, KIP-279). {-1, log start} when there is none. Epochs that ended at or
   // below the log start are forgotten, but for the newest.

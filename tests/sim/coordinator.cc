@@ -122,9 +122,9 @@ void Coordinator::Do(CoordinatorEffects effects) {
       if (auto answer = proposals_.extract(proposed->request)) {
         answer.mapped()(*proposed);
       }
-    } else if (auto* publish = std::get_if<PublishPartitions>(&effect)) {
+    } else if (auto* publish = std::get_if<PublishChange>(&effect)) {
       Publish(*publish);
-    } else {
+    } else if (std::holds_alternative<StepDown>(effect)) {
       Ended();
       return;
     }
@@ -155,7 +155,7 @@ void Coordinator::Read(int64_t id) {
   });
 }
 
-void Coordinator::Publish(const PublishPartitions& publish) {
+void Coordinator::Publish(const PublishChange& publish) {
   std::map<BrokerId, Assignments> of_broker;
   for (const auto& [partition, state] : publish.partitions) {
     for (const BrokerId broker : state.replicas) {

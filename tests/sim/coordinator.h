@@ -59,7 +59,7 @@ class Coordinator {
   void Do(cluster::CoordinatorEffects effects);
   void Write(const cluster::MetadataWrite& write);
   void Read(int64_t id);
-  void Publish(const cluster::PublishPartitions& publish);
+  void Publish(const cluster::PublishChange& publish);
   void Ended();
 
   Surroundings at_;

@@ -39,7 +39,8 @@ PRIVATE_HEADERS = [
 ]
 # State machines: no threads, clocks, gRPC inside; but for what drives them.
 PURE_FOLDERS = ["cluster/coordinator", "cluster/group", "cluster/replication", "cluster/transactions"]
-DRIVERS = ["cluster/coordinator/catalog_publisher", "cluster/coordinator/topic_coordinator",
+DRIVERS = ["cluster/coordinator/catalog_publisher", "cluster/coordinator/coordinator_process",
+           "cluster/coordinator/topic_coordinator",
            "cluster/group/group_coordinator", "cluster/group/group_coordinator_shards"]
 
 LINES_WARN = 500

@@ -1,0 +1,119 @@
+#include "cluster/broker/led_logs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/status.h"
+#include "storage/base/strings.h"
+#include "storage/log/log_state.h"
+
+namespace naru::cluster {
+namespace {
+
+absl::Status NotLed() { return NoLeader("this broker does not lead the partition"); }
+
+void Fail(const std::shared_ptr<AppendFence>& fence, int64_t order) {
+  if (fence != nullptr) fence->Fail(order);
+}
+
+}  // namespace
+
+absl::Status NoLeader(std::string_view why) {
+  return MakeError(Reason::kNoLeader, absl::StrCat(std::string(why), "; nothing was done; try again"));
+}
+
+void LedLogs::Append(AppendRequest request, LogStore::AppendDone done) {
+  const auto front = fronts_.Find(request.log);
+  if (!front) {
+    Fail(request.fence, request.fence_order);
+    return done(NotLed());
+  }
+  if (request.on_all_in_sync && !front->may_commit) {
+    Fail(request.fence, request.fence_order);
+    return done(MakeError(Reason::kNotEnoughReplicas,
+                          "not appended: fewer replicas of the partition are in sync than "
+                          "min_in_sync_replicas asks for; try again when the other brokers are back"));
+  }
+  request.leader_epoch = front->leader_epoch;
+  const LogId log = request.log;
+  const bool wait = request.on_all_in_sync;
+  std::shared_ptr<AppendFence> fence = request.fence;
+  const int64_t order = request.fence_order;
+  store_.Append(
+      std::move(request), [this, log, epoch = front->leader_epoch, wait, fence = std::move(fence), order,
+                           done = std::move(done)](absl::StatusOr<Appended> appended) mutable {
+        if (!appended.ok()) {
+          const bool stale = ReasonOf(appended.status()) == Reason::kStaleLeaderEpoch;
+          return done(stale ? NotLed() : appended.status());
+        }
+        if (!wait) {
+          host_.OnWritten(log);
+          return done(std::move(appended));
+        }
+        host_.Commit(log, epoch, *appended,
+                     [fence, order, done = std::move(done)](absl::StatusOr<Appended> committed) mutable {
+                       if (!committed.ok()) Fail(fence, order);
+                       done(std::move(committed));
+                     });
+      });
+}
+
+void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
+  const auto front = fronts_.Find(request.log);
+  if (!front) return done(NotLed());
+  const Offset end = front->high_watermark;
+  if (request.from > end) {
+    const auto info = store_.Info(request.log);
+    if (!info.ok()) return done(info.status());
+    if (front->knows_end) {
+      return done(OffsetOutOfRange("offset", request.from, info->log_start, end));
+    }
+    // It was committed under the leader before, and will be here in a moment.
+    ReadResult nothing;
+    nothing.next_offset = request.from;
+    nothing.log_start = info->log_start;
+    nothing.readable_end = end;
+    return done(std::move(nothing));
+  }
+  request.end = std::min(request.end, end);
+  request.include_undurable = false;
+  store_.Read(request,
+              [end, from = request.from, done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
+                if (result.ok()) {
+                  result->readable_end = end;
+                  result->next_offset = std::max(from, std::min(result->next_offset, end));
+                }
+                done(std::move(result));
+              });
+}
+
+void LedLogs::FindByTime(LogId log, int64_t timestamp_ms, LogStore::TimeDone done) {
+  const auto front = fronts_.Find(log);
+  if (!front) return done(NotLed());
+  store_.FindByTime(log, timestamp_ms,
+                    [end = front->high_watermark,
+                     done = std::move(done)](absl::StatusOr<std::optional<TimedOffset>> found) mutable {
+                      if (found.ok() && found->has_value() && (*found)->offset >= end) found->reset();
+                      done(std::move(found));
+                    });
+}
+
+absl::StatusOr<LogInfo> LedLogs::Info(LogId log) const {
+  const auto front = fronts_.Find(log);
+  if (!front) return NotLed();
+  if (!front->knows_end) return NoLeader("the partition's leader was just elected and is finding its end");
+  absl::StatusOr<LogInfo> info = store_.Info(log);
+  if (info.ok()) info->readable_end = front->high_watermark;
+  return info;
+}
+
+LogWatches::WatchId LedLogs::Watch(LogId log, Offset offset, absl::AnyInvocable<void()> fire) {
+  return fronts_.Watch(log, offset, std::move(fire));
+}
+
+void LedLogs::MoveLogStart(LogId log, Offset start, LogStore::Done done) {
+  if (!Leads(log)) return done(NotLed());
+  host_.MoveStart(log, start, std::move(done));
+}
+
+}  // namespace naru::cluster

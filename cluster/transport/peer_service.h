@@ -1,0 +1,24 @@
+// naru.internal.v1.PeerService: what other brokers ask of this one. The process outlives the gRPC server.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include "cluster/broker/broker_process.h"
+#include "naru/internal/v1/peer.grpc.pb.h"
+
+namespace naru::cluster {
+
+class PeerService final : public naru::internal::v1::PeerService::CallbackService {
+ public:
+  explicit PeerService(BrokerProcess& process) : process_(process) {}
+
+  grpc::ServerBidiReactor<naru::internal::v1::ReplicateRequest, naru::internal::v1::ReplicateResponse>*
+  Replicate(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<naru::internal::v1::ForwardRequest, naru::internal::v1::ForwardResponse>* Forward(
+      grpc::CallbackServerContext* context) override;
+
+ private:
+  BrokerProcess& process_;
+};
+
+}  // namespace naru::cluster

@@ -1,0 +1,154 @@
+// Brokers and coordinators as they run, over gRPC, in one process.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "storage/base/status.h"
+#include "tests/cluster/broker/test_cluster.h"
+
+namespace naru::cluster {
+namespace {
+
+using ::testing::IsSupersetOf;
+
+TEST(Cluster, ARecordAppendedThroughAnyBrokerIsReadThroughAllOfThem) {
+  TestCluster cluster(1, 3);
+  const auto topic = cluster.CreateTopic(2, "events", 3, 3);
+  ASSERT_TRUE(topic.ok()) << topic.status();
+  EXPECT_EQ((*topic)->partition_count(), 3);
+  for (int32_t partition = 0; partition < 3; ++partition) {
+    const LogId log = cluster.LogOf("events", partition);
+    std::vector<std::string> values;
+    int unknown = 0;
+    for (int through = 1; through <= 3; ++through) {
+      values.push_back("through " + std::to_string(through));
+      const auto appended = cluster.AppendUntilDone(through, log, values.back(), unknown);
+      ASSERT_TRUE(appended.ok()) << appended.status();
+      EXPECT_EQ(appended->base_offset, Offset(through - 1));
+    }
+    EXPECT_EQ(unknown, 0);
+    for (int through = 1; through <= 3; ++through) {
+      const auto read = cluster.ReadAll(through, log);
+      ASSERT_TRUE(read.ok()) << read.status();
+      EXPECT_EQ(*read, values) << "through broker " << through;
+    }
+  }
+}
+
+TEST(Cluster, LeadersAndCopiesAreSpreadInOrder) {
+  TestCluster cluster(1, 3);
+  const auto topic = cluster.CreateTopic(1, "events", 3, 3);
+  ASSERT_TRUE(topic.ok()) << topic.status();
+  const auto ids = [](std::initializer_list<int> all) {
+    std::vector<BrokerId> brokers;
+    for (const int id : all) brokers.emplace_back(id);
+    return brokers;
+  };
+  EXPECT_EQ((*topic)->partitions[0].replicas, ids({1, 2, 3}));
+  EXPECT_EQ((*topic)->partitions[1].replicas, ids({2, 3, 1}));
+  EXPECT_EQ((*topic)->partitions[2].replicas, ids({3, 1, 2}));
+}
+
+TEST(Cluster, WhatWasAcknowledgedOutlivesItsLeader) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  std::vector<std::string> acknowledged;
+  int unknown = 0;
+  for (int i = 0; i < 50; ++i) {
+    acknowledged.push_back("before " + std::to_string(i));
+    ASSERT_TRUE(cluster.AppendUntilDone(2, log, acknowledged.back(), unknown).ok());
+  }
+  cluster.StopBroker(1);
+  for (int i = 0; i < 50; ++i) {
+    acknowledged.push_back("after " + std::to_string(i));
+    const auto appended = cluster.AppendUntilDone(2, log, acknowledged.back(), unknown);
+    ASSERT_TRUE(appended.ok()) << appended.status();
+  }
+  cluster.WaitForLeader("events", 0, 2);
+  auto read = cluster.ReadAll(3, log);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, IsSupersetOf(acknowledged));
+
+  cluster.StartBroker(1);
+  cluster.WaitForIsr("events", 3);
+  cluster.WaitForLeader("events", 0, 1);  // it is preferred
+  ASSERT_TRUE(cluster.AppendUntilDone(3, log, "with all", unknown).ok());
+  acknowledged.emplace_back("with all");
+  read = cluster.ReadAll(1, log);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, IsSupersetOf(acknowledged));
+}
+
+TEST(Cluster, ALostDiskIsFilledAgainFromTheLeader) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "kept", unknown).ok());
+  cluster.StopBroker(3);
+  cluster.ReplaceDisk(3);
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "meanwhile", unknown).ok());
+  cluster.StartBroker(3);
+  cluster.WaitForIsr("events", 3);
+  cluster.StopBroker(1);
+  cluster.StopBroker(2);
+  EXPECT_EQ(cluster.store(3).Info(log)->end, Offset(2));
+}
+
+TEST(Cluster, WithTooFewInSyncNothingIsAppended) {
+  TestCluster cluster(1, 2);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "with both", unknown).ok());
+  cluster.StopBroker(2);
+  cluster.WaitForTooFewInSync(1);
+  const absl::Status refused = cluster.Append(1, log, "alone").status();
+  EXPECT_EQ(ReasonOf(refused), Reason::kNotEnoughReplicas) << refused;
+  cluster.StartBroker(2);
+  cluster.WaitForIsr("events", 2);
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "with both again", unknown).ok());
+}
+
+TEST(Cluster, AnotherCoordinatorTakesOverAndRecordsFlowMeanwhile) {
+  TestCluster cluster(2, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(2, log, "before", unknown).ok());
+  cluster.StopCoordinator(0);
+  const auto appended = cluster.Append(2, log, "between");
+  EXPECT_TRUE(appended.ok()) << appended.status();
+  const auto topic = cluster.CreateTopic(3, "more", 1, 3);
+  ASSERT_TRUE(topic.ok()) << topic.status();
+  cluster.StopBroker(1);
+  ASSERT_TRUE(cluster.AppendUntilDone(2, log, "after", unknown).ok());
+  const auto read = cluster.ReadAll(3, log);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, IsSupersetOf({"before", "between", "after"}));
+}
+
+TEST(Cluster, ATopicThatIsDeletedIsGoneEverywhere) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 2, 3).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(2, log, "a", unknown).ok());
+  absl::Notification deleted;
+  naru::v1::DeleteTopicRequest request;
+  request.set_name("events");
+  cluster.broker(3).DeleteTopic(request, [&](const absl::Status& status) {
+    EXPECT_TRUE(status.ok()) << status;
+    deleted.Notify();
+  });
+  deleted.WaitForNotification();
+  EXPECT_EQ(ReasonOf(cluster.broker(3).Current()->Find("events").status()), Reason::kTopicNotFound);
+  EXPECT_EQ(ReasonOf(cluster.Append(3, log, "b").status()), Reason::kPartitionNotFound);
+}
+
+}  // namespace
+}  // namespace naru::cluster

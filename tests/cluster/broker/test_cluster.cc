@@ -1,0 +1,236 @@
+#include "tests/cluster/broker/test_cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "storage/base/status.h"
+#include "storage/batch/batch.h"
+#include "tests/storage/log/record_batches.h"
+
+namespace naru::cluster {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(20);
+
+void WaitFor(const std::string& what, const std::function<bool()>& so) {
+  const absl::Time until = absl::Now() + kPatience;
+  while (!so()) {
+    ASSERT_LT(absl::Now(), until) << "waited in vain for " << what;
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+}
+
+// Calls something that completes, and waits for it.
+template <typename Result, typename Call>
+Result Await(const Call& call) {
+  absl::Notification done;
+  std::optional<Result> result;
+  call([&](Result value) {
+    result = std::move(value);
+    done.Notify();
+  });
+  EXPECT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
+  return std::move(*result);
+}
+
+std::unique_ptr<grpc::Server> Serve(grpc::Service& service, std::string& address) {
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  builder.SetMaxReceiveMessageSize(-1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  auto server = builder.BuildAndStart();
+  address = "127.0.0.1:" + std::to_string(port);
+  return server;
+}
+
+void End(grpc::Server& server) {
+  server.Shutdown(std::chrono::system_clock::now());
+  server.Wait();
+}
+
+}  // namespace
+
+TestCluster::TestCluster(int coordinators, int brokers) {
+  for (int i = 0; i < coordinators; ++i) {
+    Coordinator made;
+    made.store = std::make_unique<MemoryClusterStore>(metadata_, clock_);
+    CoordinatorProcessOptions options;
+    options.machine.broker_session_ms = 2'000;
+    options.machine.rebalance_ms = 500;
+    made.process = std::make_unique<CoordinatorProcess>(options, *made.store, clock_, events_);
+    made.service = std::make_unique<CoordinatorService>(*made.process);
+    made.server = Serve(*made.service, made.address);
+    made.process->Start(made.address);
+    coordinators_.push_back(std::move(made));
+  }
+  for (int id = 1; id <= brokers; ++id) {
+    brokers_[id].store = std::make_unique<MemoryLogStore>(clock_);
+    StartBroker(id);
+  }
+  WaitForBrokers(brokers);
+}
+
+TestCluster::~TestCluster() {
+  for (auto& [id, broker] : brokers_) {
+    if (broker.process) StopBroker(id);
+  }
+  for (size_t i = 0; i < coordinators_.size(); ++i) StopCoordinator(static_cast<int>(i));
+}
+
+void TestCluster::StartBroker(int id) {
+  Broker& broker = brokers_.at(id);
+  broker.links = std::make_unique<GrpcLinks>();
+  // The port is known before the process is made: it is told to others.
+  struct Slot final : naru::internal::v1::PeerService::CallbackService {};
+  std::string address;
+  {
+    Slot slot;
+    const auto probe = Serve(slot, address);
+    End(*probe);
+  }
+  BrokerProcessOptions options;
+  options.broker = BrokerId(id);
+  options.incarnation = std::to_string(id) + "." + std::to_string(broker.disks);
+  options.client_address = "127.0.0.1:" + std::to_string(id);
+  options.peer_address = address;
+  options.retry_ms = 20;
+  options.replicas.tick_ms = 50;
+  options.replicas.replication.lag_ms_max = 2'000;
+  options.replicas.replication.proposal_retry_ms = 200;
+  for (const Coordinator& coordinator : coordinators_) options.coordinators.push_back(coordinator.address);
+  broker.process = std::make_unique<BrokerProcess>(options, *broker.store, *broker.links, clock_, events_,
+                                                   [](const std::string&) {});
+  broker.service = std::make_unique<PeerService>(*broker.process);
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  builder.RegisterService(broker.service.get());
+  builder.SetMaxReceiveMessageSize(-1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  broker.server = builder.BuildAndStart();
+  broker.process->Start();
+}
+
+void TestCluster::StopBroker(int id) {
+  Broker& broker = brokers_.at(id);
+  broker.process->Stop();
+  End(*broker.server);
+  broker.server.reset();
+  broker.service.reset();
+  broker.process.reset();
+  broker.links.reset();
+}
+
+void TestCluster::ReplaceDisk(int id) {
+  Broker& broker = brokers_.at(id);
+  ++broker.disks;
+  broker.store = std::make_unique<MemoryLogStore>(clock_);
+}
+
+void TestCluster::StopCoordinator(int index) {
+  Coordinator& coordinator = coordinators_.at(static_cast<size_t>(index));
+  if (!coordinator.server) return;
+  coordinator.process->Stop();
+  End(*coordinator.server);
+  coordinator.server.reset();
+}
+
+void TestCluster::WaitForBrokers(int count) {
+  WaitFor(std::to_string(count) + " brokers", [&] {
+    int there = 0;
+    for (const auto& [id, record] : metadata_.Read().brokers) there += record.fenced ? 0 : 1;
+    return there == count;
+  });
+}
+
+PartitionState TestCluster::StateOf(const std::string& topic, int32_t partition) const {
+  const ClusterMetadata metadata = metadata_.Read();
+  const auto found = metadata.topics.find(topic);
+  if (found == metadata.topics.end()) return {};
+  return metadata.partitions.at({ToTopicId(*found->second), partition});
+}
+
+void TestCluster::WaitForLeader(const std::string& topic, int32_t partition, int leader) {
+  WaitFor("leader " + std::to_string(leader),
+          [&] { return StateOf(topic, partition).leader == BrokerId(leader); });
+}
+
+void TestCluster::WaitForIsr(const std::string& topic, size_t size) {
+  WaitFor(std::to_string(size) + " in sync", [&] {
+    const ClusterMetadata metadata = metadata_.Read();
+    const auto found = metadata.topics.find(topic);
+    if (found == metadata.topics.end()) return false;
+    for (int32_t i = 0; i < found->second->partition_count(); ++i) {
+      if (metadata.partitions.at({ToTopicId(*found->second), i}).isr.size() != size) return false;
+    }
+    return true;
+  });
+}
+
+void TestCluster::WaitForTooFewInSync(int id) {
+  WaitFor("too few in sync", [&] { return broker(id).Snapshot().replicas.under_min_isr > 0; });
+}
+
+absl::StatusOr<std::shared_ptr<const TopicInfo>> TestCluster::CreateTopic(int through,
+                                                                          const std::string& name,
+                                                                          int32_t partitions, int32_t copies,
+                                                                          int32_t min_in_sync) {
+  naru::v1::CreateTopicRequest request;
+  request.set_name(name);
+  request.set_partition_count(partitions);
+  request.set_replication_factor(copies);
+  request.mutable_config()->set_min_in_sync_replicas(min_in_sync);
+  return Await<absl::StatusOr<std::shared_ptr<const TopicInfo>>>(
+      [&](auto done) { broker(through).CreateTopic(request, std::move(done)); });
+}
+
+LogId TestCluster::LogOf(const std::string& topic, int32_t partition) {
+  return metadata_.Read().topics.at(topic)->partitions.at(static_cast<size_t>(partition)).log;
+}
+
+absl::StatusOr<Appended> TestCluster::Append(int through, LogId log, const std::string& value) {
+  AppendRequest request = testing::AppendOf(log, testing::MakeBatch({value}));
+  return Await<absl::StatusOr<Appended>>(
+      [&](auto done) { broker(through).logs().Append(std::move(request), std::move(done)); });
+}
+
+absl::StatusOr<Appended> TestCluster::AppendUntilDone(int through, LogId log, const std::string& value,
+                                                      int& unknown) {
+  const absl::Time until = absl::Now() + kPatience;
+  while (true) {
+    absl::StatusOr<Appended> appended = Append(through, log, value);
+    if (appended.ok() || absl::Now() > until) return appended;
+    if (ReasonOf(appended.status()) == Reason::kLeaderChanged) ++unknown;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> TestCluster::ReadAll(int through, LogId log) {
+  std::vector<std::string> values;
+  const auto info = Await<absl::StatusOr<LogInfo>>(
+      [&](auto done) { broker(through).logs().AskInfo(log, std::move(done)); });
+  NARU_RETURN_IF_ERROR(info.status());
+  for (Offset at = info->log_start; at < info->readable_end;) {
+    const auto result = Await<absl::StatusOr<ReadResult>>(
+        [&](auto done) { broker(through).logs().Read({.log = log, .from = at}, std::move(done)); });
+    NARU_RETURN_IF_ERROR(result.status());
+    for (const StoredBatchView& batch : result->batches) {
+      NARU_RETURN_IF_ERROR(ForEachRecord(batch.bytes, [&](const RecordView& record) {
+        values.emplace_back(record.value.value_or(""));
+        return true;
+      }));
+    }
+    if (result->next_offset <= at) return absl::InternalError("a read that brings nothing");
+    at = result->next_offset;
+  }
+  return values;
+}
+
+}  // namespace naru::cluster

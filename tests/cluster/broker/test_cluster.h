@@ -1,0 +1,86 @@
+// A cluster in one process: coordinators and brokers on loopback ports, stores in memory, metadata too.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cluster/broker/broker_process.h"
+#include "cluster/coordinator/coordinator_process.h"
+#include "cluster/transport/coordinator_service.h"
+#include "cluster/transport/grpc_links.h"
+#include "cluster/transport/peer_service.h"
+#include "storage/base/clock.h"
+#include "storage/base/event_log.h"
+#include "storage/log/memory_log_store.h"
+#include "tests/cluster/broker/memory_cluster_store.h"
+
+namespace naru::cluster {
+
+class TestCluster {
+ public:
+  TestCluster(int coordinators, int brokers);
+  ~TestCluster();
+
+  BrokerProcess& broker(int id) { return *brokers_.at(id).process; }
+  MemoryLogStore& store(int id) { return *brokers_.at(id).store; }
+  // As a kill: connections break, what was stored stays.
+  void StopBroker(int id);
+  void StartBroker(int id);
+  // The broker's disk is another one.
+  void ReplaceDisk(int id);
+  // As a kill of the elected one.
+  void StopCoordinator(int index);
+  MemoryClusterMetadata& metadata() { return metadata_; }
+
+  // Each waits until it is so, for at most 20 s, and fails the test when it is not.
+  void WaitForBrokers(int count);
+  void WaitForLeader(const std::string& topic, int32_t partition, int leader);
+  // Of all partitions of the topic, as the coordinator has it.
+  void WaitForIsr(const std::string& topic, size_t size);
+  // The broker leads a partition and knows that nothing can be committed to it.
+  void WaitForTooFewInSync(int broker);
+
+  absl::StatusOr<std::shared_ptr<const TopicInfo>> CreateTopic(int through, const std::string& name,
+                                                               int32_t partitions, int32_t copies,
+                                                               int32_t min_in_sync = 1);
+  LogId LogOf(const std::string& topic, int32_t partition);
+  // One record, through that broker.
+  absl::StatusOr<Appended> Append(int through, LogId log, const std::string& value);
+  // Again and again until it is in, for at most 20 s. `unknown` counts the attempts whose outcome is not
+  // known.
+  absl::StatusOr<Appended> AppendUntilDone(int through, LogId log, const std::string& value, int& unknown);
+  // All values from the start to the end, through that broker.
+  absl::StatusOr<std::vector<std::string>> ReadAll(int through, LogId log);
+
+ private:
+  struct Coordinator {
+    std::unique_ptr<MemoryClusterStore> store;
+    std::unique_ptr<CoordinatorProcess> process;
+    std::unique_ptr<CoordinatorService> service;
+    std::unique_ptr<grpc::Server> server;
+    std::string address;
+  };
+  struct Broker {
+    std::unique_ptr<MemoryLogStore> store;
+    int disks = 1;
+    std::unique_ptr<GrpcLinks> links;
+    std::unique_ptr<BrokerProcess> process;
+    std::unique_ptr<PeerService> service;
+    std::unique_ptr<grpc::Server> server;
+  };
+
+  PartitionState StateOf(const std::string& topic, int32_t partition) const;
+
+  SystemClock clock_;
+  NullEventLog events_;
+  MemoryClusterMetadata metadata_;
+  std::vector<Coordinator> coordinators_;
+  std::map<int, Broker> brokers_;
+};
+
+}  // namespace naru::cluster
