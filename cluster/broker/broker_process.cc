@@ -50,14 +50,15 @@ BrokerProcess::BrokerProcess(BrokerProcessOptions options, LogStore& store, Link
             }),
       led_logs_(store, fronts_, host_),
       cluster_logs_(options_.broker, store, led_logs_, peer_logs_) {
-  NARU_CHECK(!options_.coordinators.empty());
   catalog_.self = options_.broker;
 }
 
 BrokerProcess::~BrokerProcess() { Stop(); }
 
-void BrokerProcess::Start() {
-  loop_.Post([this] {
+void BrokerProcess::Start(Addresses addresses) {
+  NARU_CHECK(!addresses.coordinators.empty());
+  loop_.Post([this, addresses = std::move(addresses)]() mutable {
+    addresses_ = std::move(addresses);
     loop_.OnIdle([this] { host_.Flush(); });
     Attend();
     Heartbeat();
@@ -86,7 +87,7 @@ BrokerProcessSnapshot BrokerProcess::Snapshot() const {
 
 void BrokerProcess::Attend() {
   if (stopping_ || session_) return;
-  const std::string& address = options_.coordinators[next_coordinator_ % options_.coordinators.size()];
+  const std::string& address = addresses_.coordinators[next_coordinator_ % addresses_.coordinators.size()];
   const uint64_t number = ++session_number_;
   attended_.clear();
   session_ = links_.Attend(address, {.message =
@@ -104,8 +105,8 @@ void BrokerProcess::Attend() {
   hello.set_broker_id(options_.broker.value());
   hello.set_incarnation(options_.incarnation);
   hello.set_vouches(true);
-  hello.set_client_address(options_.client_address);
-  hello.set_peer_address(options_.peer_address);
+  hello.set_client_address(addresses_.client);
+  hello.set_peer_address(addresses_.peer);
   hello.set_broker_epoch(epoch_.value());
   hello.set_cluster_id(cluster_id_);
   session_->Send(std::move(request));
@@ -125,7 +126,7 @@ void BrokerProcess::OnBroken(uint64_t session, const absl::Status& why) {
 }
 
 void BrokerProcess::AttendLater(const std::string& hint) {
-  const auto& all = options_.coordinators;
+  const auto& all = addresses_.coordinators;
   const auto hinted = std::find(all.begin(), all.end(), hint);
   ++next_coordinator_;
   if (hinted != all.end()) next_coordinator_ = static_cast<size_t>(hinted - all.begin());
@@ -155,7 +156,7 @@ void BrokerProcess::OnMessage(uint64_t session, v1::AttendResponse message) {
 }
 
 void BrokerProcess::OnRegistered(const v1::Registered& registered) {
-  attended_ = options_.coordinators[next_coordinator_ % options_.coordinators.size()];
+  attended_ = addresses_.coordinators[next_coordinator_ % addresses_.coordinators.size()];
   const BrokerEpoch epoch(registered.broker_epoch());
   events_.Write(Severity::kInfo, "coordinator_attended",
                 {{"address", attended_}, {"broker_epoch", epoch.value()}});
@@ -184,6 +185,7 @@ void BrokerProcess::OnUpdate(const v1::MetadataUpdate& update) {
   host_.Assign(metadata_, *difference);
   cluster_logs_.SetLeaders(metadata_, *difference);
   Publish(*difference);
+  if (update.complete()) ready_.store(true, std::memory_order_release);
   AnswerHeard();
   if (update.complete()) SayAlive();
 }

@@ -38,11 +38,6 @@ struct BrokerProcessOptions {
   std::string incarnation;
   // Where it belongs; empty: to the first that it attends.
   std::string cluster_id;
-  // host:port, as others reach it.
-  std::string client_address;
-  std::string peer_address;
-  // host:port of each coordinator. At least one.
-  std::vector<std::string> coordinators;
   // How often the coordinator is told that this broker lives, milliseconds. At least 1.
   int64_t heartbeat_ms = 300;
   // Between attempts to reach a coordinator, milliseconds. At least 1.
@@ -69,8 +64,15 @@ class BrokerProcess final : public TopicChanger {
                 EventLog& events, Registered registered);
   ~BrokerProcess() override;
 
+  // host:port each.
+  struct Addresses {
+    std::string client;  // as clients reach it
+    std::string peer;    // as other brokers do
+    // At least one.
+    std::vector<std::string> coordinators;
+  };
   // Attends from now on. Once.
-  void Start();
+  void Start(Addresses addresses);
   // Leaves: what waits fails, and later calls too. Idempotent; blocks.
   void Stop();
 
@@ -82,6 +84,8 @@ class BrokerProcess final : public TopicChanger {
     return std::make_shared<ForwardSession>(led_logs_, std::move(stream));
   }
   BrokerProcessSnapshot Snapshot() const;
+  // It has heard what the cluster's topics are. Stays so when the coordinator is lost.
+  bool ready() const { return ready_.load(std::memory_order_acquire); }
 
   // TopicChanger: the coordinator's business; answered when this broker has heard of the change.
   void CreateTopic(naru::v1::CreateTopicRequest request, TopicDone done) override;
@@ -132,6 +136,7 @@ class BrokerProcess final : public TopicChanger {
   PeerLogs peer_logs_;
 
   // Of the loop's thread.
+  Addresses addresses_;
   std::unique_ptr<Link<naru::internal::v1::AttendRequest>> session_;
   uint64_t session_number_ = 0;
   size_t next_coordinator_ = 0;
@@ -152,6 +157,7 @@ class BrokerProcess final : public TopicChanger {
   BrokerProcessSnapshot snapshot_ ABSL_GUARDED_BY(mutex_);
 
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> ready_{false};
   EventLoop loop_;
   ReplicaHost host_;
   LedLogs led_logs_;

@@ -40,8 +40,12 @@ class CallLimit {
   Verdict Begin(const void* call, bool of_api);
   void End(const void* call, Verdict verdict);
 
-  // OK, or the error that ends this call: TOO_MANY_IN_FLIGHT.
+  // OK, or the error that ends this call: TOO_MANY_IN_FLIGHT, or COORDINATOR_LOADING before Open.
   absl::Status Check(const void* call) const;
+
+  // No call is served before Open: this broker does not know yet what the cluster's topics are.
+  void Close() { closed_.store(true, std::memory_order_relaxed); }
+  void Open() { closed_.store(false, std::memory_order_relaxed); }
 
   int64_t open_max() const { return open_max_; }
   // Calls that are served, without those aside.
@@ -58,6 +62,7 @@ class CallLimit {
 
   const int64_t open_max_;
   const int64_t aside_max_;
+  std::atomic<bool> closed_{false};
   std::atomic<int64_t> open_{0};
   std::atomic<int64_t> aside_{0};
   std::atomic<int64_t> refusals_{0};

@@ -40,6 +40,38 @@ std::vector<OptionSpec> PlaceOptions() {
   };
 }
 
+std::vector<OptionSpec> ClusterOptionsTable() {
+  return {
+      {"roles", "Cluster",
+       "What this process is in a cluster: broker, coordinator, or both with a comma between.",
+       TextOption{NARU_OPTION(cluster.roles)}},
+      {"metadata", "Cluster",
+       "Where a coordinator keeps the cluster's metadata: etcd://HOST:PORT,…[/PREFIX]. embedded: this hub runs "
+       "alone.",
+       TextOption{NARU_OPTION(cluster.metadata)}},
+      {"coordinators", "Cluster",
+       "Peer addresses of all coordinators, HOST:PORT,…, for brokers. Empty: this process is the one.",
+       TextOption{NARU_OPTION(cluster.coordinators)}},
+      {"broker-id", "Cluster", "Which broker of the cluster this is. Kept in the data directory.",
+       CountOption{NARU_OPTION(cluster.broker_id), 1, INT32_MAX}},
+      {"peer-listen", "Cluster",
+       "Address for brokers and coordinators of the cluster. With port 0 the line is peer=HOST:PORT. Nobody "
+       "else should reach it.",
+       AddressOption{NARU_OPTION(cluster.peer_listen)}},
+      {"peer-advertise", "Cluster",
+       "Address that they are told to use. Empty: the peer-listen address with its real port.",
+       AddressOption{NARU_OPTION(cluster.peer_advertise), "", true, 1}},
+      {"broker-session", "Cluster",
+       "A broker that the coordinator does not hear of for this long leads nothing any more.",
+       DurationOption{NARU_OPTION(broker_session_ms), 500, 60'000}},
+      {"replica-lag", "Cluster",
+       "A replica that has not had everything for this long is not waited for any more.",
+       DurationOption{NARU_OPTION(replica_lag_ms), 500, kHourMs}},
+      {"leader-rebalance-interval", "Cluster", "How often leadership goes back to preferred replicas.",
+       DurationOption{NARU_OPTION(leader_rebalance_ms), 100, kHourMs}},
+  };
+}
+
 std::vector<OptionSpec> GroupOptions() {
   return {
       {"offsets-retention", "Groups",
@@ -194,7 +226,7 @@ std::vector<OptionSpec> RunOptions() {
 
 std::vector<OptionSpec> MakeTable() {
   std::vector<OptionSpec> table;
-  for (auto part : {PlaceOptions, MemoryOptions, MessageLimitOptions, CountLimitOptions, GroupOptions,
+  for (auto part : {PlaceOptions, ClusterOptionsTable, MemoryOptions, MessageLimitOptions, CountLimitOptions, GroupOptions,
                     StoreOptionsTable, RunOptions}) {
     for (OptionSpec& spec : part()) table.push_back(std::move(spec));
   }

@@ -95,6 +95,7 @@ absl::Status ServerOptions::Validate() const {
         "--segment-bytes: ", FormatSize(store.segment_bytes), " is not allowed; it takes batches of ",
         store.BatchBytesMax(), " bytes, and --max-batch-bytes is ", FormatSize(max_batch_bytes)));
   }
+  NARU_RETURN_IF_ERROR(cluster.Validate());
   NARU_RETURN_IF_ERROR(PlanMemory(*this).status());
   NARU_RETURN_IF_ERROR(StoreConfiguration().Validate());
   NARU_RETURN_IF_ERROR(ProduceConfiguration().Validate());

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "cluster/group/group_machine.h"
 #include "services/consume/consume_options.h"
+#include "services/server/cluster_options.h"
 #include "services/group/lag_monitor.h"
 #include "services/produce/produce_options.h"
 #include "storage/base/event_log.h"
@@ -33,6 +34,14 @@ struct ServerOptions {
   std::string http = "127.0.0.1:9411";
   // Where to write the real addresses; empty: nowhere.
   std::string port_file;
+
+  ClusterOptions cluster;
+  // How long a broker may be silent before its partitions are led by others.
+  int64_t broker_session_ms = 2'000;
+  // How long a replica may lag before the leader goes on without it.
+  int64_t replica_lag_ms = 10'000;
+  // How often leadership goes back to preferred replicas.
+  int64_t leader_rebalance_ms = 10'000;
 
   // The process's resident memory stays below this.
   int64_t memory_limit_bytes = DefaultMemoryLimitBytes();

@@ -58,11 +58,18 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   NARU_RETURN_IF_ERROR(options.Validate());
   NARU_ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(options));
   auto server = std::unique_ptr<Server>(new Server(options, plan, events));
-  NARU_RETURN_IF_ERROR(server->OpenStorage());
-  NARU_RETURN_IF_ERROR(server->StartCoordinator());
-  server->StartGroups();
-  server->MakeServices();
-  NARU_RETURN_IF_ERROR(server->Listen());
+  const bool in_cluster = options.cluster.in_cluster();
+  if (options.cluster.is_broker()) {
+    NARU_RETURN_IF_ERROR(server->OpenStorage());
+  } else {
+    NARU_RETURN_IF_ERROR(server->StartHttp());
+  }
+  NARU_RETURN_IF_ERROR(in_cluster ? server->JoinCluster() : server->StartCoordinator());
+  if (options.cluster.is_broker()) {
+    if (!in_cluster) server->StartGroups();
+    server->MakeServices();
+    NARU_RETURN_IF_ERROR(server->Listen());
+  }
   NARU_RETURN_IF_ERROR(server->Announce());
   return server;
 }
@@ -101,7 +108,18 @@ absl::Status Server::OpenStorage() {
   return absl::OkStatus();
 }
 
+absl::Status Server::JoinCluster() {
+  NARU_ASSIGN_OR_RETURN(member_, ClusterMember::Open(options_, store_.get(), metadata_.get(), clock_, events_));
+  metrics_.AttachMember(member_.get());
+  if (member_->broker() == nullptr) return absl::OkStatus();
+  logs_ = &member_->broker()->logs();
+  topics_ = member_->broker();
+  call_limit_.Close();
+  return absl::OkStatus();
+}
+
 absl::Status Server::StartCoordinator() {
+  NARU_RETURN_IF_ERROR(cluster::CheckRunsAlone(*metadata_));
   const bool salvaged = PosixFileSystem().Exists(directory_->salvaged_mark_path());
   cluster::CoordinatorOptions options;
   options.limits.partitions_total_max = options_.max_partitions;
@@ -111,6 +129,8 @@ absl::Status Server::StartCoordinator() {
   options.lost_logs_allowed = salvaged;
   coordinator_ = std::make_unique<cluster::TopicCoordinator>(options, *metadata_, *store_, clock_, events_);
   NARU_RETURN_IF_ERROR(coordinator_->Start());
+  logs_ = store_.get();
+  topics_ = coordinator_.get();
   if (salvaged) NARU_RETURN_IF_ERROR(PosixFileSystem().Remove(directory_->salvaged_mark_path()));
   return absl::OkStatus();
 }
@@ -136,24 +156,26 @@ void Server::StartGroups() {
 void Server::MakeServices() {
   executor_ = std::make_unique<Executor>(kExecutorThreads);
 
-  produce_ = std::make_unique<BoundedProduceService>(call_limit_, *store_, *coordinator_, *executor_, clock_,
+  produce_ = std::make_unique<BoundedProduceService>(call_limit_, *logs_, *topics_, *executor_, clock_,
                                                      options_.ProduceConfiguration());
-  consume_ = std::make_unique<BoundedConsumeService>(call_limit_, *store_, *coordinator_, *executor_, clock_,
+  consume_ = std::make_unique<BoundedConsumeService>(call_limit_, *logs_, *topics_, *executor_, clock_,
                                                      options_.ConsumeConfiguration());
-  admin_ = std::make_unique<BoundedAdminService>(call_limit_, *coordinator_, *store_);
+  admin_ = std::make_unique<BoundedAdminService>(call_limit_, *topics_, *logs_);
 
   ClusterServiceOptions cluster;
   cluster.message_bytes_max = options_.max_message_bytes;
   cluster.pending_bytes_max = options_.MetadataMemoryBytes();
   cluster.watches_max = static_cast<size_t>(options_.max_metadata_watches);
   cluster_ = std::make_unique<BoundedClusterService>(
-      call_limit_, *coordinator_, [this] { return DescribeBroker(); }, cluster);
-  GroupServiceOptions group;
-  group.pollers_max = static_cast<size_t>(options_.max_pollers);
-  group_ = std::make_unique<BoundedGroupService>(call_limit_, consume_->context(), *groups_, group);
-  lag_ = LagMonitor::Start(options_.lag, *groups_, *coordinator_, *store_, *executor_, clock_);
+      call_limit_, *topics_, [this] { return DescribeBroker(); }, cluster);
+  if (groups_) {
+    GroupServiceOptions group;
+    group.pollers_max = static_cast<size_t>(options_.max_pollers);
+    group_ = std::make_unique<BoundedGroupService>(call_limit_, consume_->context(), *groups_, group);
+    lag_ = LagMonitor::Start(options_.lag, *groups_, *topics_, *logs_, *executor_, clock_);
+  }
   metrics_.Attach({.store = store_.get(),
-                   .catalog = coordinator_.get(),
+                   .catalog = topics_,
                    .produce = produce_.get(),
                    .consume = consume_.get(),
                    .group = group_.get(),
@@ -171,24 +193,25 @@ absl::Status Server::Listen() {
       .streams_per_connection_max = options_.max_streams_per_connection,
       .idle_connection_timeout_ms = options_.idle_connection_timeout_ms,
   };
-  NARU_ASSIGN_OR_RETURN(
-      listener_,
-      StartGrpcListener(options, {produce_.get(), consume_.get(), admin_.get(), cluster_.get(), group_.get()},
-                        calls_));
+  std::vector<grpc::Service*> services = {produce_.get(), consume_.get(), admin_.get(), cluster_.get()};
+  if (group_) services.push_back(group_.get());
+  NARU_ASSIGN_OR_RETURN(listener_, StartGrpcListener(options, services, calls_));
+  std::string advertised = options_.advertise;
   if (options_.advertise.empty()) {
     if (IsWildcard(listener_.address.host)) {
       events_.Write(Severity::kWarning, "wildcard_advertised",
                     {{"address", listener_.address.ToString()},
                      {"advice", "clients elsewhere cannot use it; set --advertise"}});
     }
-    NARU_RETURN_IF_ERROR(coordinator_->Advertise(listener_.address.ToString()));
+    advertised = listener_.address.ToString();
+    if (coordinator_) NARU_RETURN_IF_ERROR(coordinator_->Advertise(advertised));
   }
+  if (member_) member_->Attend(advertised);
   return absl::OkStatus();
 }
 
 absl::Status Server::Announce() {
-  health_.SetStorageFull(store_->Stats().storage_full);
-  health_.Serve(listener_.server->GetHealthCheckService(), ServiceNames());
+  if (coordinator_) BeginServing();
   watch_ = std::thread([this] { Watch(); });
   const std::string address = listener_.address.ToString();
   const std::string http = http_ ? http_->address().ToString() : "off";
@@ -198,14 +221,23 @@ absl::Status Server::Announce() {
   events_.Write(Severity::kInfo, "listening",
                 {{"address", address},
                  {"http", http},
-                 {"topics", coordinator_->Current()->topics.size()},
+                 {"peer", member_ ? member_->address() : "off"},
+                 {"topics", topics_ == nullptr ? 0 : topics_->Current()->topics.size()},
                  {"elapsed_ms", clock_.NowMs() - start_time_ms_}});
   return absl::OkStatus();
 }
 
+void Server::BeginServing() {
+  call_limit_.Open();
+  health_.SetStorageFull(store_ != nullptr && store_->Stats().storage_full);
+  health_.Serve(listener_.server ? listener_.server->GetHealthCheckService() : nullptr, ServiceNames());
+  serving_ = true;
+}
+
 std::string Server::AddressLines() const {
-  return absl::StrCat("listen=", listener_.address.ToString(),
-                      "\nhttp=", http_ ? http_->address().ToString() : "off", "\n");
+  return absl::StrCat(listener_.server ? absl::StrCat("listen=", listener_.address.ToString(), "\n") : "",
+                      "http=", http_ ? http_->address().ToString() : "off", "\n",
+                      member_ ? absl::StrCat("peer=", member_->address(), "\n") : "");
 }
 
 naru::v1::BrokerState Server::DescribeBroker() const {
@@ -223,7 +255,9 @@ naru::v1::BrokerState Server::DescribeBroker() const {
 
 void Server::Watch() {
   while (!stopping_.WaitForNotificationWithTimeout(kWatchInterval)) {
-    health_.SetStorageFull(store_->Stats().storage_full);
+    // In a cluster there is nothing to serve before the first word of the coordinator.
+    if (!serving_ && (topics_ == nullptr || member_->broker()->ready())) BeginServing();
+    if (store_) health_.SetStorageFull(store_->Stats().storage_full);
     if (ReadResidentBytes() > plan_.limit_bytes / 100 * kFullMemoryPercent) {
       metrics_.CountMemoryReturn();
       ReturnFreeMemory();
@@ -253,6 +287,7 @@ void Server::Shutdown(int64_t drain_timeout_ms) {
     listener_.server->Wait();
   }
   metrics_.Detach();
+  if (member_) member_->Stop();
   if (lag_) lag_->Stop();
   if (groups_) groups_->Stop();
   if (coordinator_) coordinator_->Stop();

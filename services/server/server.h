@@ -2,7 +2,8 @@
 // order. The only place that knows all of them; no part is handed the server.
 //
 // Start: HTTP (so that /healthz answers while the store recovers), data directory, metadata, store,
-// coordinators of topics and of groups, services, gRPC. Stop: the same backwards.
+// coordinators of topics and of groups, or the member of a cluster, services, gRPC. Stop: the same backwards.
+// A process that is only a coordinator has no data directory and no services.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,7 @@
 #include "services/produce/produce_service.h"
 #include "services/rpc/executor.h"
 #include "services/server/call_limit.h"
+#include "services/server/cluster_member.h"
 #include "services/server/data_directory.h"
 #include "services/server/grpc_listener.h"
 #include "services/server/health.h"
@@ -48,7 +50,8 @@ class Server {
 
   // Of the gRPC API, with the real port.
   const HostPort& address() const { return listener_.address; }
-  // Of gRPC and of HTTP, for programs: "listen=HOST:PORT\nhttp=HOST:PORT\n", or http=off.
+  // Of gRPC, of HTTP and for other members, for programs: "listen=HOST:PORT\nhttp=HOST:PORT\n", or http=off;
+  // in a cluster also "peer=HOST:PORT\n"; without "listen" where clients are not served.
   std::string AddressLines() const;
 
   // Says that it drains, ends streams and long polls, lets other calls in flight go on for up to
@@ -62,10 +65,13 @@ class Server {
   absl::Status StartHttp();
   absl::Status OpenStorage();
   absl::Status StartCoordinator();
+  absl::Status JoinCluster();
   void StartGroups();
   void MakeServices();
   absl::Status Listen();
   absl::Status Announce();
+  // Calls are served, and health checks say so.
+  void BeginServing();
 
   naru::v1::BrokerState DescribeBroker() const;
   // Waits until the services have no call open, for up to `timeout_ms`.
@@ -90,7 +96,12 @@ class Server {
   std::optional<DataDirectory> directory_;
   std::unique_ptr<OrderedMapStore> metadata_;
   std::unique_ptr<PartitionStore> store_;
+  // One of the two: this hub alone, or a part of a cluster.
   std::unique_ptr<cluster::TopicCoordinator> coordinator_;
+  std::unique_ptr<ClusterMember> member_;
+  // What services work on: the store's own, or the cluster's.
+  LogStore* logs_ = nullptr;
+  cluster::TopicChanger* topics_ = nullptr;
   std::unique_ptr<cluster::GroupCoordinator> groups_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ProduceService> produce_;
@@ -101,6 +112,7 @@ class Server {
   std::shared_ptr<LagMonitor> lag_;
   GrpcListener listener_;
 
+  bool serving_ = false;  // of Start, then of the watching thread
   absl::Notification stopping_;
   std::thread watch_;
 };

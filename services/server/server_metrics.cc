@@ -1,5 +1,6 @@
 #include "services/server/server_metrics.h"
 
+#include "services/server/cluster_metrics.h"
 #include "services/server/group_metrics.h"
 #include "services/server/process_metrics.h"
 #include "services/server/service_metrics.h"
@@ -45,7 +46,15 @@ void ServerMetrics::Attach(const MetricSources& sources) {
   sources_ = sources;
 }
 
-void ServerMetrics::Detach() { Attach({}); }
+void ServerMetrics::AttachMember(const ClusterMember* member) {
+  absl::MutexLock lock(&mutex_);
+  member_ = member;
+}
+
+void ServerMetrics::Detach() {
+  Attach({});
+  AttachMember(nullptr);
+}
 
 void ServerMetrics::AddLimits(MetricPage& page) const {
   page.Gauge("naru_batch_limit_bytes", "Largest batch taken (--max-batch-bytes).",
@@ -101,6 +110,7 @@ std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
   AddLimits(page);
   AddCallMetrics(calls_, page);
   absl::MutexLock lock(&mutex_);
+  if (member_ != nullptr) AddClusterMetrics(member_->Snapshot(), page);
   if (sources_.store != nullptr)
     AddStoreMetrics(sources_.store->Stats(), options_.StoreConfiguration(), page);
   if (sources_.catalog != nullptr) AddCatalog(*sources_.catalog->Current(), page);

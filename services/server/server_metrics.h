@@ -15,6 +15,7 @@
 #include "services/group/lag_monitor.h"
 #include "services/produce/produce_service.h"
 #include "services/server/call_metrics.h"
+#include "services/server/cluster_member.h"
 #include "services/server/http_endpoint.h"
 #include "services/server/memory_plan.h"
 #include "services/server/metric_page.h"
@@ -43,6 +44,8 @@ class ServerMetrics final : public prometheus::Collectable {
 
   // Before it only the process shows.
   void Attach(const MetricSources& sources);
+  // In a cluster, before Attach; until Detach.
+  void AttachMember(const ClusterMember* member);
   // Waits for scrapes that use the sources.
   void Detach();
 
@@ -65,6 +68,7 @@ class ServerMetrics final : public prometheus::Collectable {
   HttpCounters http_;
   mutable absl::Mutex mutex_;
   MetricSources sources_ ABSL_GUARDED_BY(mutex_);
+  const ClusterMember* member_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace naru::services

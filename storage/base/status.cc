@@ -29,6 +29,7 @@ constexpr std::array kReasons = {
     ReasonEntry{Reason::kNotCoordinator, "NOT_COORDINATOR", absl::StatusCode::kFailedPrecondition},
     ReasonEntry{Reason::kOffsetOutOfRange, "OFFSET_OUT_OF_RANGE", absl::StatusCode::kOutOfRange},
     ReasonEntry{Reason::kNoLeader, "NO_LEADER", absl::StatusCode::kUnavailable},
+    ReasonEntry{Reason::kCoordinatorLoading, "COORDINATOR_LOADING", absl::StatusCode::kUnavailable},
     ReasonEntry{Reason::kNotEnoughReplicas, "NOT_ENOUGH_REPLICAS", absl::StatusCode::kUnavailable},
     ReasonEntry{Reason::kStorageFull, "STORAGE_FULL", absl::StatusCode::kUnavailable},
     ReasonEntry{Reason::kShuttingDown, "SHUTTING_DOWN", absl::StatusCode::kUnavailable},

@@ -31,6 +31,7 @@ enum class Reason {
   kOffsetOutOfRange,  // metadata: log_start_offset, high_watermark
   // UNAVAILABLE
   kNoLeader,
+  kCoordinatorLoading,
   kNotEnoughReplicas,
   kStorageFull,
   kShuttingDown,

@@ -98,13 +98,12 @@ void TestCluster::StartBroker(int id) {
   BrokerProcessOptions options;
   options.broker = BrokerId(id);
   options.incarnation = std::to_string(id) + "." + std::to_string(broker.disks);
-  options.client_address = "127.0.0.1:" + std::to_string(id);
-  options.peer_address = address;
   options.retry_ms = 20;
   options.replicas.tick_ms = 50;
   options.replicas.replication.lag_ms_max = 2'000;
   options.replicas.replication.proposal_retry_ms = 200;
-  for (const Coordinator& coordinator : coordinators_) options.coordinators.push_back(coordinator.address);
+  BrokerProcess::Addresses addresses{.client = "127.0.0.1:" + std::to_string(id), .peer = address};
+  for (const Coordinator& coordinator : coordinators_) addresses.coordinators.push_back(coordinator.address);
   broker.process = std::make_unique<BrokerProcess>(options, *broker.store, *broker.links, clock_, events_,
                                                    [](const std::string&) {});
   broker.service = std::make_unique<PeerService>(*broker.process);
@@ -115,7 +114,7 @@ void TestCluster::StartBroker(int id) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   broker.server = builder.BuildAndStart();
-  broker.process->Start();
+  broker.process->Start(std::move(addresses));
 }
 
 void TestCluster::StopBroker(int id) {
