@@ -1,6 +1,7 @@
 #include "cluster/etcd/etcd_client.h"
 
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "storage/base/check.h"
@@ -34,7 +35,9 @@ bool Unanswered(const grpc::Status& status) {
 
 }  // namespace
 
-// What has to stay while gRPC is at it.
+// What has to stay while gRPC is at it. Its end is on the loop's thread: the context holds on to the channel,
+// and gRPC 1.51 does not bear that the last of its channels is destroyed on a thread of its own. So whoever
+// has a call there passes it on and keeps nothing.
 template <typename Request, typename Response>
 struct EtcdClient::Call {
   EtcdClient& client;
@@ -47,13 +50,18 @@ struct EtcdClient::Call {
 
   // On one of gRPC's threads.
   static void Ended(std::shared_ptr<Call> call, grpc::Status status) {
-    // Of its own, since the task may be the last thing that the loop runs for its owner.
+    // The task may be the last that the loop runs, and its owner may be gone before Post returns.
     const std::shared_ptr<EventLoop> loop = call->loop;
     loop->Post([call = std::move(call), status = std::move(status)] {
       call->client.End(call->id, status);
       call->done(status, call->response);
       call->client.TellIfIdle();
     });
+  }
+  // What gRPC is to call; once.
+  static std::function<void(grpc::Status)> EndOf(std::shared_ptr<Call> call) {
+    return
+        [call = std::move(call)](grpc::Status status) mutable { Ended(std::move(call), std::move(status)); };
   }
 };
 
@@ -73,8 +81,10 @@ class EtcdClient::KeepAliveCall final : public grpc::ClientBidiReactor<etcdserve
 
   void OnReadDone(bool ok) override { answered_ = ok; }
   void OnDone(const grpc::Status& status) override {
-    Kept::Ended(call_, answered_ ? grpc::Status::OK : Failure(status));
+    std::shared_ptr<Kept> call = std::move(call_);
+    grpc::Status outcome = answered_ ? grpc::Status::OK : Failure(status);
     delete this;
+    Kept::Ended(std::move(call), std::move(outcome));
   }
 
  private:
@@ -83,7 +93,7 @@ class EtcdClient::KeepAliveCall final : public grpc::ClientBidiReactor<etcdserve
                        : status;
   }
 
-  const std::shared_ptr<Kept> call_;
+  std::shared_ptr<Kept> call_;
   bool answered_ = false;
 };
 
@@ -114,34 +124,28 @@ std::shared_ptr<EtcdClient::Call<Request, Response>> EtcdClient::Begin(Request r
 void EtcdClient::Range(etcdserverpb::RangeRequest request, int64_t timeout_ms,
                        Done<etcdserverpb::RangeResponse> done) {
   auto call = Begin(std::move(request), timeout_ms, std::move(done));
-  endpoints_[current_].kv->async()->Range(
-      &call->context, &call->request, &call->response,
-      [call](grpc::Status status) { call->Ended(call, std::move(status)); });
+  endpoints_[current_].kv->async()->Range(&call->context, &call->request, &call->response, call->EndOf(call));
 }
 
 void EtcdClient::Txn(etcdserverpb::TxnRequest request, int64_t timeout_ms,
                      Done<etcdserverpb::TxnResponse> done) {
   auto call = Begin(std::move(request), timeout_ms, std::move(done));
-  endpoints_[current_].kv->async()->Txn(
-      &call->context, &call->request, &call->response,
-      [call](grpc::Status status) { call->Ended(call, std::move(status)); });
+  endpoints_[current_].kv->async()->Txn(&call->context, &call->request, &call->response, call->EndOf(call));
 }
 
 void EtcdClient::Grant(etcdserverpb::LeaseGrantRequest request, int64_t timeout_ms,
                        Done<etcdserverpb::LeaseGrantResponse> done) {
   auto call = Begin(std::move(request), timeout_ms, std::move(done));
-  endpoints_[current_].lease->async()->LeaseGrant(
-      &call->context, &call->request, &call->response,
-      [call](grpc::Status status) { call->Ended(call, std::move(status)); });
+  endpoints_[current_].lease->async()->LeaseGrant(&call->context, &call->request, &call->response,
+                                                  call->EndOf(call));
 }
 
 void EtcdClient::Revoke(etcdserverpb::LeaseRevokeRequest request, int64_t timeout_ms,
                         Done<etcdserverpb::LeaseRevokeResponse> done) {
   auto call = Begin(std::move(request), timeout_ms, std::move(done));
   running_[call->id].kept = true;
-  endpoints_[current_].lease->async()->LeaseRevoke(
-      &call->context, &call->request, &call->response,
-      [call](grpc::Status status) { call->Ended(call, std::move(status)); });
+  endpoints_[current_].lease->async()->LeaseRevoke(&call->context, &call->request, &call->response,
+                                                   call->EndOf(call));
 }
 
 void EtcdClient::KeepAlive(etcdserverpb::LeaseKeepAliveRequest request, int64_t timeout_ms,

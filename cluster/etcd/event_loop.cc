@@ -16,6 +16,7 @@ void EventLoop::Start() {
 
 void EventLoop::Post(Task task) {
   const std::lock_guard lock(mutex_);
+  if (joined_) return;
   tasks_.push_back(std::move(task));
   posted_.notify_one();
 }
@@ -23,6 +24,13 @@ void EventLoop::Post(Task task) {
 void EventLoop::Join() {
   NARU_CHECK(thread_.get_id() != std::this_thread::get_id());
   if (thread_.joinable()) thread_.join();
+  std::vector<Task> unrun;
+  {
+    const std::lock_guard lock(mutex_);
+    joined_ = true;
+    unrun.swap(tasks_);
+  }
+  timers_.clear();
 }
 
 EventLoop::TimerId EventLoop::After(int64_t delay_ms, Task task) {

@@ -28,10 +28,10 @@ class EventLoop {
 
   // Once.
   void Start();
-  // Any thread. Tasks run in order. Not limited: who posts has a limit of what may be under way. What is
-  // posted and did not run before Quit is destroyed unrun, with the loop.
+  // Any thread. Tasks run in order. Not limited: who posts has a limit of what may be under way. What did not
+  // run before Quit is destroyed unrun by Join, and what is posted later, at once.
   void Post(Task task);
-  // Blocks until the loop has quit. Not on the loop's thread.
+  // Blocks until the loop has quit. Not on the loop's thread. Idempotent.
   void Join();
 
   // The rest is for the loop's thread, or before Start.
@@ -55,6 +55,7 @@ class EventLoop {
   std::mutex mutex_;
   std::condition_variable posted_;
   std::vector<Task> tasks_;  // mutex_
+  bool joined_ = false;      // mutex_
 
   std::map<TimerId, Task> timers_;
   uint64_t next_timer_ = 1;
