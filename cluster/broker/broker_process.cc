@@ -64,6 +64,7 @@ void BrokerProcess::Start(Addresses addresses) {
     Heartbeat();
     Tick();
   });
+  loop_.Start();
 }
 
 void BrokerProcess::Stop() {

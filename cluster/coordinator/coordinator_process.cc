@@ -43,10 +43,11 @@ CoordinatorProcess::CoordinatorProcess(CoordinatorProcessOptions options, Cluste
 CoordinatorProcess::~CoordinatorProcess() { Stop(); }
 
 void CoordinatorProcess::Start(std::string address) {
+  loop_.Post([this] { Tick(); });
+  loop_.Start();
   store_.Stand(
       std::move(address), [this](int64_t term) { loop_.Post([this, term] { Won(term); }); },
       [this](int64_t term) { loop_.Post([this, term] { Lost(term); }); });
-  loop_.After(options_.machine.broker_session_ms / 4, [this] { Tick(); });
 }
 
 void CoordinatorProcess::Stop() {

@@ -1,76 +1,79 @@
 #include "cluster/loop/event_loop.h"
 
-#include "absl/time/time.h"
+#include <algorithm>
+#include <chrono>
+
+#include "storage/base/check.h"
 
 namespace naru::cluster {
 
-EventLoop::EventLoop(const Clock& clock) : clock_(clock), thread_([this] { Run(); }) {}
+EventLoop::~EventLoop() { NARU_CHECK(!thread_.joinable()); }
 
-EventLoop::~EventLoop() { Stop(); }
+void EventLoop::Start() {
+  NARU_CHECK(!thread_.joinable());
+  thread_ = std::thread([this] { Run(); });
+}
 
 void EventLoop::Post(Task task) {
-  absl::MutexLock lock(&mutex_);
-  if (stopping_) return;
+  const std::lock_guard lock(mutex_);
+  if (joined_) return;
   tasks_.push_back(std::move(task));
-  changed_.Signal();
+  posted_.notify_one();
 }
 
-EventLoop::TimerId EventLoop::After(int64_t delay_ms, Task task) {
-  absl::MutexLock lock(&mutex_);
-  const TimerId id(clock_.MonotonicNs() + delay_ms * 1'000'000, ++last_timer_);
-  if (stopping_) return id;
-  timers_.emplace(id, std::move(task));
-  if (timers_.begin()->first == id) changed_.Signal();
-  return id;
-}
-
-bool EventLoop::Cancel(TimerId timer) {
-  Task dropped;  // without the lock
-  absl::MutexLock lock(&mutex_);
-  const auto found = timers_.find(timer);
-  if (found == timers_.end()) return false;
-  dropped = std::move(found->second);
-  timers_.erase(found);
-  return true;
-}
-
-void EventLoop::OnIdle(Task task) { on_idle_ = std::move(task); }
-
-std::vector<EventLoop::Task> EventLoop::Take() {
-  absl::MutexLock lock(&mutex_);
-  while (true) {
-    std::vector<Task> due = std::exchange(tasks_, {});
-    const int64_t now_ns = clock_.MonotonicNs();
-    while (!timers_.empty() && timers_.begin()->first.first <= now_ns) {
-      due.push_back(std::move(timers_.begin()->second));
-      timers_.erase(timers_.begin());
-    }
-    if (!due.empty() || stopping_) return due;
-    if (timers_.empty()) {
-      changed_.Wait(&mutex_);
-    } else {
-      changed_.WaitWithTimeout(&mutex_, absl::Nanoseconds(timers_.begin()->first.first - now_ns));
-    }
+void EventLoop::Join() {
+  NARU_CHECK(thread_.get_id() != std::this_thread::get_id());
+  if (thread_.joinable()) thread_.join();
+  std::vector<Task> unrun;
+  {
+    const std::lock_guard lock(mutex_);
+    joined_ = true;
+    unrun.swap(tasks_);
   }
-}
-
-void EventLoop::Run() {
-  while (true) {
-    std::vector<Task> due = Take();
-    if (due.empty()) return;
-    for (Task& task : due) std::exchange(task, nullptr)();
-    if (on_idle_) on_idle_();
-  }
+  timers_.clear();
 }
 
 void EventLoop::Stop() {
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-    timers_.clear();
-    changed_.Signal();
+  Post([this] { Quit(); });
+  Join();
+}
+
+EventLoop::TimerId EventLoop::After(int64_t delay_ms, Task task) {
+  const TimerId timer{NowNs() + delay_ms * 1'000'000, next_timer_++};
+  timers_.emplace(timer, std::move(task));
+  return timer;
+}
+
+void EventLoop::Run() {
+  while (!quitting_) {
+    std::vector<Task> tasks = Await();
+    for (Task& task : tasks) {
+      if (quitting_) return;
+      task();
+    }
+    RunTimers();
+    if (on_idle_ && !quitting_) on_idle_();
   }
-  if (thread_.joinable() && !IsOwnThread()) thread_.join();
+}
+
+std::vector<EventLoop::Task> EventLoop::Await() {
+  std::unique_lock lock(mutex_);
+  const auto posted = [this] { return !tasks_.empty(); };
+  if (timers_.empty()) {
+    posted_.wait(lock, posted);
+  } else {
+    const int64_t wait_ns = std::max<int64_t>(0, timers_.begin()->first.first - NowNs());
+    posted_.wait_for(lock, std::chrono::nanoseconds(wait_ns), posted);
+  }
+  return std::exchange(tasks_, {});
+}
+
+void EventLoop::RunTimers() {
+  const int64_t now_ns = NowNs();
+  while (!quitting_ && !timers_.empty() && timers_.begin()->first.first <= now_ns) {
+    auto due = timers_.extract(timers_.begin());
+    due.mapped()();
+  }
 }
 
 }  // namespace naru::cluster

@@ -1,62 +1,72 @@
-// One thread that runs tasks in the order in which they were given, and timers. What lives on a loop needs no
-// locks: it is touched by its tasks alone.
+// One thread that runs what it is given, in order, at once or later. It owns whatever its tasks alone touch,
+// so that they need no locks.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/synchronization/mutex.h"
 #include "storage/base/clock.h"
 
 namespace naru::cluster {
 
-// Thread-safe, but for what says that it is for tasks only.
 class EventLoop {
  public:
   using Task = absl::AnyInvocable<void()>;
-  using TimerId = std::pair<int64_t, uint64_t>;  // due (ns), number
+  // By time (steady, nanoseconds), then in the order of After.
+  using TimerId = std::pair<int64_t, uint64_t>;
 
-  // `clock` outlives the loop. Runs from now on.
-  explicit EventLoop(const Clock& clock);
-  // As Stop().
+  // `clock` is the system's, and outlives the loop.
+  explicit EventLoop(const Clock& clock) : clock_(clock) {}
+  // After Join, or without a Start.
   ~EventLoop();
-  EventLoop(const EventLoop&) = delete;
-  EventLoop& operator=(const EventLoop&) = delete;
 
-  // Runs `task` soon, on the loop's thread. Dropped after Stop().
+  // Once.
+  void Start();
+  // Any thread. Tasks run in order. Not limited: who posts has a limit of what may be under way. What did not
+  // run before Quit is destroyed unrun by Join, and what is posted later, at once.
   void Post(Task task);
-  // Runs `task` on the loop's thread once `delay_ms` have passed; 0 and more.
-  TimerId After(int64_t delay_ms, Task task);
-  // True: it will not run. False: it ran, or is about to; from the loop's own thread, it ran.
-  bool Cancel(TimerId timer);
-  // Called after the tasks that were there when the loop woke up, before it waits again: for what is better
-  // done once for many of them. From tasks or before the first.
-  void OnIdle(Task task);
-
-  int64_t NowMs() const { return clock_.MonotonicNs() / 1'000'000; }
-  bool IsOwnThread() const { return std::this_thread::get_id() == thread_.get_id(); }
-
-  // Runs what was posted before, drops timers and everything later, and joins. Idempotent; not from a task.
+  // Blocks until the loop has quit. Not on the loop's thread. Idempotent.
+  void Join();
+  // Quits after what was posted before, and joins. As Join.
   void Stop();
+
+  // The rest is for the loop's thread, or before Start.
+  TimerId After(int64_t delay_ms, Task task);
+  // Of a timer that ran already, or none: does nothing.
+  void Cancel(TimerId timer) { timers_.erase(timer); }
+  // Called when the tasks that were there have run, before the loop waits again: for what is better done once
+  // for many of them.
+  void OnIdle(Task task) { on_idle_ = std::move(task); }
+  // Nothing runs after the present task.
+  void Quit() { quitting_ = true; }
+  // Steady.
+  int64_t NowNs() const { return clock_.MonotonicNs(); }
+  int64_t NowMs() const { return NowNs() / 1'000'000; }
 
  private:
   void Run();
-  // What is due now; empty when the loop is to end.
-  std::vector<Task> Take();
+  // Waits for a task, or for the first timer. Gives what was posted.
+  std::vector<Task> Await();
+  void RunTimers();
 
   const Clock& clock_;
-  absl::Mutex mutex_;
-  absl::CondVar changed_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-  std::map<TimerId, Task> timers_ ABSL_GUARDED_BY(mutex_);
-  uint64_t last_timer_ ABSL_GUARDED_BY(mutex_) = 0;
-  Task on_idle_;  // of the thread
+  // The standard's: it waits by the steady clock, abseil's by the wall clock, and a lease must not wait for
+  // that one when it is set back.
+  std::mutex mutex_;
+  std::condition_variable posted_;
+  std::vector<Task> tasks_;  // mutex_
+  bool joined_ = false;      // mutex_
+
+  std::map<TimerId, Task> timers_;
+  uint64_t next_timer_ = 1;
+  Task on_idle_;
+  bool quitting_ = false;
   std::thread thread_;
 };
 

@@ -22,7 +22,7 @@ constexpr int32_t kPartitionStatesMax = 20'000;
 
 // What completes a call whose answer is a topic.
 template <typename Call>
-cluster::TopicCoordinator::TopicDone AnswerWithTopic(const std::shared_ptr<Call>& call) {
+cluster::TopicChanger::TopicDone AnswerWithTopic(const std::shared_ptr<Call>& call) {
   return [call](absl::StatusOr<Topic> topic) {
     if (topic.ok()) *call->response().mutable_topic() = ToMessage(**topic);
     call->Finish(topic.status());

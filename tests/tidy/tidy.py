@@ -22,6 +22,8 @@ LAYERS = {
     "storage/index": ["storage/base", "storage/batch", "storage/log", "storage/segments"],
     "storage/store": ["storage/base", "storage/batch", "storage/log", "storage/segments", "storage/index"],
     "cluster": ["storage/base", "storage/batch", "storage/log", "cluster", "proto"],
+    # One of the stores of the cluster's metadata: what is above it knows the interface that it implements.
+    "cluster/etcd": ["storage/base", "cluster", "proto"],
     "services": ["storage/base", "storage/batch", "storage/log", "cluster", "services", "proto"],
     # The composition root: the only place above the store that names it, but for benchmarks.
     "services/server": ["storage", "cluster", "services", "proto"],
@@ -31,10 +33,16 @@ LAYERS = {
     "tools/micro": ["storage"],
     "proto": [],
 }
+# Within what may be used as a whole: folder -> the layers that may use it, beside itself.
+RESERVED = {
+    "services/server": [],
+    "cluster/etcd": ["services/server"],
+    "proto/etcd": ["cluster/etcd"],
+}
 # Header pattern -> folders that may include it. Tests may include whatever the folder they test may.
 PRIVATE_HEADERS = [
     (re.compile(r"rocksdb/"), ["storage/index"]),
-    (re.compile(r"(grpc|grpcpp|grpc\+\+)/"), ["services", "cluster/transport", "clients", "tools", "tests"]),
+    (re.compile(r"(grpc|grpcpp|grpc\+\+)/"), ["services", "cluster/etcd", "cluster/transport", "clients", "tools", "tests"]),
     (re.compile(r"(thread|mutex|condition_variable|future|chrono)$|absl/(synchronization|time)/"), None),
 ]
 # State machines: no threads, clocks, gRPC inside; but for what drives them.
@@ -85,10 +93,10 @@ def may_use(layer, target_path):
 
 def forbidden(layer, target_path):
     """Whether code of `layer` may not use what stands at `target_path` (a file or folder of ours)."""
-    if may_use(layer, target_path):
-        # "services" as a whole may be used by its folders, its composition root by nobody.
-        return within(target_path, "services/server") and layer != "services/server"
-    return True
+    if not may_use(layer, target_path):
+        return True
+    return any(within(target_path, folder) and layer != folder and layer not in users
+               for folder, users in RESERVED.items())
 
 
 def target_of_include(name):

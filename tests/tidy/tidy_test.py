@@ -44,6 +44,10 @@ class TidyTest(unittest.TestCase):
             ("cluster/metadata/a.cc", "services/rpc/status.h"),
             ("services/produce/a.cc", "storage/store/store.h"),
             ("services/produce/a.cc", "services/server/options.h"),
+            ("services/cluster/a.cc", "cluster/etcd/etcd_cluster_store.h"),
+            ("cluster/coordinator/a.cc", "cluster/etcd/etcd_cluster_store.h"),
+            ("cluster/coordinator/a.cc", "etcd/rpc.pb.h"),
+            ("services/server/a.cc", "etcd/rpc.pb.h"),
             ("clients/cpp/a.cc", "storage/log/log_store.h"),
             ("clients/cpp/a.cc", "services/rpc/status.h"),
             ("tools/cli/a.cc", "storage/store/store.h"),
@@ -62,6 +66,9 @@ class TidyTest(unittest.TestCase):
             ("services/produce/a.cc", "cluster/metadata/catalog.h"),
             ("services/produce/a.cc", "naru/v1/produce.pb.h"),
             ("services/server/a.cc", "storage/store/store.h"),
+            ("services/server/a.cc", "cluster/etcd/etcd_cluster_store.h"),
+            ("cluster/etcd/a.cc", "cluster/coordinator/cluster_store.h"),
+            ("cluster/etcd/a.cc", "etcd/rpc.grpc.pb.h"),
             ("clients/cpp/a.cc", "storage/batch/batch.h"),
             ("tools/cli/a.cc", "clients/cpp/client.h"),
             ("tools/micro/a.cc", "storage/store/store.h"),
@@ -81,6 +88,7 @@ class TidyTest(unittest.TestCase):
         self.expect({"storage/log/a.cc": "#include <grpcpp/grpcpp.h>\n"}, "alone")
         self.expect({"cluster/metadata/a.cc": "#include <grpcpp/grpcpp.h>\n"}, "alone")
         self.expect_clean({"services/rpc/a.cc": "#include <grpcpp/grpcpp.h>\n"})
+        self.expect_clean({"cluster/etcd/a.cc": "#include <grpcpp/grpcpp.h>\n"})
 
     def test_state_machines_have_no_threads_and_no_clocks(self):
         self.expect({"cluster/replication/replica.cc": "#include <thread>\n"}, "state machine")

@@ -75,7 +75,9 @@ class MemoryClusterMetadata {
 class MemoryClusterStore final : public ClusterStore {
  public:
   MemoryClusterStore(MemoryClusterMetadata& metadata, const Clock& clock)
-      : metadata_(metadata), loop_(clock) {}
+      : metadata_(metadata), loop_(clock) {
+    loop_.Start();
+  }
   ~MemoryClusterStore() override { Stop(); }
 
   void Stand(std::string address, Elected elected, Deposed deposed) override {
