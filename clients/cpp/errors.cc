@@ -63,6 +63,7 @@ bool IsTransient(const absl::Status& status) {
   if (!reason) return false;
   switch (*reason) {
     case Reason::kNoLeader:
+    case Reason::kCoordinatorLoading:
     case Reason::kNotEnoughReplicas:
     case Reason::kStorageFull:
     case Reason::kShuttingDown:

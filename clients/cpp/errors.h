@@ -19,7 +19,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContex
 absl::Status FromError(const naru::v1::Error& error);
 
 // The broker said that it did nothing, and that the same request may succeed later: NO_LEADER,
-// NOT_ENOUGH_REPLICAS, STORAGE_FULL, SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, STALE_LEADER_EPOCH,
+// COORDINATOR_LOADING, NOT_ENOUGH_REPLICAS, STORAGE_FULL, SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, STALE_LEADER_EPOCH,
 // STREAM_ITEM_SKIPPED. Whatever such a request does, it can be repeated without doing it twice.
 bool IsTransient(const absl::Status& status);
 

@@ -49,7 +49,8 @@ BrokerProcess::BrokerProcess(BrokerProcessOptions options, LogStore& store, Link
               return Propose(partition, proposal);
             }),
       led_logs_(store, fronts_, host_),
-      cluster_logs_(options_.broker, store, led_logs_, peer_logs_) {
+      cluster_logs_(options_.broker, store, led_logs_, &peer_logs_),
+      own_logs_(options_.broker, store, led_logs_, nullptr) {
   catalog_.self = options_.broker;
 }
 
@@ -181,7 +182,9 @@ void BrokerProcess::OnUpdate(const v1::MetadataUpdate& update) {
     return;
   }
   for (const auto& [broker, record] : metadata_.brokers) {
-    if (broker != options_.broker) peer_logs_.SetAddress(broker, record.peer_address);
+    if (broker == options_.broker) continue;
+    peer_logs_.SetAddress(broker, record.peer_address);
+    if (on_address_) on_address_(broker, record.peer_address);
   }
   host_.Assign(metadata_, *difference);
   cluster_logs_.SetLeaders(metadata_, *difference);
@@ -268,6 +271,10 @@ std::shared_ptr<const TopicInfo> BrokerProcess::WithLeaders(const TopicInfo& top
     PartitionPlacement& placement = info->partitions[static_cast<size_t>(i)];
     placement.leader = state->second.leader;
     placement.leader_epoch = state->second.leader_epoch;
+    placement.in_sync.emplace();
+    for (const BrokerId replica : placement.replicas) {
+      if (state->second.isr.contains(replica)) placement.in_sync->push_back(replica);
+    }
   }
   return info;
 }

@@ -71,6 +71,10 @@ class BrokerProcess final : public TopicChanger {
     // At least one.
     std::vector<std::string> coordinators;
   };
+  // Called on the process's thread with where each other broker is. Before Start.
+  void OnAddress(std::function<void(BrokerId broker, const std::string& address)> on_address) {
+    on_address_ = std::move(on_address);
+  }
   // Attends from now on. Once.
   void Start(Addresses addresses);
   // Leaves: what waits fails, and later calls too. Idempotent; blocks.
@@ -78,6 +82,8 @@ class BrokerProcess final : public TopicChanger {
 
   // All logs of the cluster, for services.
   LogStore& logs() { return cluster_logs_; }
+  // Only those that this broker leads: of any other it says NO_LEADER. For who must not write as another.
+  LogStore& led_logs() { return own_logs_; }
   // What other brokers do here.
   LeaderStreams& leader_streams() { return host_.leader_streams(); }
   std::shared_ptr<ForwardSession> OpenForward(std::shared_ptr<ForwardSession::Stream> stream) {
@@ -131,6 +137,7 @@ class BrokerProcess final : public TopicChanger {
   const Clock& clock_;
   EventLog& events_;
   const Registered registered_;
+  std::function<void(BrokerId broker, const std::string& address)> on_address_;
   CatalogPublisher publisher_;
   LogFronts fronts_;
   PeerLogs peer_logs_;
@@ -162,6 +169,7 @@ class BrokerProcess final : public TopicChanger {
   ReplicaHost host_;
   LedLogs led_logs_;
   ClusterLogStore cluster_logs_;
+  ClusterLogStore own_logs_;
 };
 
 }  // namespace naru::cluster

@@ -38,6 +38,7 @@ void ClusterLogStore::SetLeaders(const ClusterMetadata& metadata, const Metadata
 }
 
 absl::StatusOr<BrokerId> ClusterLogStore::LeaderOf(LogId log) const {
+  if (peers_ == nullptr) return NoLeader("this broker does not lead the partition");
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = leaders_.find(log);
   if (found == leaders_.end()) return LogNotFound(log);
@@ -49,7 +50,7 @@ absl::StatusOr<BrokerId> ClusterLogStore::LeaderOf(LogId log) const {
 void ClusterLogStore::Append(AppendRequest request, AppendDone done) {
   if (led_.Leads(request.log)) return led_.Append(std::move(request), std::move(done));
   const auto leader = LeaderOf(request.log);
-  if (leader.ok()) return peers_.Append(*leader, std::move(request), std::move(done));
+  if (leader.ok()) return peers_->Append(*leader, std::move(request), std::move(done));
   if (request.fence != nullptr) request.fence->Fail(request.fence_order);
   done(leader.status());
 }
@@ -58,25 +59,25 @@ void ClusterLogStore::Read(ReadRequest request, ReadDone done) {
   if (led_.Leads(request.log)) return led_.Read(request, std::move(done));
   const auto leader = LeaderOf(request.log);
   if (!leader.ok()) return done(leader.status());
-  peers_.Read(*leader, request, std::move(done));
+  peers_->Read(*leader, request, std::move(done));
 }
 
 void ClusterLogStore::FindByTime(LogId log, int64_t timestamp_ms, TimeDone done) {
   if (led_.Leads(log)) return led_.FindByTime(log, timestamp_ms, std::move(done));
   const auto leader = LeaderOf(log);
   if (!leader.ok()) return done(leader.status());
-  peers_.FindByTime(*leader, log, timestamp_ms, std::move(done));
+  peers_->FindByTime(*leader, log, timestamp_ms, std::move(done));
 }
 
 LogStore::WatchId ClusterLogStore::Watch(LogId log, Offset offset, absl::AnyInvocable<void()> fire) {
   const auto leader = LeaderOf(log);
   // Of a log that nobody leads it fires at once: who reads then hears of it.
   if (led_.Leads(log) || !leader.ok()) return led_.Watch(log, offset, std::move(fire));
-  return kPeerWatch | peers_.Watch(*leader, log, offset, std::move(fire));
+  return kPeerWatch | peers_->Watch(*leader, log, offset, std::move(fire));
 }
 
 bool ClusterLogStore::CancelWatch(WatchId watch) {
-  if ((watch & kPeerWatch) != 0) return peers_.CancelWatch(watch & ~kPeerWatch);
+  if ((watch & kPeerWatch) != 0) return peers_->CancelWatch(watch & ~kPeerWatch);
   return led_.CancelWatch(watch);
 }
 
@@ -84,21 +85,21 @@ void ClusterLogStore::MoveLogStart(LogId log, Offset start, Done done) {
   if (led_.Leads(log)) return led_.MoveLogStart(log, start, std::move(done));
   const auto leader = LeaderOf(log);
   if (!leader.ok()) return done(leader.status());
-  peers_.MoveLogStart(*leader, log, start, std::move(done));
+  peers_->MoveLogStart(*leader, log, start, std::move(done));
 }
 
 absl::StatusOr<LogInfo> ClusterLogStore::Info(LogId log) const {
   if (led_.Leads(log)) return led_.Info(log);
   const auto leader = LeaderOf(log);
   if (!leader.ok()) return leader.status();
-  return peers_.LastInfo(log);
+  return NoLeader("another broker leads the partition");
 }
 
 void ClusterLogStore::AskInfo(LogId log, InfoDone done) {
   if (led_.Leads(log)) return done(led_.Info(log));
   const auto leader = LeaderOf(log);
   if (!leader.ok()) return done(leader.status());
-  peers_.AskInfo(*leader, log, std::move(done));
+  peers_->AskInfo(*leader, log, std::move(done));
 }
 
 void ClusterLogStore::CreateLogs(std::vector<LogId> logs, Done done) { done(NotForServices()); }

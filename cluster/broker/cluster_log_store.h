@@ -22,8 +22,8 @@ namespace naru::cluster {
 
 class ClusterLogStore final : public LogStore {
  public:
-  // Everything outlives it.
-  ClusterLogStore(BrokerId self, LogStore& local, LedLogs& led, PeerLogs& peers)
+  // Everything outlives it. Without `peers` nothing is forwarded: logs that others lead say NO_LEADER.
+  ClusterLogStore(BrokerId self, LogStore& local, LedLogs& led, PeerLogs* peers)
       : self_(self), local_(local), led_(led), peers_(peers) {}
 
   // Who leads what from now on.
@@ -62,7 +62,7 @@ class ClusterLogStore final : public LogStore {
   const BrokerId self_;
   LogStore& local_;
   LedLogs& led_;
-  PeerLogs& peers_;
+  PeerLogs* const peers_;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<LogId, BrokerId> leaders_ ABSL_GUARDED_BY(mutex_);
 };

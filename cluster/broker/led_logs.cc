@@ -34,6 +34,10 @@ void LedLogs::Append(AppendRequest request, LogStore::AppendDone done) {
                           "not appended: fewer replicas of the partition are in sync than "
                           "min_in_sync_replicas asks for; try again when the other brokers are back"));
   }
+  if (request.leader_epoch && *request.leader_epoch != front->leader_epoch) {
+    Fail(request.fence, request.fence_order);
+    return done(NotLed());
+  }
   request.leader_epoch = front->leader_epoch;
   const LogId log = request.log;
   const bool wait = request.on_all_in_sync;
@@ -103,7 +107,10 @@ absl::StatusOr<LogInfo> LedLogs::Info(LogId log) const {
   if (!front) return NotLed();
   if (!front->knows_end) return NoLeader("the partition's leader was just elected and is finding its end");
   absl::StatusOr<LogInfo> info = store_.Info(log);
-  if (info.ok()) info->readable_end = front->high_watermark;
+  if (info.ok()) {
+    info->readable_end = front->high_watermark;
+    info->leader_epoch = front->leader_epoch;
+  }
   return info;
 }
 

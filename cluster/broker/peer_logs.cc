@@ -187,14 +187,13 @@ void PeerLogs::Append(BrokerId leader, AppendRequest request, LogStore::AppendDo
     message.mutable_append()->set_fence_id(FenceId(request.fence));
   }
   Send(leader, std::move(message),
-       [this, log = request.log, fence = request.fence, order = request.fence_order,
+       [fence = request.fence, order = request.fence_order,
         done = std::move(done)](absl::StatusOr<Response> response) mutable {
          if (const absl::Status status = ErrorOf(response); !status.ok()) {
            if (fence != nullptr) fence->Fail(order);
            return done(status);
          }
          const v1::AppendAnswer& answer = response->append();
-         HeardEnds(log, Offset(answer.log_start()), Offset(answer.next_offset()));
          done(Appended{.base_offset = Offset(answer.base_offset()),
                        .next_offset = Offset(answer.next_offset()),
                        .append_time_ms = answer.append_time_ms(),
@@ -212,11 +211,9 @@ void PeerLogs::Read(BrokerId leader, const ReadRequest& request, LogStore::ReadD
   order.set_bytes_max(request.bytes_max);
   order.set_first_bytes_max(request.first_bytes_max);
   Send(leader, std::move(message),
-       [this, log = request.log, done = std::move(done)](absl::StatusOr<Response> response) mutable {
+       [done = std::move(done)](absl::StatusOr<Response> response) mutable {
          if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
-         ReadResult result = FromMessage(*response->mutable_read());
-         HeardEnds(log, result.log_start, result.readable_end);
-         done(std::move(result));
+         done(FromMessage(*response->mutable_read()));
        });
 }
 
@@ -237,11 +234,9 @@ void PeerLogs::AskInfo(BrokerId leader, LogId log, LogStore::InfoDone done) {
   message.set_log_id(log.value());
   message.mutable_info();
   Send(leader, std::move(message),
-       [this, log, done = std::move(done)](absl::StatusOr<Response> response) mutable {
+       [done = std::move(done)](absl::StatusOr<Response> response) mutable {
          if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
-         const LogInfo info = cluster::FromMessage(response->info());
-         Heard(log, info);
-         done(info);
+         done(cluster::FromMessage(response->info()));
        });
 }
 
@@ -258,8 +253,7 @@ uint64_t PeerLogs::Watch(BrokerId leader, LogId log, Offset offset, absl::AnyInv
   message.set_log_id(log.value());
   message.mutable_watch()->set_offset(offset.value());
   return Send(leader, std::move(message),
-              [this, log, fire = std::move(fire)](absl::StatusOr<Response> response) mutable {
-                if (response.ok() && response->has_info()) Heard(log, cluster::FromMessage(response->info()));
+              [fire = std::move(fire)](const absl::StatusOr<Response>&) mutable {
                 fire();
               });
 }
@@ -278,27 +272,6 @@ bool PeerLogs::CancelWatch(uint64_t watch) {
   message.set_cancel_watch(watch);
   if (peer.link) peer.link->Send(std::move(message));
   return true;
-}
-
-absl::StatusOr<LogInfo> PeerLogs::LastInfo(LogId log) const {
-  absl::MutexLock lock(&mutex_);
-  const auto found = heard_.find(log);
-  if (found == heard_.end()) return NoLeader("nothing was heard of the partition yet");
-  return found->second;
-}
-
-void PeerLogs::Heard(LogId log, const LogInfo& info) {
-  absl::MutexLock lock(&mutex_);
-  heard_[log] = info;
-}
-
-void PeerLogs::HeardEnds(LogId log, Offset log_start, Offset readable_end) {
-  absl::MutexLock lock(&mutex_);
-  LogInfo& info = heard_[log];
-  info.log_start = std::max(info.log_start, log_start);
-  info.readable_end = std::max(info.readable_end, readable_end);
-  info.end = std::max(info.end, info.readable_end);
-  info.durable_end = std::max(info.durable_end, info.readable_end);
 }
 
 }  // namespace naru::cluster

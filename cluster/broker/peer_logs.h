@@ -40,9 +40,6 @@ class PeerLogs {
   // As LogStore::CancelWatch, but it does not wait for one that is just firing.
   bool CancelWatch(uint64_t watch);
 
-  // What was heard last.
-  absl::StatusOr<LogInfo> LastInfo(LogId log) const;
-
   // Completes everything that waits, and later calls, with SHUTTING_DOWN.
   void Shutdown();
 
@@ -70,8 +67,6 @@ class PeerLogs {
   void OnMessage(BrokerId leader, uint64_t number, Response message);
   void OnBroken(BrokerId leader, uint64_t number);
   uint64_t FenceId(const std::shared_ptr<AppendFence>& fence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Heard(LogId log, const LogInfo& info);
-  void HeardEnds(LogId log, Offset log_start, Offset readable_end);
 
   Links& links_;
   const Clock& clock_;
@@ -83,7 +78,6 @@ class PeerLogs {
   absl::flat_hash_map<const AppendFence*, Fence> fences_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_fence_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<uint64_t, BrokerId> watches_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<LogId, LogInfo> heard_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace naru::cluster

@@ -369,6 +369,7 @@ void GroupCoordinator::List(ListingDone done) {
 void GroupCoordinator::DoList(ListingDone done) {
   std::vector<GroupListing> listing;
   for (const std::unique_ptr<Shard>& shard : shards_) {
+    if (!shard->led) continue;
     if (!shard->broken.ok()) return done(shard->broken);
     if (!shard->ready) {
       shard->parked.push_back([this, done = std::move(done)]() mutable { DoList(std::move(done)); });

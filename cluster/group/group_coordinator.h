@@ -26,6 +26,7 @@
 #include "cluster/group/group_machine.h"
 #include "cluster/group/group_shard.h"
 #include "cluster/group/group_snapshot.h"
+#include "cluster/group/groups.h"
 #include "cluster/metadata/topic_catalog.h"
 #include "storage/base/clock.h"
 #include "storage/base/event_log.h"
@@ -51,21 +52,6 @@ struct GroupCoordinatorOptions {
 // Makes the internal topic, then calls back, on any thread: with OK once the catalog has it.
 using MakeOffsetsTopic = absl::AnyInvocable<void(absl::AnyInvocable<void(absl::Status)> done)>;
 
-// What one application hears from its group. Called on the coordinator's thread: short, and without calling
-// back.
-class GroupListener {
- public:
-  virtual ~GroupListener() = default;
-  virtual void OnJoined(const std::string& member_id, int64_t member_epoch) = 0;
-  virtual void OnAssigned(const std::map<GroupPartition, std::optional<CommittedOffset>>& partitions) = 0;
-  virtual void OnRevoking(const std::set<GroupPartition>& partitions) = 0;
-  // The last: MEMBER_FENCED, TOO_MANY_MEMBERS, or why the group cannot be served.
-  virtual void OnEnded(const absl::Status& why) = 0;
-};
-
-// SHUTTING_DOWN.
-absl::Status GroupsShuttingDown();
-
 // What happened since the start, and what is there now.
 struct GroupCoordinatorStats {
   int64_t queued = 0;            // requests that wait for the thread
@@ -77,43 +63,34 @@ struct GroupCoordinatorStats {
   GroupShardStats groups;        // of all partitions of the topic
 };
 
-// Thread-safe. Completions run on the coordinator's thread, or inline when a request is refused at once, and
-// must not block. Errors beside those of the machine: SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, that of a write that
-// failed, and CORRUPT_DATA for groups whose part of the log cannot be read.
-class GroupCoordinator {
+// The Groups whose part of the internal topic this broker leads. Of any other group it says NOT_COORDINATOR,
+// and nothing is done. Thread-safe.
+class GroupCoordinator final : public Groups {
  public:
-  using Done = absl::AnyInvocable<void(absl::Status)>;
-  using SnapshotDone = absl::AnyInvocable<void(absl::StatusOr<GroupSnapshot>)>;
-  using ListingDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<GroupListing>>)>;
   using SurveyDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<GroupSnapshot>>)>;
 
   // All outlive the coordinator. `make_topic` is called for the first that joins or commits where there is no
   // internal topic: until then there are no groups.
   GroupCoordinator(const GroupCoordinatorOptions& options, LogStore& logs, CatalogSource& catalog,
                    const Clock& clock, EventLog& events, MakeOffsetsTopic make_topic);
-  ~GroupCoordinator();
+  ~GroupCoordinator() override;
 
   // Begins to read the groups; what comes meanwhile waits. Once.
   void Start();
   // Ends every session and request with SHUTTING_DOWN. Idempotent; blocks.
   void Stop();
 
-  // Begins a session and returns its number; `listener` is told of it until it has ended, or was lost or
-  // left. `join.session` is not looked at; `join.member_id` is not empty.
-  uint64_t Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener);
-  void Lose(uint64_t session);
-  void Leave(uint64_t session);
-  void Release(uint64_t session, std::set<GroupPartition> partitions);
-
-  // `request` inside is not looked at.
-  void Commit(const std::string& group, CommitOffsets commit, Done done);
-  void Remove(const std::string& group, LeaveGroup leave, Done done);
-  void Reset(const std::string& group, ResetOffsets reset, Done done);
-  void Delete(const std::string& group, Done done);
-  // GROUP_NOT_FOUND.
-  void Describe(const std::string& group, SnapshotDone done);
-  // By name.
-  void List(ListingDone done);
+  uint64_t Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) override;
+  void Lose(uint64_t session) override;
+  void Leave(uint64_t session) override;
+  void Release(uint64_t session, std::set<GroupPartition> partitions) override;
+  void Commit(const std::string& group, CommitOffsets commit, Done done) override;
+  void Remove(const std::string& group, LeaveGroup leave, Done done) override;
+  void Reset(const std::string& group, ResetOffsets reset, Done done) override;
+  void Delete(const std::string& group, Done done) override;
+  void Describe(const std::string& group, SnapshotDone done) override;
+  // Of the groups here.
+  void List(ListingDone done) override;
   // All groups whose partitions are read, as they are in memory; for measurements.
   void Survey(SurveyDone done);
 
@@ -136,6 +113,10 @@ class GroupCoordinator {
     GroupCoordinator& owner;
     const size_t index;
     const LogId log;
+    bool led = false;         // by this broker
+    LeaderEpoch placed_epoch;  // in which it does
+    LeaderEpoch leader_epoch;  // of the log, in which it was read, and is written
+    uint64_t generation = 0;   // counts the times that it was read, or given up: what belongs to others is void
     std::unique_ptr<GroupShard> groups;  // being read, or ready
     GroupShardStats before;              // what those counted that were read anew
     bool ready = false;
@@ -176,14 +157,19 @@ class GroupCoordinator {
 
   void DoList(ListingDone done);
   void PublishStats();
+  // Takes over the shards that this broker leads now, and gives up those that it does not lead any more.
+  void FollowLeaders(const TopicCatalog& catalog);
+  void GiveUp(Shard& shard);
   void Load(Shard& shard);
+  // The log's leader, this broker, does not know its end yet.
+  void LoadLater(Shard& shard);
   void ReadOn(Shard& shard, Offset from);
-  void OnLoaded(Shard& shard, Offset from, absl::StatusOr<ReadResult> result);
+  void OnLoaded(Shard& shard, uint64_t generation, Offset from, absl::StatusOr<ReadResult> result);
   absl::Status Replay(Shard& shard, const ReadResult& result) const;
   void Begin(Shard& shard);
   void Break(Shard& shard, const absl::Status& status);
   void Append(Shard& shard, absl::Cord batch);
-  void OnAppended(Shard& shard, const absl::Status& status);
+  void OnAppended(Shard& shard, uint64_t generation, const absl::Status& status);
   void Tell(const GroupEffect& effect);
   void TakeTopics();
   GroupTime Now() const { return {clock_.MonotonicNs() / 1'000'000, clock_.NowMs()}; }

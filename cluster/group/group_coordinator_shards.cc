@@ -13,6 +13,11 @@ namespace naru::cluster {
 namespace {
 
 constexpr int64_t kReadBytes = 1 << 20;
+constexpr int64_t kLoadLaterMs = 20;
+
+absl::Status NotCoordinator() {
+  return MakeError(Reason::kNotCoordinator, "this broker does not coordinate the group; nothing was done");
+}
 
 std::shared_ptr<const GroupTopics> TopicsOf(const TopicCatalog& catalog) {
   auto topics = std::make_shared<GroupTopics>();
@@ -37,8 +42,33 @@ void GroupCoordinator::OpenShards(const TopicCatalog& catalog) {
   for (const PartitionPlacement& partition : topic->second->partitions) {
     shards_.push_back(std::make_unique<Shard>(*this, shards_.size(), partition.log));
   }
-  for (const std::unique_ptr<Shard>& shard : shards_) Load(*shard);
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    shard->groups = std::make_unique<GroupShard>(options_.limits, *shard);
+    shard->broken = NotCoordinator();
+  }
+  FollowLeaders(catalog);
   for (Task& task : std::exchange(homeless_.parked, {})) task();
+}
+
+void GroupCoordinator::FollowLeaders(const TopicCatalog& catalog) {
+  const auto topic = catalog.topics.find(kOffsetsTopic);
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const bool there = topic != catalog.topics.end() && topic->second->partitions.size() > shard->index;
+    const PartitionPlacement placement = there ? topic->second->partitions[shard->index] : PartitionPlacement();
+    const bool leads = there && placement.log == shard->log && placement.leader == catalog.self;
+    if (leads == shard->led && (!leads || placement.leader_epoch == shard->placed_epoch)) continue;
+    if (shard->led) GiveUp(*shard);
+    shard->led = leads;
+    shard->placed_epoch = placement.leader_epoch;
+    if (leads) Load(*shard);
+  }
+}
+
+void GroupCoordinator::GiveUp(Shard& shard) {
+  ++shard.generation;
+  shard.reload_at_ms.reset();
+  shard.groups->GiveUp(NotCoordinator());
+  Break(shard, NotCoordinator());
 }
 
 void GroupCoordinator::MakeTopic() {
@@ -68,12 +98,18 @@ void GroupCoordinator::OnTopicMade(const absl::Status& status) {
 void GroupCoordinator::Load(Shard& shard) {
   shard.reload_at_ms.reset();
   shard.broken = absl::OkStatus();
+  shard.ready = false;
+  ++shard.generation;
   if (shard.groups != nullptr) shard.before += shard.groups->stats();
   shard.groups = std::make_unique<GroupShard>(options_.limits, shard);
   const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);
+  if (ReasonOf(info.status()) == Reason::kNoLeader) return LoadLater(shard);
   if (!info.ok()) return Break(shard, info.status());
+  shard.leader_epoch = info->leader_epoch;
   ReadOn(shard, info->log_start);
 }
+
+void GroupCoordinator::LoadLater(Shard& shard) { shard.reload_at_ms = Now().steady_ms + kLoadLaterMs; }
 
 void GroupCoordinator::ReadOn(Shard& shard, Offset from) {
   {
@@ -81,22 +117,25 @@ void GroupCoordinator::ReadOn(Shard& shard, Offset from) {
     ++store_calls_;
   }
   logs_.Read({.log = shard.log, .from = from, .bytes_max = kReadBytes},
-             [this, &shard, from](absl::StatusOr<ReadResult> result) {
+             [this, &shard, generation = shard.generation, from](absl::StatusOr<ReadResult> result) {
                absl::MutexLock lock(&mutex_);
                --store_calls_;
-               queue_.push_back([this, &shard, from, result = std::move(result)]() mutable {
-                 OnLoaded(shard, from, std::move(result));
+               queue_.push_back([this, &shard, generation, from, result = std::move(result)]() mutable {
+                 OnLoaded(shard, generation, from, std::move(result));
                });
              });
 }
 
-void GroupCoordinator::OnLoaded(Shard& shard, Offset from, absl::StatusOr<ReadResult> result) {
+void GroupCoordinator::OnLoaded(Shard& shard, uint64_t generation, Offset from,
+                                absl::StatusOr<ReadResult> result) {
+  if (generation != shard.generation) return;
   if (stopping_) return Break(shard, GroupsShuttingDown());
   // Compaction and retention may move the start meanwhile.
   if (ReasonOf(result.status()) == Reason::kOffsetOutOfRange) {
     const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);
     if (info.ok() && info->log_start > from) return ReadOn(shard, info->log_start);
   }
+  if (ReasonOf(result.status()) == Reason::kNoLeader) return LoadLater(shard);
   if (!result.ok()) return Break(shard, result.status());
   if (result->batches.empty()) return Begin(shard);
   if (absl::Status replayed = Replay(shard, *result); !replayed.ok()) return Break(shard, replayed);
@@ -125,9 +164,10 @@ void GroupCoordinator::Break(Shard& shard, const absl::Status& status) {
   shard.ready = false;
   shard.broken = status;
   // What is not readable will not be; whatever else it was may pass.
-  if (ReasonOf(status) != Reason::kCorruptData)
+  const bool elsewhere = ReasonOf(status) == Reason::kNotCoordinator;
+  if (ReasonOf(status) != Reason::kCorruptData && !elsewhere)
     shard.reload_at_ms = Now().steady_ms + options_.reload_after_ms;
-  if (ReasonOf(status) != Reason::kShuttingDown) {
+  if (ReasonOf(status) != Reason::kShuttingDown && !elsewhere) {
     events_.Write(Severity::kError, "groups_unavailable",
                   {{"partition", shard.index}, {"status", Std(status.message())}});
   }
@@ -142,15 +182,19 @@ void GroupCoordinator::Append(Shard& shard, absl::Cord batch) {
     absl::MutexLock lock(&mutex_);
     ++store_calls_;
   }
-  logs_.Append({.log = shard.log, .batch = std::move(batch), .info = *info},
-               [this, &shard](const absl::StatusOr<Appended>& appended) {
+  // Nobody else may have written since the shard was read.
+  logs_.Append({.log = shard.log, .batch = std::move(batch), .info = *info, .leader_epoch = shard.leader_epoch},
+               [this, &shard, generation = shard.generation](const absl::StatusOr<Appended>& appended) {
                  absl::MutexLock lock(&mutex_);
                  --store_calls_;
-                 queue_.push_back([this, &shard, status = appended.status()] { OnAppended(shard, status); });
+                 queue_.push_back([this, &shard, generation, status = appended.status()] {
+                   OnAppended(shard, generation, status);
+                 });
                });
 }
 
-void GroupCoordinator::OnAppended(Shard& shard, const absl::Status& status) {
+void GroupCoordinator::OnAppended(Shard& shard, uint64_t generation, const absl::Status& status) {
+  if (generation != shard.generation) return;
   shard.groups->OnAppended(status);
   if (!shard.groups->failed()) return;
   Break(shard, status);
@@ -162,6 +206,7 @@ void GroupCoordinator::TakeTopics() {
     topics_changed_ = false;
   }
   const std::shared_ptr<const TopicCatalog> catalog = catalog_.Current();
+  FollowLeaders(*catalog);
   std::shared_ptr<const GroupTopics> topics = TopicsOf(*catalog);
   if (*topics == *topics_) return;
   topics_ = std::move(topics);

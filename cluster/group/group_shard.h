@@ -65,6 +65,8 @@ class GroupShard {
   void PassTime(const GroupTime& now);
   std::optional<int64_t> NextDeadline() const;
   void OnAppended(const absl::Status& status);
+  // As a write that failed so: the groups are another's from now on.
+  void GiveUp(const absl::Status& why) { Fail(why); }
 
   bool failed() const { return failed_; }
   // About what the groups take of memory.

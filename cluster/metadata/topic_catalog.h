@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,10 +49,12 @@ struct TopicConfig {
 };
 
 struct PartitionPlacement {
-  LogId log;  // on this broker
-  BrokerId leader;
+  LogId log;  // the same on all brokers
+  BrokerId leader;  // 0: nobody, at present
   LeaderEpoch leader_epoch;
   std::vector<BrokerId> replicas;
+  // Those of them that are in sync; nothing: all.
+  std::optional<std::vector<BrokerId>> in_sync;
 };
 
 struct TopicInfo {

@@ -71,6 +71,13 @@ std::unique_ptr<Link<v1::ForwardRequest>> GrpcLinks::Forward(const std::string& 
   });
 }
 
+std::unique_ptr<Link<v1::GroupRequest>> GrpcLinks::Groups(const std::string& address,
+                                                           LinkEvents<v1::GroupResponse> events) {
+  return Open<v1::GroupRequest>(std::move(events), [&](grpc::ClientContext& context, auto& reactor) {
+    v1::PeerService::NewStub(ChannelTo(address))->async()->Groups(&context, &reactor);
+  });
+}
+
 void GrpcLinks::ChangeTopics(const std::string& address, const v1::ChangeTopicsRequest& request,
                              TopicsDone done) {
   struct Call {

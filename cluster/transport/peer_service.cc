@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "cluster/broker/group_forward_session.h"
 #include "cluster/transport/message_stream.h"
 
 namespace naru::cluster {
@@ -12,6 +13,7 @@ namespace v1 = naru::internal::v1;
 namespace {
 
 using ReplicateStream = ServerStream<v1::ReplicateResponse, v1::ReplicateRequest>;
+using GroupStream = ServerStream<v1::GroupResponse, v1::GroupRequest>;
 using ForwardStream = ServerStream<v1::ForwardResponse, v1::ForwardRequest>;
 
 class FollowerStream final : public LeaderStreams::Stream {
@@ -38,6 +40,17 @@ class AnswerStream final : public ForwardSession::Stream {
   const std::shared_ptr<ForwardStream> stream_;
 };
 
+class NewsStream final : public GroupForwardSession::Stream {
+ public:
+  explicit NewsStream(std::shared_ptr<GroupStream> stream) : stream_(std::move(stream)) {}
+  void Send(v1::GroupResponse message) override {
+    stream_->Enqueue(std::make_shared<const v1::GroupResponse>(std::move(message)));
+  }
+
+ private:
+  const std::shared_ptr<GroupStream> stream_;
+};
+
 }  // namespace
 
 grpc::ServerBidiReactor<v1::ReplicateRequest, v1::ReplicateResponse>* PeerService::Replicate(
@@ -59,6 +72,16 @@ grpc::ServerBidiReactor<v1::ForwardRequest, v1::ForwardResponse>* PeerService::F
   const std::shared_ptr<ForwardSession> session =
       process_.OpenForward(std::make_shared<AnswerStream>(stream));
   stream->Begin({.message = [session](v1::ForwardRequest message) { session->OnMessage(std::move(message)); },
+                 .drained = nullptr,
+                 .closed = [session] { session->Closed(); }});
+  return stream.get();
+}
+
+grpc::ServerBidiReactor<v1::GroupRequest, v1::GroupResponse>* PeerService::Groups(
+    grpc::CallbackServerContext* context) {
+  auto stream = GroupStream::Make();
+  const auto session = std::make_shared<GroupForwardSession>(groups_, std::make_shared<NewsStream>(stream));
+  stream->Begin({.message = [session](const v1::GroupRequest& message) { session->OnMessage(message); },
                  .drained = nullptr,
                  .closed = [session] { session->Closed(); }});
   return stream.get();

@@ -8,6 +8,7 @@
 #include "services/admin/record_deletion.h"
 #include "services/admin/topic_message.h"
 #include "services/admin/topic_pages.h"
+#include "absl/synchronization/mutex.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
 
@@ -51,6 +52,38 @@ absl::StatusOr<std::vector<int32_t>> ChosenPartitions(const naru::v1::GetTopicRe
 }
 
 }  // namespace
+
+// A GetTopic under way; it is answered when nobody has it any more. Thread-safe.
+class AdminService::Description {
+ public:
+  Description(std::shared_ptr<GetTopicCall> call, Topic topic, const cluster::CatalogSource& catalog)
+      : call_(std::move(call)), topic_(std::move(topic)), catalog_(catalog) {}
+  ~Description() {
+    // The topic may have been deleted just now: then that is the answer.
+    if (!error_.ok()) {
+      const absl::Status gone = catalog_.Current()->Find(topic_->name, topic_->topic_id).status();
+      if (!gone.ok()) error_ = gone;
+    }
+    call_->Finish(error_);
+  }
+
+  void Set(size_t index, const absl::StatusOr<LogInfo>& info) {
+    absl::MutexLock lock(&mutex_);
+    // Without a leader it is described without its ends.
+    if (info.ok()) {
+      SetEnds(*info, *call_->response().mutable_topic()->mutable_partitions(static_cast<int>(index)));
+    } else if (ReasonOf(info.status()) != Reason::kNoLeader) {
+      error_.Update(info.status());
+    }
+  }
+
+ private:
+  const std::shared_ptr<GetTopicCall> call_;
+  const Topic topic_;
+  const cluster::CatalogSource& catalog_;
+  absl::Mutex mutex_;
+  absl::Status error_;
+};
 
 absl::Status AdminService::CheckRunning() const {
   if (!stopping_.load(std::memory_order_relaxed)) return absl::OkStatus();
@@ -119,7 +152,7 @@ grpc::ServerUnaryReactor* AdminService::GetTopic(grpc::CallbackServerContext* co
   using naru::v1::GetTopicRequest;
   using naru::v1::GetTopicResponse;
   return Serve<GetTopicRequest, GetTopicResponse>(*context, *request, *response, [this](const auto& call) {
-    call->Finish(Describe(call->request(), *call->response().mutable_topic()));
+    Describe(call);
   });
 }
 
@@ -155,23 +188,27 @@ grpc::ServerUnaryReactor* AdminService::DeleteRecords(grpc::CallbackServerContex
       });
 }
 
-absl::Status AdminService::Describe(const naru::v1::GetTopicRequest& request, naru::v1::Topic& topic) const {
-  NARU_RETURN_IF_ERROR(cluster::ValidateTopicName("name", request.name()));
-  NARU_ASSIGN_OR_RETURN(const Topic found, topics_.Current()->Find(request.name()));
-  NARU_ASSIGN_OR_RETURN(const std::vector<int32_t> chosen, ChosenPartitions(request, *found));
-  topic = ToMessage(*found);
-  topic.mutable_partitions()->Reserve(static_cast<int>(chosen.size()));
-  for (const int32_t partition : chosen) {
-    const cluster::PartitionPlacement& placement = found->partitions[partition];
-    const absl::StatusOr<LogInfo> info = logs_.Info(placement.log);
-    if (!info.ok()) {
-      // The topic may have been deleted just now: then that is the answer.
-      NARU_RETURN_IF_ERROR(topics_.Current()->Find(request.name(), found->topic_id).status());
-      return info.status();
-    }
-    *topic.add_partitions() = ToMessage(partition, placement, *info);
+void AdminService::Describe(const std::shared_ptr<GetTopicCall>& call) {
+  const naru::v1::GetTopicRequest& request = call->request();
+  if (const absl::Status valid = cluster::ValidateTopicName("name", request.name()); !valid.ok()) {
+    return call->Finish(valid);
   }
-  return absl::OkStatus();
+  const absl::StatusOr<Topic> found = topics_.Current()->Find(request.name());
+  if (!found.ok()) return call->Finish(found.status());
+  absl::StatusOr<std::vector<int32_t>> chosen = ChosenPartitions(request, **found);
+  if (!chosen.ok()) return call->Finish(chosen.status());
+  naru::v1::Topic& topic = *call->response().mutable_topic();
+  topic = ToMessage(**found);
+  topic.mutable_partitions()->Reserve(static_cast<int>(chosen->size()));
+  for (const int32_t partition : *chosen) {
+    *topic.add_partitions() = ToMessage(partition, (*found)->partitions[static_cast<size_t>(partition)]);
+  }
+  // Each partition's leader says how far it is; the call is answered when the last has.
+  const std::shared_ptr<Description> description(new Description{call, *found, topics_});
+  for (size_t i = 0; i < chosen->size(); ++i) {
+    const LogId log = (*found)->partitions[static_cast<size_t>((*chosen)[i])].log;
+    logs_.AskInfo(log, [description, i](const absl::StatusOr<LogInfo>& info) { description->Set(i, info); });
+  }
 }
 
 }  // namespace naru::services

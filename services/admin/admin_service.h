@@ -59,7 +59,9 @@ class AdminService : public RawTopicMethods<RawPartitionMethods<naru::v1::AdminS
                                   grpc::ByteBuffer& response, Work work);
   // OK, or SHUTTING_DOWN.
   absl::Status CheckRunning() const;
-  absl::Status Describe(const naru::v1::GetTopicRequest& request, naru::v1::Topic& topic) const;
+  using GetTopicCall = MessageCall<naru::v1::GetTopicRequest, naru::v1::GetTopicResponse>;
+  class Description;
+  void Describe(const std::shared_ptr<GetTopicCall>& call);
 
   cluster::TopicChanger& topics_;
   LogStore& logs_;

@@ -29,9 +29,8 @@ void SetError(const Deletion& deletion, const absl::Status& status,
       cluster::LogStatusForClient(*deletion.catalog.Current(), *deletion.topic, result.partition(), status));
 }
 
-void SetOutcome(const Deletion& deletion, const absl::Status& moved, LogId log,
+void SetOutcome(const Deletion& deletion, const absl::StatusOr<LogInfo>& info,
                 naru::v1::PartitionTruncationResult& result) {
-  absl::StatusOr<LogInfo> info = moved.ok() ? deletion.logs.Info(log) : moved;
   if (!info.ok()) return SetError(deletion, info.status(), result);
   result.set_log_start_offset(info->log_start.value());
 }
@@ -59,11 +58,16 @@ void DeleteFromPartition(const std::shared_ptr<Deletion>& deletion,
     return;
   }
   const LogId log = (*placement)->log;
-  absl::StatusOr<LogInfo> info = deletion->logs.Info(log);
-  absl::StatusOr<Offset> start = info.ok() ? NewStart(truncation.before_offset(), *info) : info.status();
-  if (!start.ok()) return SetError(*deletion, start.status(), result);
-  deletion->logs.MoveLogStart(log, *start, [deletion, log, &result](const absl::Status& moved) {
-    SetOutcome(*deletion, moved, log, result);
+  const int64_t before_offset = truncation.before_offset();
+  deletion->logs.AskInfo(log, [deletion, log, before_offset, &result](const absl::StatusOr<LogInfo>& info) {
+    absl::StatusOr<Offset> start = info.ok() ? NewStart(before_offset, *info) : info.status();
+    if (!start.ok()) return SetError(*deletion, start.status(), result);
+    deletion->logs.MoveLogStart(log, *start, [deletion, log, &result](const absl::Status& moved) {
+      if (!moved.ok()) return SetOutcome(*deletion, moved, result);
+      deletion->logs.AskInfo(log, [deletion, &result](const absl::StatusOr<LogInfo>& now) {
+        SetOutcome(*deletion, now, result);
+      });
+    });
   });
 }
 

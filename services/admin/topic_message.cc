@@ -15,20 +15,22 @@ naru::v1::Topic ToMessage(const cluster::TopicInfo& topic) {
   return message;
 }
 
-naru::v1::PartitionState ToMessage(int32_t partition, const cluster::PartitionPlacement& placement,
-                                   const LogInfo& log) {
+naru::v1::PartitionState ToMessage(int32_t partition, const cluster::PartitionPlacement& placement) {
   naru::v1::PartitionState state;
   state.set_partition(partition);
   state.set_leader(placement.leader.value());
   state.set_leader_epoch(placement.leader_epoch.value());
-  for (const BrokerId replica : placement.replicas) {
-    state.add_replicas(replica.value());
+  for (const BrokerId replica : placement.replicas) state.add_replicas(replica.value());
+  for (const BrokerId replica : placement.in_sync.value_or(placement.replicas)) {
     state.add_in_sync_replicas(replica.value());
   }
+  return state;
+}
+
+void SetEnds(const LogInfo& log, naru::v1::PartitionState& state) {
   state.set_log_start_offset(log.log_start.value());
   state.set_high_watermark(log.readable_end.value());
   state.set_size_bytes(log.size_bytes);
-  return state;
 }
 
 }  // namespace naru::services

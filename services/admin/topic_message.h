@@ -10,8 +10,9 @@ namespace naru::services {
 // Without the state of its partitions.
 naru::v1::Topic ToMessage(const cluster::TopicInfo& topic);
 
-// With one broker the in-sync replicas are the replicas, and what is readable is the high watermark.
-naru::v1::PartitionState ToMessage(int32_t partition, const cluster::PartitionPlacement& placement,
-                                   const LogInfo& log);
+// Without the log's ends.
+naru::v1::PartitionState ToMessage(int32_t partition, const cluster::PartitionPlacement& placement);
+// What is readable is the high watermark.
+void SetEnds(const LogInfo& log, naru::v1::PartitionState& state);
 
 }  // namespace naru::services

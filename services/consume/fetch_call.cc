@@ -77,14 +77,28 @@ void FetchCall::Locate() {
           self->strand_.Post([self, found = std::move(found)] {
             if (!found.ok()) return self->OnLocated(found.status());
             if (found->has_value()) return self->OnLocated((*found)->offset);
-            const absl::StatusOr<LogInfo> info = self->context_->store.Info(self->plan_.log);
-            self->OnLocated(info.ok() ? absl::StatusOr<Offset>(info->readable_end) : info.status());
+            self->WithInfo([self](const absl::StatusOr<LogInfo>& info) {
+              self->OnLocated(info.ok() ? absl::StatusOr<Offset>(info->readable_end) : info.status());
+            });
           });
         });
   }
-  const absl::StatusOr<LogInfo> info = store.Info(plan_.log);
-  if (!info.ok()) return OnLocated(info.status());
-  OnLocated(plan_.start.kind == StartPoint::Kind::kLatest ? info->readable_end : info->log_start);
+  WithInfo([self = shared_from_this()](const absl::StatusOr<LogInfo>& info) {
+    if (!info.ok()) return self->OnLocated(info.status());
+    const bool latest = self->plan_.start.kind == StartPoint::Kind::kLatest;
+    self->OnLocated(latest ? info->readable_end : info->log_start);
+  });
+}
+
+void FetchCall::WithInfo(absl::AnyInvocable<void(absl::StatusOr<LogInfo>)> use) {
+  absl::StatusOr<LogInfo> info = context_->store.Info(plan_.log);
+  if (ReasonOf(info.status()) != Reason::kNoLeader) return use(std::move(info));
+  context_->store.AskInfo(
+      plan_.log, [self = shared_from_this(), use = std::move(use)](absl::StatusOr<LogInfo> asked) mutable {
+        self->strand_.Post([self, use = std::move(use), asked = std::move(asked)]() mutable {
+          if (!self->answered_) use(std::move(asked));
+        });
+      });
 }
 
 void FetchCall::OnLocated(absl::StatusOr<Offset> from) {
@@ -93,7 +107,10 @@ void FetchCall::OnLocated(absl::StatusOr<Offset> from) {
   from_ = *from;
   if (from_ < plan_.bounds.end) return Gather();
   // Nothing lies between the start and end_offset. The store is not asked, so the start is checked here.
-  const absl::StatusOr<LogInfo> info = context_->store.Info(plan_.log);
+  WithInfo([self = shared_from_this()](const absl::StatusOr<LogInfo>& info) { self->AnswerNothing(info); });
+}
+
+void FetchCall::AnswerNothing(const absl::StatusOr<LogInfo>& info) {
   if (!info.ok()) return Fail(info.status());
   if (plan_.start.kind == StartPoint::Kind::kOffset &&
       (from_ < info->log_start || from_ > info->readable_end)) {

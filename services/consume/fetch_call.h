@@ -47,7 +47,10 @@ class FetchCall final : public grpc::ServerUnaryReactor,
   // All of these in the strand.
   void Begin(const grpc::ByteBuffer& request);
   void Locate();
+  // The log's ends, from whoever has it: at once if that is this broker; else later, in the strand.
+  void WithInfo(absl::AnyInvocable<void(absl::StatusOr<LogInfo>)> use);
   void OnLocated(absl::StatusOr<Offset> from);
+  void AnswerNothing(const absl::StatusOr<LogInfo>& info);
   // Reads what is to be answered, from the start.
   void Gather();
   // Reads from where it was counted to, to count what has come.

@@ -18,6 +18,9 @@ constexpr int kFullBeforeLarger = 8;
 // Who has taken so much has read some of it: no connection holds as much.
 constexpr int64_t kProofBytes = int64_t{8} << 20;
 
+// The log is led elsewhere, or by nobody for the moment.
+bool IsNoLeader(const absl::Status& status) { return ReasonOf(status) == Reason::kNoLeader; }
+
 }  // namespace
 
 void LaneReader::Begin(naru::v1::Delivery form, int64_t message_bytes_max) {
@@ -45,6 +48,11 @@ LaneReader::Lane LaneReader::Add(const Range& range) {
         slot.next = range.start.kind == StartPoint::Kind::kLatest ? info->readable_end : info->log_start;
       }
       gone = info.status();
+      if (IsNoLeader(gone)) {
+        gone = absl::OkStatus();
+        slot.located = false;
+        slot.at_edge = true;
+      }
       break;
     }
   }
@@ -102,13 +110,20 @@ void LaneReader::OnFound(Lane lane, const absl::StatusOr<std::optional<TimedOffs
     const absl::StatusOr<LogInfo> info = store_.Info(slot->range.log);
     if (info.ok()) slot->next = info->readable_end;
     status = info.status();
+    if (IsNoLeader(status)) {
+      slot->at_edge = true;
+      return Queue(lane, *slot);
+    }
   }
+  if (!status.ok()) return Fail(lane, *slot, std::move(status));
   slot->located = true;
-  if (status.ok()) {
-    Queue(lane, *slot);
-  } else {
-    Retire(lane, std::move(status));
-  }
+  Queue(lane, *slot);
+}
+
+void LaneReader::Fail(Lane lane, Slot& slot, absl::Status status) {
+  if (!IsNoLeader(status)) return Retire(lane, std::move(status));
+  slot.state = State::kWatching;
+  store_.WatchLater(lane);
 }
 
 void LaneReader::OnRead(Lane lane, absl::StatusOr<ReadResult> result, MemoryGate::Hold hold) {
@@ -121,6 +136,11 @@ void LaneReader::OnRead(Lane lane, absl::StatusOr<ReadResult> result, MemoryGate
     const absl::StatusOr<LogInfo> info = store_.Info(slot->range.log);
     if (info.ok() && info->log_start > slot->next) {
       slot->next = info->log_start;
+      return Queue(lane, *slot);
+    }
+    if (IsNoLeader(info.status())) {
+      slot->located = false;
+      slot->at_edge = slot->range.start.kind != StartPoint::Kind::kTime;
       return Queue(lane, *slot);
     }
   }
@@ -158,7 +178,7 @@ void LaneReader::TakeRead(Lane lane, Slot& slot, absl::StatusOr<ReadResult> resu
   }
   // An error behind records that came is found again by the next read.
   if (!delivered && !status.ok()) {
-    Retire(lane, std::move(status));
+    Fail(lane, slot, std::move(status));
   } else if (ended) {
     Retire(lane, absl::OkStatus());
   } else if (delivered) {
@@ -217,6 +237,9 @@ void LaneReader::Go(bool wanted) {
 void LaneReader::Read(Lane lane, Slot& slot, int64_t share_bytes) {
   reading_ = true;
   slot.state = State::kReading;
+  if (!slot.located && slot.at_edge) {
+    return store_.FindEdge(lane, slot.range.log, slot.range.start.kind != StartPoint::Kind::kEarliest);
+  }
   if (!slot.located) return store_.FindByTime(lane, slot.range.log, slot.range.start.timestamp_ms);
   // Else a batch that is larger than the share would be read again for each part of it.
   if (taken_bytes_ >= kProofBytes) share_bytes = std::max(share_bytes, slot.batch_bytes);
@@ -235,7 +258,9 @@ void LaneReader::Read(Lane lane, Slot& slot, int64_t share_bytes) {
 
 absl::Status LaneReader::CheckStart(const Slot& slot) const {
   if (slot.begun || slot.range.start.kind != StartPoint::Kind::kOffset) return absl::OkStatus();
-  NARU_ASSIGN_OR_RETURN(const LogInfo info, store_.Info(slot.range.log));
+  const absl::StatusOr<LogInfo> found = store_.Info(slot.range.log);
+  if (IsNoLeader(found.status())) return absl::OkStatus();  // for the log's leader to say
+  NARU_ASSIGN_OR_RETURN(const LogInfo info, found);
   if (slot.next >= info.log_start && slot.next <= info.readable_end) return absl::OkStatus();
   return OffsetOutOfRange("offset", slot.next, info.log_start, info.readable_end);
 }

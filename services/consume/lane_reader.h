@@ -42,7 +42,10 @@ class LaneReader {
   class Store {
    public:
     virtual ~Store() = default;
+    // NO_LEADER when another broker has the log: then FindEdge says.
     virtual absl::StatusOr<LogInfo> Info(LogId log) = 0;
+    // Where the log starts, or how far it can be read; then OnFound.
+    virtual void FindEdge(Lane lane, LogId log, bool end) = 0;
     // What one message may take, bytes; less than INT64_MAX while memory is scarce.
     virtual int64_t MessageBytesMax() = 0;
     // Then OnFound.
@@ -51,6 +54,8 @@ class LaneReader {
     virtual void Read(Lane lane, const ReadRequest& request, int64_t memory_bytes, MemoryGate::Line line) = 0;
     // Then OnReadable, once, unless it is unwatched before.
     virtual void Watch(Lane lane, LogId log, Offset offset) = 0;
+    // OnReadable in a moment, once, unless it is unwatched before: when nobody leads the log at present.
+    virtual void WatchLater(Lane lane) = 0;
     virtual void Unwatch(Lane lane) = 0;
   };
 
@@ -127,6 +132,7 @@ class LaneReader {
     int64_t batch_bytes = 0;  // of a batch there, as far as known: what the next read may bring
     State state = State::kQueued;
     bool located = false;
+    bool at_edge = false;  // not located, and at the log's start or end, whatever the time asked for
     // Something was read from it, so that its position is the client's affair.
     bool begun = false;
     bool passed = false;  // it is among those that got on
@@ -135,6 +141,8 @@ class LaneReader {
   Slot* Live(Lane lane);
   void Queue(Lane lane, Slot& slot);
   void Read(Lane lane, Slot& slot, int64_t share_bytes);
+  // The lane goes on in a moment, when that may help; else it retires.
+  void Fail(Lane lane, Slot& slot, absl::Status status);
   void TakeRead(Lane lane, Slot& slot, absl::StatusOr<ReadResult> result, MemoryGate::Hold hold);
   // Whether a lane may begin where it says, when there is nothing to read between that and its end.
   absl::Status CheckStart(const Slot& slot) const;

@@ -1,8 +1,16 @@
 #include "services/consume/lane_store.h"
 
+#include <chrono>
+#include <optional>
 #include <utility>
 
 namespace naru::services {
+namespace {
+
+// After which a log that nobody led is tried again.
+constexpr std::chrono::milliseconds kLater(50);
+
+}  // namespace
 
 LaneStore::LaneStore(ConsumeContext& context, Strand& strand, Answers& answers)
     : context_(context), strand_(strand), answers_(answers) {
@@ -25,11 +33,23 @@ void LaneStore::Close() {
   if (memory_wait_ != 0) context_.memory->gate().CancelWait(memory_wait_);
   for (const auto& [lane, watch] : watches_) context_.store.CancelWatch(watch);
   watches_.clear();
+  for (const auto& [lane, timer] : timers_) context_.executor.Cancel(timer);
+  timers_.clear();
 }
 
 int64_t LaneStore::MessageBytesMax() {
   // Any of the streams that are open may turn out not to read.
   return context_.memory->MessageBytesMax(context_.senders.load(std::memory_order_relaxed));
+}
+
+void LaneStore::FindEdge(Lane lane, LogId log, bool end) {
+  context_.store.AskInfo(log, [this, keep = Keep(), lane, end](absl::StatusOr<LogInfo> info) {
+    strand_.Post([this, keep, lane, end, info = std::move(info)] {
+      if (closed_) return;
+      if (!info.ok()) return answers_.OnFound(lane, info.status());
+      answers_.OnFound(lane, std::optional(TimedOffset{end ? info->readable_end : info->log_start}));
+    });
+  });
 }
 
 void LaneStore::FindByTime(Lane lane, LogId log, int64_t timestamp_ms) {
@@ -71,7 +91,19 @@ void LaneStore::Watch(Lane lane, LogId log, Offset offset) {
   });
 }
 
+void LaneStore::WatchLater(Lane lane) {
+  timers_[lane] = context_.executor.RunAfter(kLater, [this, keep = Keep(), lane] {
+    strand_.Post([this, keep, lane] {
+      if (timers_.erase(lane) > 0 && !closed_) answers_.OnReadable(lane);
+    });
+  });
+}
+
 void LaneStore::Unwatch(Lane lane) {
+  if (const auto timer = timers_.find(lane); timer != timers_.end()) {
+    context_.executor.Cancel(timer->second);
+    timers_.erase(timer);
+  }
   const auto it = watches_.find(lane);
   if (it == watches_.end()) return;
   context_.store.CancelWatch(it->second);

@@ -41,9 +41,11 @@ class LaneStore final : public LaneReader::Store {
 
   absl::StatusOr<LogInfo> Info(LogId log) override { return context_.store.Info(log); }
   int64_t MessageBytesMax() override;
+  void FindEdge(Lane lane, LogId log, bool end) override;
   void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) override;
   void Read(Lane lane, const ReadRequest& request, int64_t memory_bytes, MemoryGate::Line line) override;
   void Watch(Lane lane, LogId log, Offset offset) override;
+  void WatchLater(Lane lane) override;
   void Unwatch(Lane lane) override;
 
  private:
@@ -59,6 +61,7 @@ class LaneStore final : public LaneReader::Store {
   int64_t aside_bytes_ = 0;
   MemoryGate::WaitId memory_wait_ = 0;
   absl::flat_hash_map<Lane, LogStore::WatchId> watches_;
+  absl::flat_hash_map<Lane, Executor::TimerId> timers_;
 };
 
 }  // namespace naru::services

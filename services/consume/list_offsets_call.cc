@@ -70,11 +70,24 @@ void ListOffsetsCall::LookUp(int index) {
 }
 
 void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<TimedOffset>>& found) {
+  if (!found.ok()) return OnInfo(index, {}, found.status());
+  const int32_t partition = answer_.offsets(index).partition();
+  const LogId log = plan_.topic->partitions[static_cast<size_t>(partition)].log;
+  const absl::StatusOr<LogInfo> info = context_->store.Info(log);
+  if (ReasonOf(info.status()) != Reason::kNoLeader) return OnInfo(index, *found, info);
+  // Another broker has it.
+  context_->store.AskInfo(log, [self = shared_from_this(), index, found = *found](absl::StatusOr<LogInfo> asked) {
+    self->strand_.Post([self, index, found, asked = std::move(asked)] {
+      self->OnInfo(index, found, asked);
+      self->Pump();
+    });
+  });
+}
+
+void ListOffsetsCall::OnInfo(int index, const std::optional<TimedOffset>& found,
+                             const absl::StatusOr<LogInfo>& info) {
   --under_way_;
   naru::v1::PartitionOffset& offset = *answer_.mutable_offsets(index);
-  const absl::StatusOr<LogInfo> info =
-      found.ok() ? context_->store.Info(plan_.topic->partitions[static_cast<size_t>(offset.partition())].log)
-                 : absl::StatusOr<LogInfo>(found.status());
   if (!info.ok()) {
     return SetError(index, cluster::LogStatusForClient(*context_->catalog.Current(), *plan_.topic,
                                                        offset.partition(), info.status()));
@@ -83,9 +96,9 @@ void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<Time
   offset.set_high_watermark(info->readable_end.value());
   if (plan_.target.kind == StartPoint::Kind::kEarliest) {
     offset.set_offset(info->log_start.value());
-  } else if (found->has_value()) {
-    offset.set_offset((*found)->offset.value());
-    offset.set_timestamp_ms((*found)->timestamp_ms);
+  } else if (found) {
+    offset.set_offset(found->offset.value());
+    offset.set_timestamp_ms(found->timestamp_ms);
   } else {
     offset.set_offset(info->readable_end.value());
   }

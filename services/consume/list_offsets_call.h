@@ -36,6 +36,7 @@ class ListOffsetsCall final : public grpc::ServerUnaryReactor,
   void Pump();
   void LookUp(int index);
   void OnFound(int index, const absl::StatusOr<std::optional<TimedOffset>>& found);
+  void OnInfo(int index, const std::optional<TimedOffset>& found, const absl::StatusOr<LogInfo>& info);
   void SetError(int index, const absl::Status& status);
   void Fail(const absl::Status& status);
 

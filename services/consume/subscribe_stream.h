@@ -55,6 +55,7 @@ class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   bool SetAside(int64_t bytes) override { return store_.SetAside(bytes); }
   absl::StatusOr<LogInfo> Info(LogId log) override { return store_.Info(log); }
   int64_t MessageBytesMax() override { return store_.MessageBytesMax(); }
+  void FindEdge(Lane lane, LogId log, bool end) override { store_.FindEdge(lane, log, end); }
   void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) override {
     store_.FindByTime(lane, log, timestamp_ms);
   }
@@ -62,6 +63,7 @@ class SubscribeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
     store_.Read(lane, request, memory_bytes, line);
   }
   void Watch(Lane lane, LogId log, Offset offset) override { store_.Watch(lane, log, offset); }
+  void WatchLater(Lane lane) override { store_.WatchLater(lane); }
   void Unwatch(Lane lane) override { store_.Unwatch(lane); }
   void OnFound(Lane lane, const absl::StatusOr<std::optional<TimedOffset>>& found) override {
     session_.OnFound(lane, found);

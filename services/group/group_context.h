@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "cluster/group/group_coordinator.h"
+#include "cluster/group/groups.h"
 #include "services/consume/consume_context.h"
 #include "services/group/group_counters.h"
 #include "services/group/poll_members.h"
@@ -18,13 +18,13 @@ struct GroupServiceOptions {
 };
 
 struct GroupContext {
-  GroupContext(std::shared_ptr<ConsumeContext> from, cluster::GroupCoordinator& coordinator,
+  GroupContext(std::shared_ptr<ConsumeContext> from, cluster::Groups& coordinator,
                const GroupServiceOptions& options)
       : consume(std::move(from)), groups(coordinator), pollers(options.pollers_max) {}
 
   // The store, the catalog, the executor, and the memory for messages: shared with the consume service.
   const std::shared_ptr<ConsumeContext> consume;
-  cluster::GroupCoordinator& groups;
+  cluster::Groups& groups;
   PollMembers pollers;
   GroupServiceCounters counters;
 };

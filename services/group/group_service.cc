@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "services/consume/log_ends.h"
 #include "services/group/consume_stream.h"
 #include "services/group/group_view.h"
 #include "services/group/join_plan.h"
@@ -19,7 +20,7 @@ namespace {
 
 // What ends a call that has no more to say than how it went.
 template <typename Call>
-cluster::GroupCoordinator::Done FinishOf(const std::shared_ptr<GroupContext>& context,
+cluster::Groups::Done FinishOf(const std::shared_ptr<GroupContext>& context,
                                          const std::shared_ptr<Call>& call) {
   return [context, call](const absl::Status& status) {
     context->counters.errors.Count(status);
@@ -52,7 +53,7 @@ struct GroupService::Open {
   OpenStreams<ConsumeStream> streams;
 };
 
-GroupService::GroupService(std::shared_ptr<ConsumeContext> consume, cluster::GroupCoordinator& groups,
+GroupService::GroupService(std::shared_ptr<ConsumeContext> consume, cluster::Groups& groups,
                            const GroupServiceOptions& options)
     : context_(std::make_shared<GroupContext>(std::move(consume), groups, options)),
       open_(std::make_shared<Open>()) {}
@@ -175,14 +176,18 @@ grpc::ServerUnaryReactor* GroupService::GetGroup(Context* context, const Bytes* 
         context_->groups.Describe(
             call->request().group(),
             [shared = context_, call](absl::StatusOr<cluster::GroupSnapshot> snapshot) {
-              shared->consume->executor.Run([shared, call, snapshot = std::move(snapshot)] {
-                if (snapshot.ok()) {
-                  *call->response().mutable_group() =
-                      ToMessage(*snapshot, *shared->consume->catalog.Current(),
-                                [&](LogId log) { return shared->consume->store.Info(log); });
-                }
-                FinishOf(shared, call)(snapshot.status());
-              });
+              if (!snapshot.ok()) return FinishOf(shared, call)(snapshot.status());
+              const auto catalog = shared->consume->catalog.Current();
+              const std::set<LogId> logs = LogsOf(*snapshot, *catalog);
+              AskLogEnds(shared->consume->store, logs,
+                         [shared, call, catalog, snapshot = *std::move(snapshot)](LogEnds ends) mutable {
+                           shared->consume->executor.Run([shared, call, catalog, snapshot = std::move(snapshot),
+                                                          ends = std::move(ends)] {
+                             *call->response().mutable_group() = ToMessage(
+                                 snapshot, *catalog, [&ends](LogId log) { return ends.Of(log); });
+                             FinishOf(shared, call)(absl::OkStatus());
+                           });
+                         });
             });
         return absl::OkStatus();
       });

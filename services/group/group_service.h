@@ -10,7 +10,7 @@
 
 #include <memory>
 
-#include "cluster/group/group_coordinator.h"
+#include "cluster/group/groups.h"
 #include "naru/v1/group.grpc.pb.h"
 #include "services/consume/consume_context.h"
 #include "services/group/group_context.h"
@@ -36,7 +36,7 @@ class GroupService : public RawMemberMethods<RawOperatorMethods<naru::v1::GroupS
   using Context = grpc::CallbackServerContext;
   using Bytes = grpc::ByteBuffer;
 
-  GroupService(std::shared_ptr<ConsumeContext> consume, cluster::GroupCoordinator& groups,
+  GroupService(std::shared_ptr<ConsumeContext> consume, cluster::Groups& groups,
                const GroupServiceOptions& options);
 
   grpc::ServerBidiReactor<Bytes, Bytes>* Consume(Context* context) override;

@@ -126,6 +126,22 @@ naru::v1::Group ToMessage(const cluster::GroupSnapshot& snapshot, const cluster:
   return group;
 }
 
+std::set<LogId> LogsOf(const cluster::GroupSnapshot& snapshot, const cluster::TopicCatalog& catalog) {
+  const TopicsById topics(catalog);
+  std::set<LogId> logs;
+  const auto add = [&](const cluster::GroupPartition& partition) {
+    const auto topic = topics.Find(partition.topic);
+    if (topic == nullptr) return;
+    const auto placement = FindPartition(*topic, partition.partition);
+    if (placement.ok()) logs.insert((*placement)->log);
+  };
+  for (const auto& [partition, committed] : snapshot.offsets) add(partition);
+  for (const cluster::GroupSnapshot::Member& member : snapshot.members) {
+    for (const cluster::GroupPartition& partition : member.owned) add(partition);
+  }
+  return logs;
+}
+
 absl::StatusOr<naru::v1::ListCommittedOffsetsResponse> ListCommitted(
     const naru::v1::ListCommittedOffsetsRequest& request, const cluster::CommittedOffsets& offsets,
     const cluster::TopicCatalog& catalog) {

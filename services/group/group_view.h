@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <set>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -21,6 +22,9 @@ naru::v1::GroupState ToMessage(cluster::GroupState state);
 // Partitions of topics that are gone are left out.
 naru::v1::Group ToMessage(const cluster::GroupSnapshot& snapshot, const cluster::TopicCatalog& catalog,
                           LogInfoOf info);
+
+// Of the partitions that the group reads, or has positions of.
+std::set<LogId> LogsOf(const cluster::GroupSnapshot& snapshot, const cluster::TopicCatalog& catalog);
 
 // The committed positions; TOPIC_NOT_FOUND for a topic in the request that is not there.
 absl::StatusOr<naru::v1::ListCommittedOffsetsResponse> ListCommitted(

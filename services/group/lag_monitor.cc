@@ -59,24 +59,37 @@ void LagMonitor::Arm() {
 void LagMonitor::Begin() {
   groups_.Survey([self = shared_from_this()](absl::StatusOr<std::vector<cluster::GroupSnapshot>> groups) {
     // Off the coordinator's thread.
-    self->strand_.Post([self, groups = std::move(groups)] {
+    self->strand_.Post([self, groups = std::move(groups)]() mutable {
       if (!groups.ok()) return self->Arm();
-      self->OnSurvey(*groups);
+      self->OnSurvey(*std::move(groups));
     });
   });
 }
 
-void LagMonitor::OnSurvey(const std::vector<cluster::GroupSnapshot>& groups) {
+void LagMonitor::OnSurvey(std::vector<cluster::GroupSnapshot> groups) {
+  std::set<LogId> logs;
+  const std::shared_ptr<const cluster::TopicCatalog> catalog = catalog_.Current();
+  for (const cluster::GroupSnapshot& group : groups) logs.merge(LogsOf(group, *catalog));
+  AskLogEnds(store_, logs,
+             [self = shared_from_this(), catalog, groups = std::move(groups)](LogEnds ends) mutable {
+               self->strand_.Post([self, catalog, groups = std::move(groups), ends = std::move(ends)]() mutable {
+                 self->ends_ = std::move(ends);
+                 self->OnEnds(groups, *catalog);
+               });
+             });
+}
+
+void LagMonitor::OnEnds(const std::vector<cluster::GroupSnapshot>& groups,
+                        const cluster::TopicCatalog& catalog) {
   next_ = std::make_unique<LagReport>();
   listed_ = 0;
   waiting_.clear();
   reads_begun_ = 0;
-  const std::shared_ptr<const cluster::TopicCatalog> catalog = catalog_.Current();
   std::vector<const cluster::GroupSnapshot*> by_name;
   by_name.reserve(groups.size());
   for (const cluster::GroupSnapshot& group : groups) by_name.push_back(&group);
   std::sort(by_name.begin(), by_name.end(), [](auto* a, auto* b) { return a->group < b->group; });
-  for (const cluster::GroupSnapshot* group : by_name) Measure(*group, *catalog);
+  for (const cluster::GroupSnapshot* group : by_name) Measure(*group, catalog);
   ReadSome();
 }
 
@@ -95,7 +108,7 @@ void LagMonitor::Measure(const cluster::GroupSnapshot& snapshot, const cluster::
     }
     if (topic == nullptr || partition.partition >= topic->partition_count()) continue;
     const LogId log = topic->partitions[static_cast<size_t>(partition.partition)].log;
-    const absl::StatusOr<LogInfo> info = store_.Info(log);
+    const absl::StatusOr<LogInfo> info = ends_.Of(log);
     if (!info.ok()) continue;
     const auto committed = snapshot.offsets.find(partition);
     const int64_t records = LagOf(committed == snapshot.offsets.end() ? nullptr : &committed->second, *info);

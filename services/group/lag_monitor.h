@@ -16,6 +16,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "cluster/group/group_coordinator.h"
+#include "services/consume/log_ends.h"
 #include "cluster/metadata/topic_catalog.h"
 #include "services/rpc/executor.h"
 #include "services/rpc/strand.h"
@@ -79,7 +80,8 @@ class LagMonitor final : public std::enable_shared_from_this<LagMonitor> {
   void Arm();
   // All below in the strand.
   void Begin();
-  void OnSurvey(const std::vector<cluster::GroupSnapshot>& groups);
+  void OnSurvey(std::vector<cluster::GroupSnapshot> groups);
+  void OnEnds(const std::vector<cluster::GroupSnapshot>& groups, const cluster::TopicCatalog& catalog);
   void Measure(const cluster::GroupSnapshot& snapshot, const cluster::TopicCatalog& catalog);
   void ReadSome();
   void OnRead(const Waiting& waiting, const absl::StatusOr<ReadResult>& result);
@@ -94,6 +96,7 @@ class LagMonitor final : public std::enable_shared_from_this<LagMonitor> {
   Strand strand_;
 
   // Of the round under way.
+  LogEnds ends_;
   std::unique_ptr<LagReport> next_;
   int64_t listed_ = 0;
   std::vector<Waiting> waiting_;

@@ -45,10 +45,12 @@ absl::StatusOr<cluster::CommittedOffsets> ReadOffsetCommits(
     NARU_ASSIGN_OR_RETURN(const cluster::PartitionPlacement* placement,
                           FindPartition(*topic, commit.partition()));
     const absl::StatusOr<LogInfo> log = info(placement->log);
-    if (!log.ok()) {
+    // How far a log goes that another broker leads is not looked up for every commit.
+    const bool known = ReasonOf(log.status()) != Reason::kNoLeader;
+    if (known && !log.ok()) {
       return cluster::LogStatusForClient(catalog, *topic, commit.partition(), log.status());
     }
-    if (commit.offset() > log->readable_end.value()) {
+    if (known && commit.offset() > log->readable_end.value()) {
       return OffsetOutOfRange(absl::StrCat(field, ".offset"), Offset(commit.offset()), log->log_start,
                               log->readable_end);
     }

@@ -55,6 +55,17 @@ void OffsetReset::OnGroup(absl::StatusOr<cluster::GroupSnapshot> snapshot) {
                                                                  " members; stop them before a reset")));
   }
   if (absl::Status chosen = Choose(snapshot->offsets); !chosen.ok()) return Finish(std::move(chosen));
+  std::set<LogId> logs;
+  for (const Move& move : moves_) logs.insert(move.log);
+  AskLogEnds(context_->consume->store, logs, [self = shared_from_this()](LogEnds ends) {
+    self->strand_.Post([self, ends = std::move(ends)]() mutable {
+      self->ends_ = std::move(ends);
+      self->OnEnds();
+    });
+  });
+}
+
+void OffsetReset::OnEnds() {
   if (request_.has_timestamp_ms()) return FindSome();
   for (Move& move : moves_) {
     if (absl::Status aimed = Aim(move); !aimed.ok()) return Finish(std::move(aimed));
@@ -118,7 +129,7 @@ void OffsetReset::AddMove(const cluster::GroupPartition& partition,
 }
 
 absl::Status OffsetReset::Aim(Move& move) const {
-  NARU_ASSIGN_OR_RETURN(const LogInfo info, context_->consume->store.Info(move.log));
+  NARU_ASSIGN_OR_RETURN(const LogInfo info, ends_.Of(move.log));
   const int64_t start = info.log_start.value();
   const int64_t end = info.readable_end.value();
   switch (request_.target_case()) {
@@ -158,7 +169,7 @@ void OffsetReset::FindSome() {
 void OffsetReset::OnFound(size_t index, const absl::StatusOr<std::optional<TimedOffset>>& found) {
   --under_way_;
   const absl::StatusOr<LogInfo> info =
-      found.ok() ? context_->consume->store.Info(moves_[index].log) : absl::StatusOr<LogInfo>(found.status());
+      found.ok() ? ends_.Of(moves_[index].log) : absl::StatusOr<LogInfo>(found.status());
   failed_.Update(info.status());
   if (info.ok())
     moves_[index].after = found->has_value() ? (*found)->offset.value() : info->readable_end.value();

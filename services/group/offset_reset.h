@@ -9,6 +9,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "naru/v1/group.pb.h"
+#include "services/consume/log_ends.h"
 #include "services/group/group_context.h"
 #include "services/rpc/strand.h"
 
@@ -45,6 +46,7 @@ class OffsetReset final : public std::enable_shared_from_this<OffsetReset> {
                const cluster::CommittedOffsets& committed);
   // Looks positions up by time, a few at once.
   void FindSome();
+  void OnEnds();
   void OnFound(size_t index, const absl::StatusOr<std::optional<TimedOffset>>& found);
   // Where it goes, but for a time.
   absl::Status Aim(Move& move) const;
@@ -56,6 +58,7 @@ class OffsetReset final : public std::enable_shared_from_this<OffsetReset> {
   const naru::v1::ResetOffsetsRequest request_;
   Done done_;
   std::vector<Move> moves_;
+  LogEnds ends_;
   size_t begun_ = 0;
   size_t under_way_ = 0;
   absl::Status failed_;

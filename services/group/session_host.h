@@ -69,6 +69,7 @@ class SessionHost : public std::enable_shared_from_this<SessionHost>,
   void Leave() override;
   absl::StatusOr<LogInfo> Info(LogId log) override { return store_.Info(log); }
   int64_t MessageBytesMax() override { return store_.MessageBytesMax(); }
+  void FindEdge(Lane lane, LogId log, bool end) override { store_.FindEdge(lane, log, end); }
   void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) override {
     store_.FindByTime(lane, log, timestamp_ms);
   }
@@ -76,6 +77,7 @@ class SessionHost : public std::enable_shared_from_this<SessionHost>,
     store_.Read(lane, request, memory_bytes, line);
   }
   void Watch(Lane lane, LogId log, Offset offset) override { store_.Watch(lane, log, offset); }
+  void WatchLater(Lane lane) override { store_.WatchLater(lane); }
   void Unwatch(Lane lane) override { store_.Unwatch(lane); }
   void OnFound(Lane lane, const absl::StatusOr<std::optional<TimedOffset>>& found) override;
   void OnRead(Lane lane, absl::StatusOr<ReadResult> result, MemoryGate::Hold hold) override;

@@ -20,11 +20,19 @@ constexpr int32_t kPartitionsPerTopicMax = 5'000;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ClusterMember>> ClusterMember::Open(const ServerOptions& options,
-                                                                   LogStore* store, OrderedMapStore* metadata,
-                                                                   const Clock& clock, EventLog& events) {
+naru::v1::CreateTopicRequest OffsetsTopicRequest(const ServerOptions& options) {
+  naru::v1::CreateTopicRequest request;
+  request.set_name(std::string(cluster::kOffsetsTopic));
+  request.set_partition_count(static_cast<int32_t>(options.offsets_partitions));
+  request.mutable_config()->set_cleanup_policy(naru::v1::CLEANUP_POLICY_COMPACT);
+  return request;
+}
+
+absl::StatusOr<std::unique_ptr<ClusterMember>> ClusterMember::Open(
+    const ServerOptions& options, const cluster::GroupCoordinatorOptions& groups, LogStore* store,
+    OrderedMapStore* metadata, const Clock& clock, EventLog& events) {
   auto member = std::unique_ptr<ClusterMember>(new ClusterMember(options, clock, events));
-  if (options.cluster.is_broker()) NARU_RETURN_IF_ERROR(member->MakeBroker(*store, *metadata));
+  if (options.cluster.is_broker()) NARU_RETURN_IF_ERROR(member->MakeBroker(groups, *store, *metadata));
   if (options.cluster.is_coordinator()) NARU_RETURN_IF_ERROR(member->MakeCoordinator());
   NARU_RETURN_IF_ERROR(member->Listen());
   if (member->coordinator_) member->coordinator_->Start(member->address_);
@@ -33,7 +41,8 @@ absl::StatusOr<std::unique_ptr<ClusterMember>> ClusterMember::Open(const ServerO
 
 ClusterMember::~ClusterMember() { Stop(); }
 
-absl::Status ClusterMember::MakeBroker(LogStore& store, OrderedMapStore& metadata) {
+absl::Status ClusterMember::MakeBroker(const cluster::GroupCoordinatorOptions& groups, LogStore& store,
+                                       OrderedMapStore& metadata) {
   metadata_ = &metadata;
   NARU_ASSIGN_OR_RETURN(identity_, cluster::LoadOrMakeBrokerIdentity(
                                        metadata, BrokerId(static_cast<int32_t>(options_.cluster.broker_id))));
@@ -46,7 +55,19 @@ absl::Status ClusterMember::MakeBroker(LogStore& store, OrderedMapStore& metadat
   broker_ = std::make_unique<cluster::BrokerProcess>(
       options, store, links_, clock_, events_,
       [this](const std::string& cluster_id) { OnRegistered(cluster_id); });
-  peer_service_ = std::make_unique<cluster::PeerService>(*broker_);
+  const auto make_topic = [this](cluster::TopicChanger::Done done) {
+    broker_->CreateInternalTopic(OffsetsTopicRequest(options_), std::move(done));
+  };
+  // It writes only what this broker leads: one that was deposed must not have its writes forwarded.
+  group_coordinator_ = std::make_unique<cluster::GroupCoordinator>(groups, broker_->led_logs(), *broker_,
+                                                                   clock_, events_, make_topic);
+  cluster_groups_ =
+      std::make_unique<cluster::ClusterGroups>(*group_coordinator_, *broker_, links_, clock_);
+  broker_->OnAddress([this](BrokerId broker, const std::string& address) {
+    cluster_groups_->SetAddress(broker, address);
+  });
+  group_coordinator_->Start();
+  peer_service_ = std::make_unique<cluster::PeerService>(*broker_, *group_coordinator_);
   return absl::OkStatus();
 }
 
@@ -113,7 +134,11 @@ ClusterMemberSnapshot ClusterMember::Snapshot() const {
 
 void ClusterMember::Stop() {
   if (std::exchange(stopped_, true)) return;
-  if (broker_) broker_->Stop();
+  if (broker_) {
+    cluster_groups_->Shutdown();
+    broker_->Stop();
+    group_coordinator_->Stop();
+  }
   if (coordinator_) coordinator_->Stop();
   if (server_) {
     server_->Shutdown(std::chrono::system_clock::now());

@@ -10,8 +10,10 @@
 
 #include "absl/status/statusor.h"
 #include "cluster/broker/broker_process.h"
+#include "cluster/broker/cluster_groups.h"
 #include "cluster/coordinator/coordinator_process.h"
 #include "cluster/etcd/etcd_cluster_store.h"
+#include "cluster/group/group_coordinator.h"
 #include "cluster/metadata/broker_identity.h"
 #include "cluster/transport/coordinator_service.h"
 #include "cluster/transport/grpc_links.h"
@@ -30,14 +32,17 @@ struct ClusterMemberSnapshot {
   std::optional<cluster::EtcdStats> etcd;
 };
 
+// For the internal topic of groups' positions, when it is made.
+naru::v1::CreateTopicRequest OffsetsTopicRequest(const ServerOptions& options);
+
 // Thread-safe once open.
 class ClusterMember {
  public:
   // Listens for other members when it returns, and a coordinator stands for election. `store` and `metadata`
   // are the broker's, and null when it is none; everything outlives the member. Blocks on disk.
-  static absl::StatusOr<std::unique_ptr<ClusterMember>> Open(const ServerOptions& options, LogStore* store,
-                                                             OrderedMapStore* metadata, const Clock& clock,
-                                                             EventLog& events);
+  static absl::StatusOr<std::unique_ptr<ClusterMember>> Open(
+      const ServerOptions& options, const cluster::GroupCoordinatorOptions& groups, LogStore* store,
+      OrderedMapStore* metadata, const Clock& clock, EventLog& events);
   ~ClusterMember();
 
   // The broker's: comes to the coordinator, as reached by clients at this address.
@@ -45,6 +50,9 @@ class ClusterMember {
 
   // Null when it is none.
   cluster::BrokerProcess* broker() { return broker_.get(); }
+  // The broker's: all groups of the cluster, and the coordinator of those that are here.
+  cluster::Groups& groups() { return *cluster_groups_; }
+  cluster::GroupCoordinator& group_coordinator() { return *group_coordinator_; }
   // host:port, as told to other members.
   const std::string& address() const { return address_; }
   ClusterMemberSnapshot Snapshot() const;
@@ -55,7 +63,8 @@ class ClusterMember {
  private:
   ClusterMember(const ServerOptions& options, const Clock& clock, EventLog& events)
       : options_(options), clock_(clock), events_(events) {}
-  absl::Status MakeBroker(LogStore& store, OrderedMapStore& metadata);
+  absl::Status MakeBroker(const cluster::GroupCoordinatorOptions& groups, LogStore& store,
+                          OrderedMapStore& metadata);
   absl::Status MakeCoordinator();
   absl::Status Listen();
   void OnRegistered(const std::string& cluster_id);
@@ -70,6 +79,8 @@ class ClusterMember {
   std::unique_ptr<cluster::CoordinatorProcess> coordinator_;
   std::unique_ptr<cluster::CoordinatorService> coordinator_service_;
   std::unique_ptr<cluster::BrokerProcess> broker_;
+  std::unique_ptr<cluster::GroupCoordinator> group_coordinator_;
+  std::unique_ptr<cluster::ClusterGroups> cluster_groups_;
   std::unique_ptr<cluster::PeerService> peer_service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

@@ -109,9 +109,11 @@ absl::Status Server::OpenStorage() {
 }
 
 absl::Status Server::JoinCluster() {
-  NARU_ASSIGN_OR_RETURN(member_, ClusterMember::Open(options_, store_.get(), metadata_.get(), clock_, events_));
+  NARU_ASSIGN_OR_RETURN(member_, ClusterMember::Open(options_, GroupOptions(), store_.get(), metadata_.get(),
+                                                     clock_, events_));
   metrics_.AttachMember(member_.get());
   if (member_->broker() == nullptr) return absl::OkStatus();
+  group_coordinator_ = &member_->group_coordinator();
   logs_ = &member_->broker()->logs();
   topics_ = member_->broker();
   call_limit_.Close();
@@ -135,22 +137,23 @@ absl::Status Server::StartCoordinator() {
   return absl::OkStatus();
 }
 
-void Server::StartGroups() {
+cluster::GroupCoordinatorOptions Server::GroupOptions() const {
   cluster::GroupCoordinatorOptions options;
   options.limits = options_.groups;
   options.groups_max = options_.max_groups;
   options.memory_bytes = plan_.groups_bytes;
   options.queued_requests_max = static_cast<size_t>(options_.max_queued_group_requests);
+  return options;
+}
+
+void Server::StartGroups() {
   const auto make_topic = [this](absl::AnyInvocable<void(absl::Status)> done) {
-    naru::v1::CreateTopicRequest request;
-    request.set_name(std::string(cluster::kOffsetsTopic));
-    request.set_partition_count(static_cast<int32_t>(options_.offsets_partitions));
-    request.mutable_config()->set_cleanup_policy(naru::v1::CLEANUP_POLICY_COMPACT);
-    coordinator_->CreateInternalTopic(std::move(request), std::move(done));
+    coordinator_->CreateInternalTopic(OffsetsTopicRequest(options_), std::move(done));
   };
-  groups_ = std::make_unique<cluster::GroupCoordinator>(options, *store_, *coordinator_, clock_, events_,
-                                                        make_topic);
+  groups_ = std::make_unique<cluster::GroupCoordinator>(GroupOptions(), *store_, *coordinator_, clock_,
+                                                        events_, make_topic);
   groups_->Start();
+  group_coordinator_ = groups_.get();
 }
 
 void Server::MakeServices() {
@@ -168,18 +171,17 @@ void Server::MakeServices() {
   cluster.watches_max = static_cast<size_t>(options_.max_metadata_watches);
   cluster_ = std::make_unique<BoundedClusterService>(
       call_limit_, *topics_, [this] { return DescribeBroker(); }, cluster);
-  if (groups_) {
-    GroupServiceOptions group;
-    group.pollers_max = static_cast<size_t>(options_.max_pollers);
-    group_ = std::make_unique<BoundedGroupService>(call_limit_, consume_->context(), *groups_, group);
-    lag_ = LagMonitor::Start(options_.lag, *groups_, *topics_, *logs_, *executor_, clock_);
-  }
+  GroupServiceOptions group;
+  group.pollers_max = static_cast<size_t>(options_.max_pollers);
+  cluster::Groups& groups = member_ ? member_->groups() : *group_coordinator_;
+  group_ = std::make_unique<BoundedGroupService>(call_limit_, consume_->context(), groups, group);
+  lag_ = LagMonitor::Start(options_.lag, *group_coordinator_, *topics_, *logs_, *executor_, clock_);
   metrics_.Attach({.store = store_.get(),
                    .catalog = topics_,
                    .produce = produce_.get(),
                    .consume = consume_.get(),
                    .group = group_.get(),
-                   .groups = groups_.get(),
+                   .groups = group_coordinator_,
                    .lag = lag_.get()});
 }
 
@@ -193,9 +195,10 @@ absl::Status Server::Listen() {
       .streams_per_connection_max = options_.max_streams_per_connection,
       .idle_connection_timeout_ms = options_.idle_connection_timeout_ms,
   };
-  std::vector<grpc::Service*> services = {produce_.get(), consume_.get(), admin_.get(), cluster_.get()};
-  if (group_) services.push_back(group_.get());
-  NARU_ASSIGN_OR_RETURN(listener_, StartGrpcListener(options, services, calls_));
+  NARU_ASSIGN_OR_RETURN(
+      listener_,
+      StartGrpcListener(options, {produce_.get(), consume_.get(), admin_.get(), cluster_.get(), group_.get()},
+                        calls_));
   std::string advertised = options_.advertise;
   if (options_.advertise.empty()) {
     if (IsWildcard(listener_.address.host)) {

@@ -66,6 +66,7 @@ class Server {
   absl::Status OpenStorage();
   absl::Status StartCoordinator();
   absl::Status JoinCluster();
+  cluster::GroupCoordinatorOptions GroupOptions() const;
   void StartGroups();
   void MakeServices();
   absl::Status Listen();
@@ -102,7 +103,8 @@ class Server {
   // What services work on: the store's own, or the cluster's.
   LogStore* logs_ = nullptr;
   cluster::TopicChanger* topics_ = nullptr;
-  std::unique_ptr<cluster::GroupCoordinator> groups_;
+  std::unique_ptr<cluster::GroupCoordinator> groups_;  // of this hub alone
+  cluster::GroupCoordinator* group_coordinator_ = nullptr;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ProduceService> produce_;
   std::unique_ptr<ConsumeService> consume_;

@@ -250,7 +250,7 @@ class LogStore {
   virtual void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) = 0;
 
   virtual absl::StatusOr<LogInfo> Info(LogId log) const = 0;
-  // As Info, and where somebody else has the log, as it is there now; Info is then what was last heard.
+  // As Info; where another broker has the log, as it is there now, and Info says NO_LEADER.
   virtual void AskInfo(LogId log, InfoDone done) { done(Info(log)); }
   // The largest epoch ≤ `epoch` in which something was appended, and where it ended: the start of the next
   // one, or the log's end (KIP-101, KIP-279). {-1, log start} when there is none. Epochs that ended at or

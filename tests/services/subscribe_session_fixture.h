@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 
 #include "gtest/gtest.h"
 #include "services/consume/subscribe_session.h"
@@ -29,6 +30,7 @@ class SubscribeEffectsRecorder final : public SubscribeSession::Effects {
   std::shared_ptr<const cluster::TopicCatalog> Catalog() override { return catalog; }
   int64_t MessageBytesMax() override { return message_bytes_max; }
   bool SetAside(int64_t bytes) override { return memory_ok; }
+  void FindEdge(SubscribeSession::Lane lane, LogId log, bool end) override { edges.push_back({lane, end}); }
   void FindByTime(SubscribeSession::Lane lane, LogId log, int64_t timestamp_ms) override {
     finds.push_back(timestamp_ms);
   }
@@ -37,7 +39,11 @@ class SubscribeEffectsRecorder final : public SubscribeSession::Effects {
     reads.push_back({lane, request, memory_bytes, line});
   }
   void Watch(SubscribeSession::Lane lane, LogId log, Offset offset) override { watches[lane] = offset; }
-  void Unwatch(SubscribeSession::Lane lane) override { watches.erase(lane); }
+  void WatchLater(SubscribeSession::Lane lane) override { later.insert(lane); }
+  void Unwatch(SubscribeSession::Lane lane) override {
+    watches.erase(lane);
+    later.erase(lane);
+  }
   void Write(SubscribeSession::Message message) override {
     std::string bytes = message.head + message.records + std::string(message.batches);
     naru::v1::SubscribeResponse response;
@@ -56,6 +62,8 @@ class SubscribeEffectsRecorder final : public SubscribeSession::Effects {
   std::vector<ReadAsked> reads;
   std::vector<int64_t> finds;
   std::map<SubscribeSession::Lane, Offset> watches;
+  std::set<SubscribeSession::Lane> later;                       // to be tried again in a moment
+  std::vector<std::pair<SubscribeSession::Lane, bool>> edges;  // asked for: the end, or the start
   std::vector<naru::v1::SubscribeResponse> written;
   std::optional<absl::Status> finished;
 };

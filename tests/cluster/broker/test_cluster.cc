@@ -106,7 +106,21 @@ void TestCluster::StartBroker(int id) {
   for (const Coordinator& coordinator : coordinators_) addresses.coordinators.push_back(coordinator.address);
   broker.process = std::make_unique<BrokerProcess>(options, *broker.store, *broker.links, clock_, events_,
                                                    [](const std::string&) {});
-  broker.service = std::make_unique<PeerService>(*broker.process);
+  broker.coordinator = std::make_unique<GroupCoordinator>(
+      GroupCoordinatorOptions{}, broker.process->led_logs(), *broker.process, clock_, events_,
+      [process = broker.process.get()](auto done) {
+        naru::v1::CreateTopicRequest request;
+        request.set_name(std::string(kOffsetsTopic));
+        request.set_partition_count(3);
+        process->CreateInternalTopic(request, std::move(done));
+      });
+  broker.groups =
+      std::make_unique<ClusterGroups>(*broker.coordinator, *broker.process, *broker.links, clock_);
+  broker.process->OnAddress([groups = broker.groups.get()](BrokerId of, const std::string& at) {
+    groups->SetAddress(of, at);
+  });
+  broker.coordinator->Start();
+  broker.service = std::make_unique<PeerService>(*broker.process, *broker.coordinator);
   grpc::ServerBuilder builder;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials());
   builder.RegisterService(broker.service.get());
@@ -119,10 +133,14 @@ void TestCluster::StartBroker(int id) {
 
 void TestCluster::StopBroker(int id) {
   Broker& broker = brokers_.at(id);
+  broker.groups->Shutdown();
   broker.process->Stop();
+  broker.coordinator->Stop();
   End(*broker.server);
   broker.server.reset();
   broker.service.reset();
+  broker.groups.reset();
+  broker.coordinator.reset();
   broker.process.reset();
   broker.links.reset();
 }

@@ -10,7 +10,9 @@
 
 #include "absl/status/statusor.h"
 #include "cluster/broker/broker_process.h"
+#include "cluster/broker/cluster_groups.h"
 #include "cluster/coordinator/coordinator_process.h"
+#include "cluster/group/group_coordinator.h"
 #include "cluster/transport/coordinator_service.h"
 #include "cluster/transport/grpc_links.h"
 #include "cluster/transport/peer_service.h"
@@ -28,6 +30,7 @@ class TestCluster {
 
   BrokerProcess& broker(int id) { return *brokers_.at(id).process; }
   MemoryLogStore& store(int id) { return *brokers_.at(id).store; }
+  Groups& groups(int id) { return *brokers_.at(id).groups; }
   // As a kill: connections break, what was stored stays.
   void StopBroker(int id);
   void StartBroker(int id);
@@ -70,6 +73,8 @@ class TestCluster {
     int disks = 1;
     std::unique_ptr<GrpcLinks> links;
     std::unique_ptr<BrokerProcess> process;
+    std::unique_ptr<GroupCoordinator> coordinator;
+    std::unique_ptr<ClusterGroups> groups;
     std::unique_ptr<PeerService> service;
     std::unique_ptr<grpc::Server> server;
   };

@@ -81,6 +81,7 @@ class SessionRecorder final : public GroupSession::Effects {
     return info;
   }
   int64_t MessageBytesMax() override { return INT64_MAX; }
+  void FindEdge(Lane lane, LogId log, bool end) override { edges.push_back({lane, end}); }
   void FindByTime(Lane lane, LogId log, int64_t timestamp_ms) override {
     ADD_FAILURE() << "no start by time";
   }
@@ -90,7 +91,11 @@ class SessionRecorder final : public GroupSession::Effects {
     reads.push_back({lane, request});
   }
   void Watch(Lane lane, LogId log, Offset offset) override { watches[lane] = offset; }
-  void Unwatch(Lane lane) override { watches.erase(lane); }
+  void WatchLater(Lane lane) override { later.insert(lane); }
+  void Unwatch(Lane lane) override {
+    watches.erase(lane);
+    later.erase(lane);
+  }
 
   Ends EndsOf(LogId log) const {
     const auto it = ends.find(log);
@@ -112,6 +117,8 @@ class SessionRecorder final : public GroupSession::Effects {
   std::vector<ReadAsked> reads;
   bool reading = false;
   std::map<Lane, Offset> watches;
+  std::set<Lane> later;                       // to be tried again in a moment
+  std::vector<std::pair<Lane, bool>> edges;  // asked for: the end, or the start
   std::optional<absl::Status> finished;
 
  private:
