@@ -179,6 +179,15 @@ void EtcdClient::End(uint64_t id, const grpc::Status& status) {
   if (!reachable_.exchange(true)) {
     events_.Write(Severity::kInfo, "etcd_reachable", {{"endpoint", endpoints_[endpoint].address}});
   }
+  if (!status.ok()) OnRefused(endpoint, status);
+}
+
+void EtcdClient::OnRefused(size_t endpoint, const grpc::Status& status) {
+  // A lease that is revoked may be over already.
+  if (status.error_code() == grpc::StatusCode::NOT_FOUND) return;
+  if (std::exchange(last_refusal_, status.error_message()) == status.error_message()) return;
+  events_.Write(Severity::kError, "etcd_refused",
+                {{"endpoint", endpoints_[endpoint].address}, {"error", status.error_message()}});
 }
 
 void EtcdClient::OnUnanswered(size_t endpoint, const grpc::Status& status) {

@@ -24,8 +24,10 @@ namespace naru::cluster {
 //
 // A call is made once. Neither this class nor gRPC repeats it: whether a transaction that was not answered
 // was carried out is for its caller to find out. When a member did not answer (UNAVAILABLE,
-// DEADLINE_EXCEEDED), later calls go to the next one. Events: etcd_unreachable for the first of calls that
-// are not answered, etcd_reachable when one is again.
+// DEADLINE_EXCEEDED), later calls go to the next one.
+//
+// Events: etcd_unreachable for the first of calls that are not answered, etcd_reachable when one is again;
+// etcd_refused for an answer that is an error, once for several in a row of the same.
 class EtcdClient {
  public:
   template <typename Response>
@@ -74,6 +76,7 @@ class EtcdClient {
   std::shared_ptr<Call<Request, Response>> Begin(Request request, int64_t timeout_ms, Done<Response> done);
   // What became of a call; before its caller is told.
   void End(uint64_t id, const grpc::Status& status);
+  void OnRefused(size_t endpoint, const grpc::Status& status);
   void TellIfIdle();
   void OnUnanswered(size_t endpoint, const grpc::Status& status);
 
@@ -84,6 +87,7 @@ class EtcdClient {
   std::map<uint64_t, Running> running_;
   uint64_t next_id_ = 1;
   EventLoop::Task idle_;
+  std::string last_refusal_;
   std::atomic<int64_t> failures_ = 0;
   std::atomic<bool> reachable_ = true;
 };

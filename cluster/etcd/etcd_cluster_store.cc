@@ -95,8 +95,10 @@ void EtcdClusterStore::Send(int64_t term, etcdserverpb::TxnRequest request, Writ
               [this, term, sent_ns, done = std::move(done)](
                   const grpc::Status& status, const etcdserverpb::TxnResponse& response) mutable {
                 if (status.ok()) return OnAnswered(term, DecodeOutcome(response, term), std::move(done));
-                events_.Write(Severity::kWarning, "etcd_write_unknown",
-                              {{"term", term}, {"error", status.error_message()}});
+                if (!std::exchange(last_write_unknown_, true)) {
+                  events_.Write(Severity::kWarning, "etcd_write_unknown",
+                                {{"term", term}, {"error", status.error_message()}});
+                }
                 AnswerFailure(sent_ns, [this, term, done = std::move(done)]() mutable {
                   OnAnswered(term, WriteOutcome::kUnknown, std::move(done));
                 });
@@ -120,6 +122,7 @@ void EtcdClusterStore::OnAnswered(int64_t term, WriteOutcome outcome, WriteDone 
         break;
     }
   });
+  if (outcome != WriteOutcome::kUnknown) last_write_unknown_ = false;
   if (outcome == WriteOutcome::kDeposed) election_.GiveUp(term, "a write found another term");
   done(outcome);
 }
@@ -200,7 +203,8 @@ void EtcdClusterStore::AnswerFailure(int64_t sent_ns, EventLoop::Task answer) {
 }
 
 void EtcdClusterStore::Stop() {
-  if (stopped_.exchange(true)) return;
+  absl::MutexLock lock(&stop_mutex_);
+  if (std::exchange(stopped_, true)) return;
   loop_->Post([this] { ShutDown(); });
   loop_->Join();
 }

@@ -1,7 +1,6 @@
 // The cluster's metadata in etcd v3 (3.4 and later).
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -50,6 +49,10 @@ struct EtcdStats {
 //   OperationsOf first, and splits them or refuses what they are for.
 // - Stop() answers what is under way: writes kUnknown, reads SHUTTING_DOWN. `deposed` is not called for it.
 //   Reads and Writes after it are not answered. Not to be called from a callback.
+//
+// etcd keeps what was overwritten until it is compacted: it should run with --auto-compaction-retention.
+// Events beside those of EtcdClient and EtcdElection: etcd_write_unknown (the first of several in a row),
+// etcd_write_refused.
 class EtcdClusterStore final : public ClusterStore {
  public:
   // Reads that may be under way. Beyond: UNAVAILABLE.
@@ -99,10 +102,12 @@ class EtcdClusterStore final : public ClusterStore {
   EtcdElection election_;
   bool stopping_ = false;
   int reads_under_way_ = 0;
+  bool last_write_unknown_ = false;
   std::map<uint64_t, EventLoop::Task> late_answers_;
   uint64_t next_late_answer_ = 1;
 
-  std::atomic<bool> stopped_ = false;
+  absl::Mutex stop_mutex_;  // held while it stops, so that whoever asks again waits for it too
+  bool stopped_ ABSL_GUARDED_BY(stop_mutex_) = false;
   mutable absl::Mutex mutex_;
   std::string elected_address_ ABSL_GUARDED_BY(mutex_);
   EtcdStats stats_ ABSL_GUARDED_BY(mutex_);

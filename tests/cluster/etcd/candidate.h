@@ -74,6 +74,10 @@ class Candidate {
     const auto deposed = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return deposed_.contains(term); };
     return mutex_.AwaitWithTimeout(absl::Condition(&deposed), kPatience);
   }
+  bool WasDeposed(int64_t term) const {
+    absl::MutexLock lock(&mutex_);
+    return deposed_.contains(term);
+  }
   int64_t term() const {
     absl::MutexLock lock(&mutex_);
     return term_;

@@ -97,6 +97,17 @@ TEST_F(EtcdElectionTest, WhoseKeySomebodyDeletedIsDeposedThoughItsLeaseLasts) {
   EXPECT_GT(a.AwaitElected(first), first);
 }
 
+TEST_F(EtcdElectionTest, WhoseKeyIsAnothersIsDeposedThoughItsLeaseLasts) {
+  options_.lease_ttl_s = 60;
+  Candidate a(options_);
+  a.Stand("a:1");
+  const int64_t first = a.AwaitElected();
+  etcd_->Delete(Key("/election"));
+  etcd_->Put(Key("/election"), "b:1");
+  EXPECT_TRUE(a.AwaitDeposed(first));
+  EXPECT_TRUE(a.AwaitElectedAddress("b:1"));
+}
+
 TEST_F(EtcdElectionTest, AWriteOfADeposedOneIsRefusedAndChangesNothing) {
   Candidate a(options_);
   a.Stand("a:1");
@@ -127,7 +138,7 @@ TEST_F(EtcdElectionTest, AWriteThatFindsAnotherTermDeposesAtOnce) {
   const int64_t first = a.AwaitElected();
   etcd_->Delete(Key("/election"));
   EXPECT_EQ(a.Write({.term = first}), WriteOutcome::kDeposed);
-  EXPECT_TRUE(a.AwaitDeposed(first));
+  EXPECT_TRUE(a.WasDeposed(first)) << "before the write was answered";
 }
 
 TEST_F(EtcdElectionTest, TwoClustersShareOneEtcd) {

@@ -34,12 +34,13 @@ class EtcdOutageTest : public ::testing::Test {
     EXPECT_LT(absl::Now() - gone, absl::Seconds(options_.lease_ttl_s) + absl::Seconds(1));
     EXPECT_EQ(candidate_->store().ElectedAddress(), "");
     EXPECT_FALSE(candidate_->store().Stats().reachable);
+    EXPECT_EQ(candidate_->events().Count("etcd_unreachable"), 1) << "for all of the outage";
+    EXPECT_EQ(candidate_->events().Count("etcd_reachable"), 0);
   }
   void ExpectRecovery() {
     const int64_t next = candidate_->AwaitElected(term_);
     ASSERT_GT(next, term_);
-    EXPECT_EQ(candidate_->events().Count("etcd_unreachable"), 1);
-    EXPECT_EQ(candidate_->events().Count("etcd_reachable"), 1);
+    EXPECT_GE(candidate_->events().Count("etcd_reachable"), 1);
     EXPECT_TRUE(candidate_->store().Stats().reachable);
     EXPECT_GT(candidate_->store().Stats().requests_failed, 0);
     const auto stored = candidate_->Read();

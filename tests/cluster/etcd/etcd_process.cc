@@ -160,7 +160,11 @@ void EtcdProcess::Kill() {
   pid_ = 0;
 }
 
-void EtcdProcess::Pause() { kill(pid_, SIGSTOP); }
+void EtcdProcess::Pause() {
+  kill(pid_, SIGSTOP);
+  // Until all of its threads stand still: one may be about to answer.
+  waitpid(pid_, nullptr, WUNTRACED);
+}
 
 void EtcdProcess::Resume() { kill(pid_, SIGCONT); }
 
