@@ -19,8 +19,9 @@ absl::Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContex
 absl::Status FromError(const naru::v1::Error& error);
 
 // The broker said that it did nothing, and that the same request may succeed later: NO_LEADER,
-// COORDINATOR_LOADING, NOT_ENOUGH_REPLICAS, STORAGE_FULL, SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, STALE_LEADER_EPOCH,
-// STREAM_ITEM_SKIPPED. Whatever such a request does, it can be repeated without doing it twice.
+// COORDINATOR_LOADING, NOT_ENOUGH_REPLICAS, STORAGE_FULL, SHUTTING_DOWN, TOO_MANY_IN_FLIGHT,
+// STALE_LEADER_EPOCH, STREAM_ITEM_SKIPPED. Whatever such a request does, it can be repeated without doing it
+// twice.
 bool IsTransient(const absl::Status& status);
 
 // Nobody knows whether a failed write was done: the connection broke, the deadline passed, the call was

@@ -11,13 +11,8 @@
 namespace naru::cluster {
 namespace {
 
-// What a client may hear of an error of this broker's own coordinator.
-absl::Status ForClient(const absl::Status& status) {
-  return ReasonOf(status) == Reason::kNotCoordinator ? GroupMoves() : status;
-}
-
 Groups::Done ForClient(Groups::Done done) {
-  return [done = std::move(done)](const absl::Status& status) mutable { done(ForClient(status)); };
+  return [done = std::move(done)](const absl::Status& status) mutable { done(GroupErrorForClient(status)); };
 }
 
 }  // namespace
@@ -36,7 +31,7 @@ class ClusterGroups::Listener final : public GroupListener {
   void OnRevoking(const std::set<GroupPartition>& partitions) override { listener_->OnRevoking(partitions); }
   void OnEnded(const absl::Status& why) override {
     groups_.Take(session_, true);
-    listener_->OnEnded(ForClient(why));
+    listener_->OnEnded(SessionEndForClient(why));
   }
 
  private:
@@ -73,7 +68,8 @@ Groups* ClusterGroups::CoordinatorOf(std::string_view group, std::shared_ptr<Pee
   return peer.get();
 }
 
-uint64_t ClusterGroups::Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) {
+uint64_t ClusterGroups::Join(const std::string& group, JoinGroup join,
+                             std::shared_ptr<GroupListener> listener) {
   std::shared_ptr<PeerGroups> peer;
   Groups* coordinator = CoordinatorOf(group, peer);
   uint64_t session = 0;
@@ -86,8 +82,8 @@ uint64_t ClusterGroups::Join(const std::string& group, JoinGroup join, std::shar
     listener->OnEnded(GroupMoves());
     return session;
   }
-  const uint64_t number = coordinator->Join(
-      group, std::move(join), std::make_shared<Listener>(*this, session, std::move(listener)));
+  const uint64_t number = coordinator->Join(group, std::move(join),
+                                            std::make_shared<Listener>(*this, session, std::move(listener)));
   absl::MutexLock lock(&mutex_);
   // It may have ended already.
   if (const auto found = sessions_.find(session); found != sessions_.end()) found->second.number = number;
@@ -155,7 +151,7 @@ void ClusterGroups::Describe(const std::string& group, SnapshotDone done) {
   Groups* coordinator = CoordinatorOf(group, peer);
   if (coordinator == nullptr) return done(GroupMoves());
   coordinator->Describe(group, [done = std::move(done)](absl::StatusOr<GroupSnapshot> snapshot) mutable {
-    if (!snapshot.ok()) return done(ForClient(snapshot.status()));
+    if (!snapshot.ok()) return done(GroupErrorForClient(snapshot.status()));
     done(std::move(snapshot));
   });
 }
@@ -176,7 +172,7 @@ class Gathering {
   }
   void Add(const absl::StatusOr<std::vector<GroupListing>>& listing) {
     absl::MutexLock lock(&mutex_);
-    error_.Update(ForClient(listing.status()));
+    error_.Update(GroupErrorForClient(listing.status()));
     if (listing.ok()) all_.insert(all_.end(), listing->begin(), listing->end());
   }
 

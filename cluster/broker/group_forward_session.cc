@@ -12,7 +12,8 @@ namespace v1 = naru::internal::v1;
 // Passes what a session hears on, under the other broker's number of it.
 class GroupForwardSession::Listener final : public GroupListener {
  public:
-  Listener(std::shared_ptr<GroupForwardSession> session, uint64_t id) : session_(std::move(session)), id_(id) {}
+  Listener(std::shared_ptr<GroupForwardSession> session, uint64_t id)
+      : session_(std::move(session)), id_(id) {}
 
   void OnJoined(const std::string& member_id, int64_t member_epoch) override {
     Response message;
@@ -81,36 +82,38 @@ void GroupForwardSession::OnMessage(const v1::GroupRequest& message) {
     case Request::kCommit:
       return groups_.Commit(group, FromMessage(message.commit()), Answer(id));
     case Request::kRemove:
-      return groups_.Remove(
-          group,
-          LeaveGroup{.member_id = message.remove().member_id(), .instance_id = message.remove().instance_id()},
-          Answer(id));
+      return groups_.Remove(group,
+                            LeaveGroup{.member_id = message.remove().member_id(),
+                                       .instance_id = message.remove().instance_id()},
+                            Answer(id));
     case Request::kReset:
       return groups_.Reset(group, ResetOffsets{.offsets = FromMessage(message.reset()).offsets}, Answer(id));
     case Request::kDelete:
       return groups_.Delete(group, Answer(id));
     case Request::kDescribe:
-      return groups_.Describe(group, [self = shared_from_this(), id](const absl::StatusOr<GroupSnapshot>& found) {
-        if (!found.ok()) return self->Answer(id)(found.status());
-        Response response;
-        response.set_id(id);
-        *response.mutable_group() = ToMessage(*found);
-        self->stream_->Send(std::move(response));
-      });
+      return groups_.Describe(group,
+                              [self = shared_from_this(), id](const absl::StatusOr<GroupSnapshot>& found) {
+                                if (!found.ok()) return self->Answer(id)(found.status());
+                                Response response;
+                                response.set_id(id);
+                                *response.mutable_group() = ToMessage(*found);
+                                self->stream_->Send(std::move(response));
+                              });
     case Request::kList:
-      return groups_.List([self = shared_from_this(), id](const absl::StatusOr<std::vector<GroupListing>>& all) {
-        if (!all.ok()) return self->Answer(id)(all.status());
-        Response response;
-        response.set_id(id);
-        response.mutable_groups();
-        for (const GroupListing& listing : *all) {
-          v1::GroupList::Entry& entry = *response.mutable_groups()->add_groups();
-          entry.set_group(listing.group);
-          entry.set_state(static_cast<int32_t>(listing.state));
-          entry.set_members(static_cast<int64_t>(listing.members));
-        }
-        self->stream_->Send(std::move(response));
-      });
+      return groups_.List(
+          [self = shared_from_this(), id](const absl::StatusOr<std::vector<GroupListing>>& all) {
+            if (!all.ok()) return self->Answer(id)(all.status());
+            Response response;
+            response.set_id(id);
+            response.mutable_groups();
+            for (const GroupListing& listing : *all) {
+              v1::GroupList::Entry& entry = *response.mutable_groups()->add_groups();
+              entry.set_group(listing.group);
+              entry.set_state(static_cast<int32_t>(listing.state));
+              entry.set_members(static_cast<int64_t>(listing.members));
+            }
+            self->stream_->Send(std::move(response));
+          });
     case Request::REQUEST_NOT_SET:
       return;  // of a newer version
   }

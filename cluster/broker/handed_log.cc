@@ -25,9 +25,11 @@ LogPositions HandedLog::Positions() const {
 }
 
 EpochEnd HandedLog::EndOffsetForEpoch(LeaderEpoch epoch) const {
-  Forget(Info().end);
+  const Offset end = Info().end;
+  Forget(end);
   const EpochEnd stored =
       store_.EndOffsetForEpoch(log_, epoch).value_or(EpochEnd{LeaderEpoch(-1), Offset(0)});
+  if (stored.end < end) return stored;  // a later epoch follows it in the store already
   EpochEnd found = stored;
   bool ends = false;
   for (const Stretch& stretch : handed_) {

@@ -16,15 +16,16 @@ namespace {
 constexpr int64_t kReconnectMs = 50;
 
 absl::Status OutcomeUnknown() {
-  return MakeError(Reason::kLeaderChanged,
-                   "the connection to the group's coordinator broke, and nobody knows whether it was done; look, "
-                   "and ask again");
+  return MakeError(
+      Reason::kLeaderChanged,
+      "the connection to the group's coordinator broke, and nobody knows whether it was done; look, "
+      "and ask again");
 }
 
-// What a client may hear of an error of the coordinator's broker.
+// What a client may hear of an error of the coordinator's broker: that one is going, not this.
 absl::Status ErrorOf(const naru::v1::Error& error) {
   absl::Status status = FromErrorMessage(error);
-  return ReasonOf(status) == Reason::kNotCoordinator ? GroupMoves() : status;
+  return ReasonOf(status) == Reason::kShuttingDown ? GroupMoves() : GroupErrorForClient(status);
 }
 
 absl::Status ErrorOf(const absl::StatusOr<v1::GroupResponse>& response) {
@@ -41,6 +42,16 @@ absl::Status ReadError(const absl::Status& status) {
 absl::Status GroupMoves() {
   return MakeError(Reason::kCoordinatorLoading,
                    "the group's coordinator is moving to another broker; nothing was done; try again");
+}
+
+absl::Status GroupErrorForClient(const absl::Status& status) {
+  const std::optional<Reason> reason = ReasonOf(status);
+  const bool moves = reason == Reason::kNotCoordinator || reason == Reason::kNoLeader;
+  return moves ? GroupMoves() : status;
+}
+
+absl::Status SessionEndForClient(const absl::Status& why) {
+  return ReasonOf(why) == Reason::kLeaderChanged ? GroupMoves() : GroupErrorForClient(why);
 }
 
 bool PeerGroups::Connect() {
@@ -73,9 +84,8 @@ void PeerGroups::Send(Request request, Answered answered) {
 
 void PeerGroups::Ask(const std::string& group, Request request, Done done) {
   request.set_group(group);
-  Send(std::move(request), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-    done(ErrorOf(response));
-  });
+  Send(std::move(request),
+       [done = std::move(done)](absl::StatusOr<Response> response) mutable { done(ErrorOf(response)); });
 }
 
 uint64_t PeerGroups::Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) {
@@ -206,7 +216,7 @@ void PeerGroups::OnMessage(uint64_t number, Response message) {
     case Response::kRevoking:
       return listener->OnRevoking(FromMessage(message.revoking()));
     case Response::kEnded:
-      return listener->OnEnded(ErrorOf(message.ended()));
+      return listener->OnEnded(SessionEndForClient(ErrorOf(message.ended())));
     default:
       return;  // of a newer version
   }

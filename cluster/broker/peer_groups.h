@@ -67,5 +67,9 @@ class PeerGroups final : public Groups {
 
 // COORDINATOR_LOADING: nothing was done.
 absl::Status GroupMoves();
+// What a client may hear of an error of a coordinator that is, or is about to be, none of the group.
+absl::Status GroupErrorForClient(const absl::Status& status);
+// The same for what ends a session: for that it is all one whether a write was kept.
+absl::Status SessionEndForClient(const absl::Status& why);
 
 }  // namespace naru::cluster

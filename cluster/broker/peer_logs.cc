@@ -210,11 +210,10 @@ void PeerLogs::Read(BrokerId leader, const ReadRequest& request, LogStore::ReadD
   order.set_end(request.end.value());
   order.set_bytes_max(request.bytes_max);
   order.set_first_bytes_max(request.first_bytes_max);
-  Send(leader, std::move(message),
-       [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-         if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
-         done(FromMessage(*response->mutable_read()));
-       });
+  Send(leader, std::move(message), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
+    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
+    done(FromMessage(*response->mutable_read()));
+  });
 }
 
 void PeerLogs::FindByTime(BrokerId leader, LogId log, int64_t timestamp_ms, LogStore::TimeDone done) {
@@ -233,11 +232,10 @@ void PeerLogs::AskInfo(BrokerId leader, LogId log, LogStore::InfoDone done) {
   Request message;
   message.set_log_id(log.value());
   message.mutable_info();
-  Send(leader, std::move(message),
-       [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-         if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
-         done(cluster::FromMessage(response->info()));
-       });
+  Send(leader, std::move(message), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
+    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
+    done(cluster::FromMessage(response->info()));
+  });
 }
 
 void PeerLogs::MoveLogStart(BrokerId leader, LogId log, Offset start, LogStore::Done done) {
@@ -253,9 +251,7 @@ uint64_t PeerLogs::Watch(BrokerId leader, LogId log, Offset offset, absl::AnyInv
   message.set_log_id(log.value());
   message.mutable_watch()->set_offset(offset.value());
   return Send(leader, std::move(message),
-              [fire = std::move(fire)](const absl::StatusOr<Response>&) mutable {
-                fire();
-              });
+              [fire = std::move(fire)](const absl::StatusOr<Response>&) mutable { fire(); });
 }
 
 bool PeerLogs::CancelWatch(uint64_t watch) {

@@ -189,8 +189,12 @@ void CoordinatorMachine::WriteTopic(MetadataWrite& write) {
       writing_topic_ = std::move(wish);
       return;
     }
-    AnswerTopicRequest answer{wish.request, stored_.head, planned.status()};
-    if (planned.ok()) answer.topic = std::move(planned->topic);
+    AnswerTopicRequest answer{wish.request, stored_.head, std::shared_ptr<const TopicInfo>()};
+    if (planned.ok()) {
+      answer.topic = std::move(planned->topic);
+    } else {
+      answer.topic = planned.status();
+    }
     effects_.emplace_back(std::move(answer));
   }
 }

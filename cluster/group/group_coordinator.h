@@ -113,10 +113,11 @@ class GroupCoordinator final : public Groups {
     GroupCoordinator& owner;
     const size_t index;
     const LogId log;
-    bool led = false;         // by this broker
+    bool led = false;          // by this broker
     LeaderEpoch placed_epoch;  // in which it does
     LeaderEpoch leader_epoch;  // of the log, in which it was read, and is written
-    uint64_t generation = 0;   // counts the times that it was read, or given up: what belongs to others is void
+    uint64_t generation =
+        0;  // counts the times that it was read, or given up: what belongs to others is void
     std::unique_ptr<GroupShard> groups;  // being read, or ready
     GroupShardStats before;              // what those counted that were read anew
     bool ready = false;

@@ -54,7 +54,8 @@ void GroupCoordinator::FollowLeaders(const TopicCatalog& catalog) {
   const auto topic = catalog.topics.find(kOffsetsTopic);
   for (const std::unique_ptr<Shard>& shard : shards_) {
     const bool there = topic != catalog.topics.end() && topic->second->partitions.size() > shard->index;
-    const PartitionPlacement placement = there ? topic->second->partitions[shard->index] : PartitionPlacement();
+    const PartitionPlacement placement =
+        there ? topic->second->partitions[shard->index] : PartitionPlacement();
     const bool leads = there && placement.log == shard->log && placement.leader == catalog.self;
     if (leads == shard->led && (!leads || placement.leader_epoch == shard->placed_epoch)) continue;
     if (shard->led) GiveUp(*shard);
@@ -183,14 +184,15 @@ void GroupCoordinator::Append(Shard& shard, absl::Cord batch) {
     ++store_calls_;
   }
   // Nobody else may have written since the shard was read.
-  logs_.Append({.log = shard.log, .batch = std::move(batch), .info = *info, .leader_epoch = shard.leader_epoch},
-               [this, &shard, generation = shard.generation](const absl::StatusOr<Appended>& appended) {
-                 absl::MutexLock lock(&mutex_);
-                 --store_calls_;
-                 queue_.push_back([this, &shard, generation, status = appended.status()] {
-                   OnAppended(shard, generation, status);
-                 });
-               });
+  logs_.Append(
+      {.log = shard.log, .batch = std::move(batch), .info = *info, .leader_epoch = shard.leader_epoch},
+      [this, &shard, generation = shard.generation](const absl::StatusOr<Appended>& appended) {
+        absl::MutexLock lock(&mutex_);
+        --store_calls_;
+        queue_.push_back([this, &shard, generation, status = appended.status()] {
+          OnAppended(shard, generation, status);
+        });
+      });
 }
 
 void GroupCoordinator::OnAppended(Shard& shard, uint64_t generation, const absl::Status& status) {

@@ -48,7 +48,8 @@ class Groups {
 
   // Begins a session and returns its number; `listener` is told of it until it has ended, or was lost or
   // left. `join.session` is not looked at; `join.member_id` is not empty.
-  virtual uint64_t Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) = 0;
+  virtual uint64_t Join(const std::string& group, JoinGroup join,
+                        std::shared_ptr<GroupListener> listener) = 0;
   virtual void Lose(uint64_t session) = 0;
   virtual void Leave(uint64_t session) = 0;
   virtual void Release(uint64_t session, std::set<GroupPartition> partitions) = 0;

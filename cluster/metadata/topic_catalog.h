@@ -49,7 +49,7 @@ struct TopicConfig {
 };
 
 struct PartitionPlacement {
-  LogId log;  // the same on all brokers
+  LogId log;        // the same on all brokers
   BrokerId leader;  // 0: nobody, at present
   LeaderEpoch leader_epoch;
   std::vector<BrokerId> replicas;

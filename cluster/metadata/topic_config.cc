@@ -40,6 +40,9 @@ absl::Status SetInRange(std::string_view field, int32_t value, int32_t max, std:
   return absl::OkStatus();
 }
 
+// So many that what was acknowledged outlives the loss of one, where one can be missed.
+int32_t DefaultMinInSync(int32_t replication_factor) { return replication_factor >= 3 ? 2 : 1; }
+
 absl::Status InvalidEnum(std::string_view field, int value, std::string_view allowed) {
   return InvalidField(field, absl::StrCat(value), absl::StrCat("allowed: ", allowed));
 }
@@ -151,10 +154,11 @@ constexpr std::array kFields = {
           }},
     Field{"min_in_sync_replicas", [](const Message& m) { return m.has_min_in_sync_replicas(); },
           [](const Message& m, const TopicConfigLimits& limits, TopicConfig& config) {
-            return SetInRange(
-                "config.min_in_sync_replicas",
-                m.has_min_in_sync_replicas() ? m.min_in_sync_replicas() : kDefaults.min_in_sync_replicas,
-                limits.replication_factor, "the topic's replication_factor", config.min_in_sync_replicas);
+            return SetInRange("config.min_in_sync_replicas",
+                              m.has_min_in_sync_replicas() ? m.min_in_sync_replicas()
+                                                           : DefaultMinInSync(limits.replication_factor),
+                              limits.replication_factor, "the topic's replication_factor",
+                              config.min_in_sync_replicas);
           }},
     Field{"durability", [](const Message& m) { return m.durability() != 0; },
           [](const Message& m, const TopicConfigLimits&, TopicConfig& config) {

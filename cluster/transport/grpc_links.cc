@@ -22,14 +22,19 @@ constexpr int kReconnectMsMax = 500;
 constexpr auto kTopicsDeadline = std::chrono::seconds(10);
 
 template <typename Out, typename In, typename Call>
-std::unique_ptr<Link<Out>> Open(LinkEvents<In> events, const Call& call) {
-  auto stream = std::make_shared<ClientStream<Out, In>>(std::move(events));
+std::unique_ptr<Link<Out>> Open(LinkEvents<In> events, const std::shared_ptr<OpenCalls>& calls,
+                                const Call& call) {
+  auto stream = std::make_shared<ClientStream<Out, In>>(std::move(events), calls);
   call(stream->context(), *stream);
   stream->Begin();
   return std::make_unique<ClientLink<Out, In>>(std::move(stream));
 }
 
 }  // namespace
+
+GrpcLinks::GrpcLinks() : calls_(std::make_shared<OpenCalls>()) {}
+
+GrpcLinks::~GrpcLinks() { calls_->WaitForNone(); }
 
 std::shared_ptr<grpc::Channel> GrpcLinks::ChannelTo(const std::string& address) {
   absl::MutexLock lock(&mutex_);
@@ -52,28 +57,30 @@ std::shared_ptr<grpc::Channel> GrpcLinks::ChannelTo(const std::string& address) 
 
 std::unique_ptr<Link<v1::AttendRequest>> GrpcLinks::Attend(const std::string& address,
                                                            LinkEvents<v1::AttendResponse> events) {
-  return Open<v1::AttendRequest>(std::move(events), [&](grpc::ClientContext& context, auto& reactor) {
+  return Open<v1::AttendRequest>(std::move(events), calls_, [&](grpc::ClientContext& context, auto& reactor) {
     v1::CoordinatorService::NewStub(ChannelTo(address))->async()->Attend(&context, &reactor);
   });
 }
 
 std::unique_ptr<Link<v1::ReplicateRequest>> GrpcLinks::Replicate(const std::string& address,
                                                                  LinkEvents<v1::ReplicateResponse> events) {
-  return Open<v1::ReplicateRequest>(std::move(events), [&](grpc::ClientContext& context, auto& reactor) {
-    v1::PeerService::NewStub(ChannelTo(address))->async()->Replicate(&context, &reactor);
-  });
+  return Open<v1::ReplicateRequest>(
+      std::move(events), calls_, [&](grpc::ClientContext& context, auto& reactor) {
+        v1::PeerService::NewStub(ChannelTo(address))->async()->Replicate(&context, &reactor);
+      });
 }
 
 std::unique_ptr<Link<v1::ForwardRequest>> GrpcLinks::Forward(const std::string& address,
                                                              LinkEvents<v1::ForwardResponse> events) {
-  return Open<v1::ForwardRequest>(std::move(events), [&](grpc::ClientContext& context, auto& reactor) {
-    v1::PeerService::NewStub(ChannelTo(address))->async()->Forward(&context, &reactor);
-  });
+  return Open<v1::ForwardRequest>(
+      std::move(events), calls_, [&](grpc::ClientContext& context, auto& reactor) {
+        v1::PeerService::NewStub(ChannelTo(address))->async()->Forward(&context, &reactor);
+      });
 }
 
 std::unique_ptr<Link<v1::GroupRequest>> GrpcLinks::Groups(const std::string& address,
-                                                           LinkEvents<v1::GroupResponse> events) {
-  return Open<v1::GroupRequest>(std::move(events), [&](grpc::ClientContext& context, auto& reactor) {
+                                                          LinkEvents<v1::GroupResponse> events) {
+  return Open<v1::GroupRequest>(std::move(events), calls_, [&](grpc::ClientContext& context, auto& reactor) {
     v1::PeerService::NewStub(ChannelTo(address))->async()->Groups(&context, &reactor);
   });
 }
@@ -86,16 +93,23 @@ void GrpcLinks::ChangeTopics(const std::string& address, const v1::ChangeTopicsR
     v1::ChangeTopicsResponse response;
     TopicsDone done;
   };
+  calls_->Begin();
   auto call = std::make_shared<Call>();
   call->request = request;
   call->done = std::move(done);
   call->context.set_deadline(std::chrono::system_clock::now() + kTopicsDeadline);
   v1::CoordinatorService::NewStub(ChannelTo(address))
       ->async()
-      ->ChangeTopics(&call->context, &call->request, &call->response, [call](const grpc::Status& status) {
-        if (status.ok()) return call->done(std::move(call->response));
-        call->done(FromGrpcStatus(status));
-      });
+      ->ChangeTopics(&call->context, &call->request, &call->response,
+                     [call, calls = calls_](const grpc::Status& status) mutable {
+                       if (status.ok()) {
+                         call->done(std::move(call->response));
+                       } else {
+                         call->done(FromGrpcStatus(status));
+                       }
+                       call.reset();
+                       calls->End();
+                     });
 }
 
 }  // namespace naru::cluster

@@ -13,8 +13,14 @@
 
 namespace naru::cluster {
 
+class OpenCalls;
+
 class GrpcLinks final : public Links {
  public:
+  GrpcLinks();
+  // Waits for gRPC to be done with the calls: all links are gone.
+  ~GrpcLinks() override;
+
   std::unique_ptr<Link<naru::internal::v1::AttendRequest>> Attend(
       const std::string& address, LinkEvents<naru::internal::v1::AttendResponse> events) override;
   std::unique_ptr<Link<naru::internal::v1::ReplicateRequest>> Replicate(
@@ -29,6 +35,7 @@ class GrpcLinks final : public Links {
  private:
   std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address);
 
+  const std::shared_ptr<OpenCalls> calls_;
   absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
 };

@@ -90,16 +90,41 @@ class MessageStream : public Reactor {
   std::atomic<int64_t> queued_bytes_{0};
 };
 
+// The calls of one set of channels that gRPC is not done with. gRPC does not bear its last channel ending on
+// one of its own threads, so who owns the channels waits for them. Thread-safe.
+class OpenCalls {
+ public:
+  void Begin() {
+    absl::MutexLock lock(&mutex_);
+    ++open_;
+  }
+  void End() {
+    absl::MutexLock lock(&mutex_);
+    --open_;
+  }
+  void WaitForNone() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](int64_t* open) { return *open == 0; }, &open_));
+  }
+
+ private:
+  absl::Mutex mutex_;
+  int64_t open_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
 // The end that called.
 template <typename Out, typename In>
 class ClientStream final : public MessageStream<grpc::ClientBidiReactor<Out, In>, Out, In>,
                            public std::enable_shared_from_this<ClientStream<Out, In>> {
  public:
-  explicit ClientStream(LinkEvents<In> events) : events_(std::move(events)) {}
+  ClientStream(LinkEvents<In> events, std::shared_ptr<OpenCalls> calls)
+      : events_(std::move(events)), calls_(std::move(calls)) {}
 
   grpc::ClientContext& context() { return context_; }
   // Once the call was made with it.
   void Begin() {
+    calls_->Begin();
     self_ = this->shared_from_this();
     this->BeginReading();
     this->StartCall();
@@ -133,7 +158,9 @@ class ClientStream final : public MessageStream<grpc::ClientBidiReactor<Out, In>
       events_.broken(FromGrpcStatus(status));
       Leave();
     }
+    const std::shared_ptr<OpenCalls> calls = calls_;
     self_.reset();
+    calls->End();
   }
   bool Enter() {
     absl::MutexLock lock(&events_mutex_);
@@ -149,6 +176,7 @@ class ClientStream final : public MessageStream<grpc::ClientBidiReactor<Out, In>
   }
 
   const LinkEvents<In> events_;
+  const std::shared_ptr<OpenCalls> calls_;
   grpc::ClientContext context_;
   std::shared_ptr<ClientStream> self_;  // until OnDone
   absl::Mutex events_mutex_;

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/synchronization/mutex.h"
 #include "services/admin/record_deletion.h"
 #include "services/admin/topic_message.h"
 #include "services/admin/topic_pages.h"
-#include "absl/synchronization/mutex.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
 
@@ -151,9 +151,8 @@ grpc::ServerUnaryReactor* AdminService::GetTopic(grpc::CallbackServerContext* co
                                                  grpc::ByteBuffer* response) {
   using naru::v1::GetTopicRequest;
   using naru::v1::GetTopicResponse;
-  return Serve<GetTopicRequest, GetTopicResponse>(*context, *request, *response, [this](const auto& call) {
-    Describe(call);
-  });
+  return Serve<GetTopicRequest, GetTopicResponse>(*context, *request, *response,
+                                                  [this](const auto& call) { Describe(call); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListTopics(grpc::CallbackServerContext* context,

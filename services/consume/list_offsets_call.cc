@@ -76,12 +76,13 @@ void ListOffsetsCall::OnFound(int index, const absl::StatusOr<std::optional<Time
   const absl::StatusOr<LogInfo> info = context_->store.Info(log);
   if (ReasonOf(info.status()) != Reason::kNoLeader) return OnInfo(index, *found, info);
   // Another broker has it.
-  context_->store.AskInfo(log, [self = shared_from_this(), index, found = *found](absl::StatusOr<LogInfo> asked) {
-    self->strand_.Post([self, index, found, asked = std::move(asked)] {
-      self->OnInfo(index, found, asked);
-      self->Pump();
-    });
-  });
+  context_->store.AskInfo(log,
+                          [self = shared_from_this(), index, found = *found](absl::StatusOr<LogInfo> asked) {
+                            self->strand_.Post([self, index, found, asked = std::move(asked)] {
+                              self->OnInfo(index, found, asked);
+                              self->Pump();
+                            });
+                          });
 }
 
 void ListOffsetsCall::OnInfo(int index, const std::optional<TimedOffset>& found,

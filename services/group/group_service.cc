@@ -21,7 +21,7 @@ namespace {
 // What ends a call that has no more to say than how it went.
 template <typename Call>
 cluster::Groups::Done FinishOf(const std::shared_ptr<GroupContext>& context,
-                                         const std::shared_ptr<Call>& call) {
+                               const std::shared_ptr<Call>& call) {
   return [context, call](const absl::Status& status) {
     context->counters.errors.Count(status);
     call->Finish(status);
@@ -179,15 +179,16 @@ grpc::ServerUnaryReactor* GroupService::GetGroup(Context* context, const Bytes* 
               if (!snapshot.ok()) return FinishOf(shared, call)(snapshot.status());
               const auto catalog = shared->consume->catalog.Current();
               const std::set<LogId> logs = LogsOf(*snapshot, *catalog);
-              AskLogEnds(shared->consume->store, logs,
-                         [shared, call, catalog, snapshot = *std::move(snapshot)](LogEnds ends) mutable {
-                           shared->consume->executor.Run([shared, call, catalog, snapshot = std::move(snapshot),
-                                                          ends = std::move(ends)] {
-                             *call->response().mutable_group() = ToMessage(
-                                 snapshot, *catalog, [&ends](LogId log) { return ends.Of(log); });
-                             FinishOf(shared, call)(absl::OkStatus());
-                           });
-                         });
+              AskLogEnds(
+                  shared->consume->store, logs,
+                  [shared, call, catalog, snapshot = *std::move(snapshot)](LogEnds ends) mutable {
+                    shared->consume->executor.Run(
+                        [shared, call, catalog, snapshot = std::move(snapshot), ends = std::move(ends)] {
+                          *call->response().mutable_group() =
+                              ToMessage(snapshot, *catalog, [&ends](LogId log) { return ends.Of(log); });
+                          FinishOf(shared, call)(absl::OkStatus());
+                        });
+                  });
             });
         return absl::OkStatus();
       });

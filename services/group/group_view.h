@@ -2,8 +2,8 @@
 // their logs. Thread-safe; never blocks.
 #pragma once
 
-#include <string>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"

@@ -70,13 +70,13 @@ void LagMonitor::OnSurvey(std::vector<cluster::GroupSnapshot> groups) {
   std::set<LogId> logs;
   const std::shared_ptr<const cluster::TopicCatalog> catalog = catalog_.Current();
   for (const cluster::GroupSnapshot& group : groups) logs.merge(LogsOf(group, *catalog));
-  AskLogEnds(store_, logs,
-             [self = shared_from_this(), catalog, groups = std::move(groups)](LogEnds ends) mutable {
-               self->strand_.Post([self, catalog, groups = std::move(groups), ends = std::move(ends)]() mutable {
-                 self->ends_ = std::move(ends);
-                 self->OnEnds(groups, *catalog);
-               });
-             });
+  AskLogEnds(
+      store_, logs, [self = shared_from_this(), catalog, groups = std::move(groups)](LogEnds ends) mutable {
+        self->strand_.Post([self, catalog, groups = std::move(groups), ends = std::move(ends)]() mutable {
+          self->ends_ = std::move(ends);
+          self->OnEnds(groups, *catalog);
+        });
+      });
 }
 
 void LagMonitor::OnEnds(const std::vector<cluster::GroupSnapshot>& groups,

@@ -52,8 +52,9 @@ void CallLimit::End(const void* call, Verdict verdict) {
 
 absl::Status CallLimit::Check(const void* call) const {
   if (closed_.load(std::memory_order_relaxed)) {
-    return MakeError(Reason::kCoordinatorLoading,
-                     "this broker has not heard from the cluster's coordinator yet; nothing was done; try again");
+    return MakeError(
+        Reason::kCoordinatorLoading,
+        "this broker has not heard from the cluster's coordinator yet; nothing was done; try again");
   }
   if (refused_open_.load(std::memory_order_acquire) == 0) return absl::OkStatus();
   absl::MutexLock lock(&mutex_);

@@ -61,11 +61,9 @@ absl::Status ClusterMember::MakeBroker(const cluster::GroupCoordinatorOptions& g
   // It writes only what this broker leads: one that was deposed must not have its writes forwarded.
   group_coordinator_ = std::make_unique<cluster::GroupCoordinator>(groups, broker_->led_logs(), *broker_,
                                                                    clock_, events_, make_topic);
-  cluster_groups_ =
-      std::make_unique<cluster::ClusterGroups>(*group_coordinator_, *broker_, links_, clock_);
-  broker_->OnAddress([this](BrokerId broker, const std::string& address) {
-    cluster_groups_->SetAddress(broker, address);
-  });
+  cluster_groups_ = std::make_unique<cluster::ClusterGroups>(*group_coordinator_, *broker_, links_, clock_);
+  broker_->OnAddress(
+      [this](BrokerId broker, const std::string& address) { cluster_groups_->SetAddress(broker, address); });
   group_coordinator_->Start();
   peer_service_ = std::make_unique<cluster::PeerService>(*broker_, *group_coordinator_);
   return absl::OkStatus();

@@ -40,9 +40,10 @@ class ClusterMember {
  public:
   // Listens for other members when it returns, and a coordinator stands for election. `store` and `metadata`
   // are the broker's, and null when it is none; everything outlives the member. Blocks on disk.
-  static absl::StatusOr<std::unique_ptr<ClusterMember>> Open(
-      const ServerOptions& options, const cluster::GroupCoordinatorOptions& groups, LogStore* store,
-      OrderedMapStore* metadata, const Clock& clock, EventLog& events);
+  static absl::StatusOr<std::unique_ptr<ClusterMember>> Open(const ServerOptions& options,
+                                                             const cluster::GroupCoordinatorOptions& groups,
+                                                             LogStore* store, OrderedMapStore* metadata,
+                                                             const Clock& clock, EventLog& events);
   ~ClusterMember();
 
   // The broker's: comes to the coordinator, as reached by clients at this address.

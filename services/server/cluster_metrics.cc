@@ -11,18 +11,21 @@ double Value(int64_t value) { return static_cast<double>(value); }
 void AddBroker(const cluster::BrokerProcessSnapshot& broker, MetricPage& page) {
   page.Gauge("naru_broker_attending", "1: this broker has a session with the elected coordinator.",
              broker.attending ? 1 : 0);
-  page.Gauge("naru_broker_epoch", "Of this broker's registration; 0: it has none.", Value(broker.broker_epoch));
+  page.Gauge("naru_broker_epoch", "Of this broker's registration; 0: it has none.",
+             Value(broker.broker_epoch));
   page.Gauge("naru_cluster_metadata_version", "Of the cluster's metadata that this broker works by.",
              Value(broker.version));
-  page.Gauge("naru_replicas", "Partitions that this broker holds a copy of.", Value(broker.replicas.replicas));
+  page.Gauge("naru_replicas", "Partitions that this broker holds a copy of.",
+             Value(broker.replicas.replicas));
   page.Gauge("naru_partitions_led", "Partitions that this broker leads.", Value(broker.replicas.led));
   page.Gauge("naru_partitions_under_replicated",
              "Partitions that this broker leads of which not all copies are in sync.",
              Value(broker.replicas.under_replicated));
-  page.Gauge("naru_partitions_under_min_isr",
-             "Partitions that this broker leads with fewer copies in sync than min_in_sync_replicas: nothing is "
-             "committed.",
-             Value(broker.replicas.under_min_isr));
+  page.Gauge(
+      "naru_partitions_under_min_isr",
+      "Partitions that this broker leads with fewer copies in sync than min_in_sync_replicas: nothing is "
+      "committed.",
+      Value(broker.replicas.under_min_isr));
 }
 
 void AddCoordinator(const cluster::CoordinatorSnapshot& coordinator, MetricPage& page) {

@@ -11,7 +11,9 @@
 namespace naru::services {
 namespace {
 
-std::vector<std::string> Split(const std::string& list) { return absl::StrSplit(list, ',', absl::SkipEmpty()); }
+std::vector<std::string> Split(const std::string& list) {
+  return absl::StrSplit(list, ',', absl::SkipEmpty());
+}
 
 absl::Status Invalid(std::string_view option, const std::string& value, std::string_view allowed) {
   return absl::InvalidArgumentError(
@@ -44,9 +46,10 @@ absl::Status ClusterOptions::Validate() const {
   }
   if (!in_cluster()) {
     if (is_broker() && is_coordinator()) return absl::OkStatus();
-    return Invalid("--roles", roles,
-                   "a hub that runs alone is both; a part of a cluster needs --metadata=etcd://… (coordinators) "
-                   "or --coordinators=… (brokers)");
+    return Invalid(
+        "--roles", roles,
+        "a hub that runs alone is both; a part of a cluster needs --metadata=etcd://… (coordinators) "
+        "or --coordinators=… (brokers)");
   }
   if (is_coordinator() && metadata == "embedded") {
     return Invalid("--metadata", metadata, "a coordinator of a cluster needs etcd://HOST:PORT,…");

@@ -46,7 +46,8 @@ std::vector<OptionSpec> ClusterOptionsTable() {
        "What this process is in a cluster: broker, coordinator, or both with a comma between.",
        TextOption{NARU_OPTION(cluster.roles)}},
       {"metadata", "Cluster",
-       "Where a coordinator keeps the cluster's metadata: etcd://HOST:PORT,…[/PREFIX]. embedded: this hub runs "
+       "Where a coordinator keeps the cluster's metadata: etcd://HOST:PORT,…[/PREFIX]. embedded: this hub "
+       "runs "
        "alone.",
        TextOption{NARU_OPTION(cluster.metadata)}},
       {"coordinators", "Cluster",
@@ -226,8 +227,8 @@ std::vector<OptionSpec> RunOptions() {
 
 std::vector<OptionSpec> MakeTable() {
   std::vector<OptionSpec> table;
-  for (auto part : {PlaceOptions, ClusterOptionsTable, MemoryOptions, MessageLimitOptions, CountLimitOptions, GroupOptions,
-                    StoreOptionsTable, RunOptions}) {
+  for (auto part : {PlaceOptions, ClusterOptionsTable, MemoryOptions, MessageLimitOptions, CountLimitOptions,
+                    GroupOptions, StoreOptionsTable, RunOptions}) {
     for (OptionSpec& spec : part()) table.push_back(std::move(spec));
   }
   return table;

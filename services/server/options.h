@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "cluster/group/group_machine.h"
 #include "services/consume/consume_options.h"
-#include "services/server/cluster_options.h"
 #include "services/group/lag_monitor.h"
 #include "services/produce/produce_options.h"
+#include "services/server/cluster_options.h"
 #include "storage/base/event_log.h"
 #include "storage/store/partition_store.h"
 

@@ -109,8 +109,8 @@ absl::Status Server::OpenStorage() {
 }
 
 absl::Status Server::JoinCluster() {
-  NARU_ASSIGN_OR_RETURN(member_, ClusterMember::Open(options_, GroupOptions(), store_.get(), metadata_.get(),
-                                                     clock_, events_));
+  NARU_ASSIGN_OR_RETURN(
+      member_, ClusterMember::Open(options_, GroupOptions(), store_.get(), metadata_.get(), clock_, events_));
   metrics_.AttachMember(member_.get());
   if (member_->broker() == nullptr) return absl::OkStatus();
   group_coordinator_ = &member_->group_coordinator();

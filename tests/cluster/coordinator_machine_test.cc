@@ -36,6 +36,7 @@ class CoordinatorMachineTest : public ::testing::Test {
       if (const auto* read = std::get_if<ReadMetadata>(&effect)) reads_.push_back(read->id);
       if (const auto* registered = std::get_if<AnswerRegistration>(&effect)) registered_ = registered->epoch;
       if (const auto* proposed = std::get_if<AnswerProposal>(&effect)) proposed_ = proposed->outcome;
+      if (const auto* topic = std::get_if<AnswerTopicRequest>(&effect)) topics_.push_back(*topic);
       if (std::holds_alternative<StepDown>(effect)) stepped_down_ = true;
     }
   }
@@ -44,11 +45,14 @@ class CoordinatorMachineTest : public ::testing::Test {
     while (done_ < writes_.size()) {
       const MetadataWrite& write = writes_[done_++];
       ASSERT_EQ(write.head, stored_.head);
-      ++stored_.head;
-      for (const auto& [broker, record] : write.brokers) stored_.brokers[broker] = record;
-      for (const auto& [partition, state] : write.partitions) stored_.partitions[partition] = state;
+      ApplyWrite(write, stored_);
       Take(machine_->OnWritten(write.id, WriteOutcome::kWritten));
     }
+  }
+  static TopicRequest TopicOf(const std::string& name, bool internal = false) {
+    naru::v1::CreateTopicRequest request;
+    request.set_name(name);
+    return {.change = request, .internal = internal, .new_topic_id = std::string(16, name[0])};
   }
   std::string partition() const { return ToText(stored_.partitions.at(kPartition)); }
   IsrProposal ProposalOf(std::map<BrokerId, BrokerEpoch> isr) const {
@@ -64,8 +68,48 @@ class CoordinatorMachineTest : public ::testing::Test {
   std::vector<int64_t> reads_;
   std::optional<BrokerEpoch> registered_;
   std::optional<IsrOutcome> proposed_;
+  std::vector<AnswerTopicRequest> topics_;
   bool stepped_down_ = false;
 };
+
+TEST_F(CoordinatorMachineTest, ATopicIsAnsweredWhenItIsWritten) {
+  Take(machine_->OnTopicRequest(1, TopicOf("events")));
+  ASSERT_EQ(writes_.size(), 1u);
+  EXPECT_TRUE(topics_.empty());
+  Settle();
+  ASSERT_EQ(topics_.size(), 1u);
+  ASSERT_TRUE(topics_[0].topic.ok()) << topics_[0].topic.status();
+  EXPECT_EQ((*topics_[0].topic)->name, "events");
+  EXPECT_EQ(topics_[0].version, stored_.head);
+  EXPECT_EQ(machine_->metadata().topics.size(), 1u);
+}
+
+TEST_F(CoordinatorMachineTest, ARequestThatChangesNothingIsAnsweredWithoutAWrite) {
+  Take(machine_->OnTopicRequest(1, TopicOf("__events", true)));
+  Settle();
+  const size_t before = writes_.size();
+  Take(machine_->OnTopicRequest(2, TopicOf("__events", true)));
+  EXPECT_EQ(writes_.size(), before);
+  ASSERT_EQ(topics_.size(), 2u);
+  EXPECT_TRUE(topics_[1].topic.ok()) << "it is there";
+  Take(machine_->OnTopicRequest(3, TopicOf("__events")));
+  ASSERT_EQ(topics_.size(), 3u);
+  EXPECT_FALSE(topics_[2].topic.ok()) << "a client may not ask for it";
+}
+
+TEST_F(CoordinatorMachineTest, ATopicWhoseWriteWasNotAnsweredIsMadeOnce) {
+  Take(machine_->OnTopicRequest(1, TopicOf("events")));
+  ASSERT_EQ(writes_.size(), 1u);
+  ApplyWrite(writes_[0], stored_);  // it was written, and nobody hears of it
+  Take(machine_->OnWritten(writes_[0].id, WriteOutcome::kUnknown));
+  ASSERT_EQ(writes_.size(), 2u) << "an empty one, to settle it";
+  Take(machine_->OnWritten(writes_[1].id, WriteOutcome::kOvertaken));
+  ASSERT_EQ(reads_.size(), 1u);
+  Take(machine_->OnRead(reads_[0], stored_));
+  ASSERT_EQ(topics_.size(), 1u);
+  ASSERT_TRUE(topics_[0].topic.ok()) << topics_[0].topic.status();
+  EXPECT_EQ(writes_.size(), 2u);
+}
 
 TEST_F(CoordinatorMachineTest, ABrokerThatIsNotHeardOfIsFencedAndItsPartitionsLedElsewhere) {
   CoordinatorEffects effects;

@@ -366,12 +366,14 @@ class GroupSessionModel final : private GroupSession::Effects {
     return info;
   }
   int64_t MessageBytesMax() override { return INT64_MAX; }
+  void FindEdge(Lane, LogId, bool) override { NARU_CHECK(false); }
   void FindByTime(Lane, LogId, int64_t) override { NARU_CHECK(false); }
   void Read(Lane lane, const ReadRequest& request, int64_t, MemoryGate::Line) override {
     NARU_CHECK(!reading_ && !finished_);
     reading_.emplace(lane, request);
   }
   void Watch(Lane lane, LogId log, Offset offset) override { watches_[lane] = {log, offset.value()}; }
+  void WatchLater(Lane) override { NARU_CHECK(false); }
   void Unwatch(Lane lane) override { NARU_CHECK(watches_.erase(lane) == 1); }
   Choices choices_;
   const ConsumeOptions options_;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "cluster/coordinator/topic_coordinator.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/admin/admin_service.h"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "cluster/coordinator/topic_coordinator.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/batch/batch.h"

@@ -62,7 +62,7 @@ class SubscribeEffectsRecorder final : public SubscribeSession::Effects {
   std::vector<ReadAsked> reads;
   std::vector<int64_t> finds;
   std::map<SubscribeSession::Lane, Offset> watches;
-  std::set<SubscribeSession::Lane> later;                       // to be tried again in a moment
+  std::set<SubscribeSession::Lane> later;                      // to be tried again in a moment
   std::vector<std::pair<SubscribeSession::Lane, bool>> edges;  // asked for: the end, or the start
   std::vector<naru::v1::SubscribeResponse> written;
   std::optional<absl::Status> finished;

@@ -116,9 +116,8 @@ void TestCluster::StartBroker(int id) {
       });
   broker.groups =
       std::make_unique<ClusterGroups>(*broker.coordinator, *broker.process, *broker.links, clock_);
-  broker.process->OnAddress([groups = broker.groups.get()](BrokerId of, const std::string& at) {
-    groups->SetAddress(of, at);
-  });
+  broker.process->OnAddress(
+      [groups = broker.groups.get()](BrokerId of, const std::string& at) { groups->SetAddress(of, at); });
   broker.coordinator->Start();
   broker.service = std::make_unique<PeerService>(*broker.process, *broker.coordinator);
   grpc::ServerBuilder builder;

@@ -31,6 +31,8 @@ class TestCluster {
   BrokerProcess& broker(int id) { return *brokers_.at(id).process; }
   MemoryLogStore& store(int id) { return *brokers_.at(id).store; }
   Groups& groups(int id) { return *brokers_.at(id).groups; }
+  // Of the groups that the broker coordinates.
+  GroupCoordinator& coordinator(int id) { return *brokers_.at(id).coordinator; }
   // As a kill: connections break, what was stored stays.
   void StopBroker(int id);
   void StartBroker(int id);

@@ -117,7 +117,7 @@ class SessionRecorder final : public GroupSession::Effects {
   std::vector<ReadAsked> reads;
   bool reading = false;
   std::map<Lane, Offset> watches;
-  std::set<Lane> later;                       // to be tried again in a moment
+  std::set<Lane> later;                      // to be tried again in a moment
   std::vector<std::pair<Lane, bool>> edges;  // asked for: the end, or the start
   std::optional<absl::Status> finished;
 
