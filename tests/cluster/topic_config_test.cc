@@ -40,13 +40,17 @@ Message Everything() {
 
 TEST(TopicConfigTest, AbsentFieldsTakeTheDocumentedDefaults) {
   const TopicConfig config = *MakeTopicConfig(Message(), kLimits);
-  EXPECT_EQ(config, TopicConfig());
   EXPECT_EQ(config.retention_ms, 604'800'000);
   EXPECT_EQ(config.retention_bytes, -1);
   EXPECT_EQ(config.record_bytes_max, 1'048'576);
-  EXPECT_EQ(config.min_in_sync_replicas, 1);
+  EXPECT_EQ(config.min_in_sync_replicas, 2) << "of three";
   EXPECT_EQ(config.durability, Durability::kFsync);
   EXPECT_FALSE(config.append_time_stamped);
+}
+
+TEST(TopicConfigTest, WithFewerThanThreeCopiesOneInSyncIsEnoughByDefault) {
+  EXPECT_EQ(*MakeTopicConfig(Message(), {.replication_factor = 1}), TopicConfig());
+  EXPECT_EQ(MakeTopicConfig(Message(), {.replication_factor = 2})->min_in_sync_replicas, 1);
 }
 
 TEST(TopicConfigTest, ADefaultNeverPassesTheBrokersOwnLimit) {
