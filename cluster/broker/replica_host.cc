@@ -35,9 +35,26 @@ ReplicaHost::ReplicaHost(const ReplicaHostOptions& options, BrokerId self, LogSt
       events_(events),
       propose_(std::move(propose)),
       leaders_(*this),
-      followers_(*this, links) {}
+      followers_(*this, links) {
+  // Followers copy what is written while this broker's disk takes it in.
+  store_.OnWritten([this](const std::vector<LogId>& logs) { OnStoreWritten(logs); });
+}
 
-ReplicaHost::~ReplicaHost() = default;
+ReplicaHost::~ReplicaHost() { store_.OnWritten(nullptr); }
+
+void ReplicaHost::OnStoreWritten(const std::vector<LogId>& logs) {
+  std::vector<LogId> led;
+  for (const LogId log : logs) {
+    if (fronts_.Find(log)) led.push_back(log);
+  }
+  if (led.empty()) return;
+  loop_.Post([this, led = std::move(led)] {
+    for (const LogId log : led) {
+      HostedReplica* part = stopped_ ? nullptr : Find(log);
+      if (part != nullptr && part->replica != nullptr) leaders_.Serve(*part);
+    }
+  });
+}
 
 HostedReplica* ReplicaHost::Find(LogId log) {
   const auto found = replicas_.find(log);

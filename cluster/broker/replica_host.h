@@ -86,6 +86,8 @@ class ReplicaHost {
   friend class FollowerStreams;
 
   HostedReplica* Find(LogId log);
+  // On the store's thread.
+  void OnStoreWritten(const std::vector<LogId>& logs);
   void AssignTopic(const ClusterMetadata& metadata, const TopicInfo& topic, std::vector<LogId>& missing);
   void CreateLogs(std::vector<LogId> logs);
   void DropReplica(LogId log);

@@ -147,7 +147,22 @@ void Appender::DoAppends(Ops ops) {
   parts_.batches.Written(*group, due);
   ops.clear();
   parts_.watches.Fire(due);
+  TellWritten(*group);
   Submit(std::move(group));
+}
+
+void Appender::OnWritten(std::function<void(const std::vector<LogId>& logs)> written) {
+  absl::MutexLock lock(&written_mutex_);
+  written_ = std::move(written);
+}
+
+void Appender::TellWritten(const Group& group) {
+  absl::MutexLock lock(&written_mutex_);
+  if (!written_) return;
+  std::vector<LogId> logs;
+  logs.reserve(group.ends.size());
+  for (const Group::LogEnd& end : group.ends) logs.push_back(end.log->id);
+  written_(logs);
 }
 
 absl::Status Appender::EnsureRoomForBatches(uint64_t bytes, bool thinned) {

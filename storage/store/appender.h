@@ -45,6 +45,9 @@ class Appender {
   // A snapshot would take this much: batches leave room for one in the last segment that the disk has room
   // for, unless it is more than half of it. Any thread.
   void SpareForSnapshot(uint64_t bytes);
+  // As LogStore::OnWritten.
+  void OnWritten(std::function<void(const std::vector<LogId>& logs)> written)
+      ABSL_LOCKS_EXCLUDED(written_mutex_);
   // Does everything queued, writes a mark, and ends the thread. Idempotent.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -60,6 +63,7 @@ class Appender {
   // `thinned`: some come from a compacted log.
   absl::Status EnsureRoomForBatches(uint64_t bytes, bool thinned);
   void RefuseAppends(Ops& ops, const absl::Status& status);
+  void TellWritten(const Group& group) ABSL_LOCKS_EXCLUDED(written_mutex_);
   // Lays an entry of this type for each of `bodies`; completes `finished`, and looks at the watchers of
   // `touched`, when all are durable.
   void WriteControl(EntryType type, std::vector<std::string> bodies, std::vector<Group::Finished> finished,
@@ -94,6 +98,10 @@ class Appender {
   int synced_groups_ = kSyncedGroupsMin;
   bool marked_ = true;  // the last entry is a mark, or there is none
   std::atomic<uint64_t> spared_for_snapshot_{0};
+
+  // Held while it is called.
+  absl::Mutex written_mutex_;
+  std::function<void(const std::vector<LogId>& logs)> written_ ABSL_GUARDED_BY(written_mutex_);
 
   absl::Mutex mutex_;
   absl::CondVar wake_;

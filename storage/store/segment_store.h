@@ -31,6 +31,9 @@ class SegmentStore final : public PartitionStore {
   void Append(AppendRequest request, AppendDone done) override;
   void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) override;
   void Read(ReadRequest request, ReadDone done) override;
+  void OnWritten(std::function<void(const std::vector<LogId>& logs)> written) override {
+    appender_->OnWritten(std::move(written));
+  }
   void FindByTime(LogId log, int64_t timestamp_ms, TimeDone done) override;
   WatchId Watch(LogId log, Offset offset, absl::AnyInvocable<void()> fire) override;
   bool CancelWatch(WatchId watch) override { return watches_.Cancel(watch); }
