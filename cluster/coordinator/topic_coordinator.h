@@ -1,5 +1,6 @@
 // The owner of topics on this machine: takes requests to make, change, grow and delete them, one after
-// another, keeps metadata and store in step through any crash, and publishes what there is.
+// another, keeps metadata and store in step through any crash, and publishes what there is. It also gives out
+// producer ids, whose counter stands in the same metadata.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "cluster/coordinator/catalog_publisher.h"
+#include "cluster/coordinator/producer_ids.h"
 #include "cluster/coordinator/topic_ledger.h"
 #include "cluster/metadata/metadata_store.h"
 #include "cluster/metadata/topic_catalog.h"
@@ -54,6 +56,7 @@ class TopicCoordinator final : public CatalogSource {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;
   using TopicDone = absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const TopicInfo>>)>;
+  using ProducerDone = absl::AnyInvocable<void(absl::StatusOr<ProducerIdentity>)>;
 
   // Everything outlives the coordinator. Publishes an empty catalog until Start().
   TopicCoordinator(CoordinatorOptions options, OrderedMapStore& metadata, LogStore& logs, const Clock& clock,
@@ -79,6 +82,10 @@ class TopicCoordinator final : public CatalogSource {
   void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done);
   void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done);
   void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done);
+
+  // A producer id that nobody had before, with epoch 0; or the next epoch of a `known` one (errors of
+  // NextEpoch). Also ids whose answer was lost are not given out again.
+  void InitProducer(std::optional<ProducerIdentity> known, ProducerDone done);
 
   // Publishes this broker's address (host:port); waits until it is in the catalog. Not from a completion.
   absl::Status Advertise(std::string address);
@@ -111,6 +118,7 @@ class TopicCoordinator final : public CatalogSource {
   absl::StatusOr<Topic> DoGrow(const naru::v1::CreatePartitionsRequest& request);
   absl::Status DoDelete(const naru::v1::DeleteTopicRequest& request);
   absl::Status DoAdvertise(const std::string& address);
+  absl::StatusOr<ProducerIdentity> DoInitProducer();
   // Persists a change, makes its logs, and publishes it; takes it back if the logs cannot be made.
   absl::StatusOr<Topic> CarryOut(const TopicChange& change);
   void TakeBack(const TopicChange& change, const absl::Status& cause);
@@ -137,6 +145,7 @@ class TopicCoordinator final : public CatalogSource {
 
   // Of Start() and then of the thread.
   std::optional<TopicLedger> ledger_;
+  std::optional<ProducerIds> producer_ids_;
   absl::Status broken_;
 
   absl::Mutex mutex_;

@@ -27,6 +27,7 @@
 #include "absl/strings/cord.h"
 #include "storage/base/ids.h"
 #include "storage/batch/batch.h"
+#include "storage/batch/producer_stamp.h"
 #include "storage/batch/splice.h"
 
 namespace naru {
@@ -54,13 +55,6 @@ struct LogSettings {
   int64_t delete_retention_ms = 86'400'000;
   int64_t min_compaction_lag_ms = 0;
   double min_cleanable_dirty_ratio = 0.5;
-};
-
-// An idempotent producer's claim on a batch (KIP-98): sequences count records, per producer and log.
-struct ProducerStamp {
-  int64_t producer_id = 0;
-  int64_t epoch = 0;
-  int64_t base_sequence = 0;
 };
 
 // Keeps appends that were handed over without waiting for each other in order across failures: one fence for

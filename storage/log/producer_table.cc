@@ -14,10 +14,12 @@ Offset NewestOffset(const ProducerTable::Entry& entry) {
   return entry.state.batches.empty() ? Offset(-1) : entry.state.batches.back().base_offset;
 }
 
-absl::Status OutOfOrder(const ProducerStamp& stamp, int64_t expected) {
+// `why`: what the log knows.
+absl::Status OutOfOrder(const ProducerStamp& stamp, int64_t expected, std::string_view why) {
   return MakeError(Reason::kOutOfOrderSequence,
                    absl::StrCat("base_sequence: ", stamp.base_sequence, " of producer ", stamp.producer_id,
-                                " epoch ", stamp.epoch, " is not the next; ", expected, " is expected"),
+                                " epoch ", stamp.epoch, " is not the next; ", expected, " is expected: ", why,
+                                "; to go on, ask InitProducer for the next epoch and begin at 0"),
                    {{"expected_sequence", absl::StrCat(expected)}});
 }
 
@@ -27,8 +29,10 @@ absl::StatusOr<const ProducerState::Batch*> ProducerTable::Check(const ProducerS
                                                                  int64_t record_count) const {
   const Entry* const known = Find(stamp.producer_id);
   if (known == nullptr || stamp.epoch > known->state.epoch) {
-    if (stamp.base_sequence != 0) return OutOfOrder(stamp, 0);
-    return nullptr;
+    if (stamp.base_sequence == 0) return nullptr;
+    return OutOfOrder(
+        stamp, 0,
+        known == nullptr ? "the producer is not known here, or was forgotten since" : "the epoch is new");
   }
   if (stamp.epoch < known->state.epoch) {
     return MakeError(Reason::kProducerFenced,
@@ -43,7 +47,8 @@ absl::StatusOr<const ProducerState::Batch*> ProducerTable::Check(const ProducerS
       return &batch;
     }
   }
-  return OutOfOrder(stamp, known->state.next_sequence);
+  return OutOfOrder(stamp, known->state.next_sequence,
+                    "batches between are missing, or it was sent too late");
 }
 
 void ProducerTable::Append(const ProducerStamp& stamp, int64_t record_count, Offset base_offset,
