@@ -32,6 +32,9 @@
 
 namespace naru {
 
+// How long a store remembers producers that are silent, unless it is told otherwise.
+constexpr int64_t kDefaultProducerExpiryMs = int64_t{7} * 24 * 3'600'000;
+
 enum class Durability : uint8_t {
   kFsync,       // complete an append when it is on stable storage
   kBackground,  // complete it when written; synced within LogStore's background interval
@@ -87,7 +90,8 @@ struct AppendRequest {
   // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not
   // the next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five
   // batches, which then completes OK with `duplicate`. A new epoch, or a producer not known to the log,
-  // starts at any sequence 0.
+  // starts at sequence 0. A producer that appended nothing for the store's producer expiry is not known any
+  // more.
   std::optional<ProducerStamp> producer;
   // Set: refused with STREAM_ITEM_SKIPPED when the fence blocks `fence_order`, looked at before everything
   // else where the log's next offset is given out; and any failure of this append, wherever it is noticed,
