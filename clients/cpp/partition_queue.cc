@@ -13,6 +13,21 @@ namespace {
 // Brokers take 100,000 by default.
 constexpr uint32_t kBatchRecordsMax = 50'000;
 
+BatchStamps::Loss LossOf(const ProducerBatch& batch, const absl::Status& status) {
+  const std::optional<Reason> reason = ReasonOf(status);
+  if (reason == Reason::kProducerFenced) return BatchStamps::Loss::kFenced;
+  if (reason == Reason::kOutOfOrderSequence) return BatchStamps::Loss::kOutOfOrder;
+  return batch.maybe_appended ? BatchStamps::Loss::kUnknown : BatchStamps::Loss::kNotAppended;
+}
+
+// The broker knows nothing of the producer, and the batch was in nobody's hands before: so it may begin the
+// next epoch, as those behind it.
+bool WasForgotten(const ProducerBatch& batch, const absl::Status& status) {
+  return ReasonOf(status) == Reason::kOutOfOrderSequence &&
+         MetadataValue(status, "expected_sequence") == "0" && batch.stamp &&
+         batch.stamp->base_sequence != 0 && !batch.maybe_appended;
+}
+
 }  // namespace
 
 PartitionQueue::PartitionQueue(std::string topic, PartitionId partition, const ProducerOptions& options,
@@ -50,7 +65,7 @@ bool PartitionQueue::IsOpenDue(absl::Time now) const {
 }
 
 bool PartitionQueue::IsSendable(absl::Time now) const {
-  if (draining_ || now < blocked_until_) return false;
+  if (MustDrain() || now < blocked_until_) return false;
   if (static_cast<int>(in_flight_.size()) >= options_.in_flight_batches_max) return false;
   return !ready_.empty() || IsOpenDue(now);
 }
@@ -61,7 +76,7 @@ absl::Time PartitionQueue::NextActionAt() const {
                                                   : open_.get();
   if (oldest == nullptr) return absl::InfiniteFuture();
   const absl::Time expiry = ExpiryOf(*oldest);
-  if (draining_ || static_cast<int>(in_flight_.size()) >= options_.in_flight_batches_max) return expiry;
+  if (MustDrain() || static_cast<int>(in_flight_.size()) >= options_.in_flight_batches_max) return expiry;
   const absl::Time due = !ready_.empty() ? absl::InfinitePast() : open_->opened_at + options_.linger;
   return std::min(expiry, std::max(due, blocked_until_));
 }
@@ -69,10 +84,12 @@ absl::Time PartitionQueue::NextActionAt() const {
 ProducerBatch* PartitionQueue::Send(int64_t stream, absl::Time now) {
   NARU_CHECK(IsSendable(now));
   NARU_CHECK(in_flight_.empty() || in_flight_stream_ == stream);
+  if (stamps_ && stamps_->unsettled()) SettleStamps();
   if (ready_.empty()) Seal();
   Batch batch = std::move(ready_.front());
   ready_.pop_front();
   ProducerBatch* sent = batch.get();
+  if (stamps_ && !sent->stamp) sent->stamp = stamps_->Take(static_cast<int64_t>(sent->records.size()));
   in_flight_.emplace(sent->id, std::move(batch));
   in_flight_stream_ = stream;
   return sent;
@@ -80,7 +97,27 @@ ProducerBatch* PartitionQueue::Send(int64_t stream, absl::Time now) {
 
 PartitionQueue::Batch PartitionQueue::Finish(Batch batch, absl::Status status) {
   batch->status = std::move(status);
+  if (stamps_ && batch->stamp && !batch->status.ok()) {
+    stamps_->GiveUp(*batch->stamp, LossOf(*batch, batch->status));
+  }
   return batch;
+}
+
+bool PartitionQueue::MayTryAgain(const ProducerBatch& batch, const absl::Status& status) const {
+  if (IsTransient(status)) return true;
+  if (!options_.retry_unknown) return false;
+  return ReasonOf(status) == Reason::kLeaderChanged || (batch.stamp && IsOutcomeUnknown(status));
+}
+
+void PartitionQueue::SettleStamps() {
+  bool unknown_behind = false;
+  for (const Batch& batch : ready_) {
+    if (!stamps_->NeedsNewStamp({batch->stamp, batch->maybe_appended})) continue;
+    unknown_behind |= batch->maybe_appended;
+    batch->stamp.reset();
+    batch->encoded = false;
+  }
+  stamps_->Settle(unknown_behind);
 }
 
 PartitionQueue::Batch PartitionQueue::OnAppended(int64_t id, int64_t base_offset, int64_t append_time_ms,
@@ -109,9 +146,12 @@ PartitionQueue::Batch PartitionQueue::OnFailed(int64_t id, const absl::Status& s
   if (!skipped) last_error_ = status;
 
   Batch finished;
-  const bool leader_moved = ReasonOf(status) == Reason::kLeaderChanged;
-  if (IsTransient(status) || (leader_moved && options_.retry_unknown)) {
+  if (MayTryAgain(*batch, status)) {
     wait_before_retry_ |= !skipped;
+    again_.emplace(id, std::move(batch));
+  } else if (WasForgotten(*batch, status)) {
+    stamps_->GiveUp(*batch->stamp, BatchStamps::Loss::kOutOfOrder);
+    wait_before_retry_ = true;
     again_.emplace(id, std::move(batch));
   } else {
     failed_for_good_ = true;
@@ -142,10 +182,13 @@ std::vector<PartitionQueue::Batch> PartitionQueue::OnStreamBroken(const absl::St
   const bool refused = IsMessageRefused(status);
   for (auto& [id, batch] : in_flight_) {
     if (refused && batch->suspect) {
+      // No broker has ever taken it.
+      if (batch->only_refused) batch->maybe_appended = false;
       finished.push_back(Finish(std::move(batch), status));
       continue;
     }
     batch->suspect |= refused;
+    batch->only_refused = refused && (batch->only_refused || !batch->maybe_appended);
     batch->maybe_appended = true;
     if (options_.retry_unknown) {
       again_.emplace(id, std::move(batch));

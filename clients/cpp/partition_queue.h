@@ -6,6 +6,9 @@
 // After one batch failed the broker skips the later ones of its stream, so the queue sends nothing more until
 // all in flight are answered, puts those that may be tried again back in front in their old order, and begins
 // again with Resume.
+//
+// Of an idempotent producer every batch is stamped when it is first sent, and sent again with the same stamp
+// until its outcome is known (batch_stamps.h).
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>
@@ -14,14 +17,17 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "clients/cpp/backoff.h"
+#include "clients/cpp/batch_stamps.h"
 #include "clients/cpp/producer_options.h"
 #include "storage/base/ids.h"
 #include "storage/batch/batch.h"
@@ -55,7 +61,11 @@ struct ProducerBatch {
   // Rises with every batch of a producer, so that it also gives the order.
   int64_t id = 0;
   BatchBuilder builder;
-  // The item as sent; empty until it is encoded.
+  // The builder's bytes, once they were taken out.
+  std::optional<absl::Cord> packed;
+  // Of an idempotent producer, from the first time it is sent on.
+  std::optional<ProducerStamp> stamp;
+  // The item as sent; empty until it is encoded under its stamp.
   grpc::ByteBuffer item;
   bool encoded = false;
   std::vector<PendingRecord> records;
@@ -64,11 +74,13 @@ struct ProducerBatch {
   absl::Time opened_at;
   // Which flush waits for it.
   int64_t generation = 0;
-  // It was on a stream that broke.
+  // It was on a stream that broke, or its outcome is unknown for another reason.
   bool maybe_appended = false;
   // It was on a stream that ended because of one of its messages. Sent alone from then on, so that the next
   // such end finds the culprit.
   bool suspect = false;
+  // Every stream that it was on and that broke ended so.
+  bool only_refused = false;
 
   // The outcome, once finished.
   absl::Status status;
@@ -83,6 +95,9 @@ class PartitionQueue {
   PartitionQueue(std::string topic, PartitionId partition, const ProducerOptions& options, uint32_t seed);
 
   using Batch = std::unique_ptr<ProducerBatch>;
+
+  // From now on batches are stamped. Once, before the first is sent.
+  void StampFor(int64_t producer_id) { stamps_.emplace(producer_id); }
 
   const std::string& topic() const { return topic_; }
   PartitionId partition() const { return partition_; }
@@ -128,6 +143,12 @@ class PartitionQueue {
   std::vector<Batch> FailWaiting(const absl::Status& status);
 
  private:
+  // No batch may be sent until all in flight are answered.
+  bool MustDrain() const { return draining_ || (stamps_ && stamps_->unsettled() && !in_flight_.empty()); }
+  // A failure after which the batch is sent again.
+  bool MayTryAgain(const ProducerBatch& batch, const absl::Status& status) const;
+  // Stamps anew what was sent behind batches that were given up.
+  void SettleStamps();
   // When all in flight are answered after a failure: puts `again_` back in front.
   void SettleIfDrained(absl::Time now);
   bool IsOpenDue(absl::Time now) const;
@@ -146,6 +167,7 @@ class PartitionQueue {
   // By id.
   std::map<int64_t, Batch> in_flight_;
   int64_t in_flight_stream_ = 0;
+  std::optional<BatchStamps> stamps_;
   // Answered with a failure that allows another try; by id.
   std::map<int64_t, Batch> again_;
   // A batch in flight failed, and not all of the others are answered yet.

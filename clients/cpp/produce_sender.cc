@@ -8,7 +8,9 @@
 #include "absl/time/clock.h"
 #include "clients/cpp/errors.h"
 #include "clients/cpp/outgoing_record.h"
+#include "naru/v1/transaction.grpc.pb.h"
 #include "storage/base/check.h"
+#include "storage/batch/producer_stamp.h"
 
 namespace naru::client {
 namespace {
@@ -19,6 +21,8 @@ constexpr absl::Duration kConnectSlice = absl::Milliseconds(20);
 constexpr absl::Duration kConnectPatience = absl::Seconds(1);
 constexpr absl::Duration kRefreshTimeout = absl::Seconds(1);
 constexpr absl::Duration kRefreshPause = absl::Seconds(1);
+// One try for a producer id; the thread does nothing else meanwhile.
+constexpr absl::Duration kInitTimeout = absl::Seconds(2);
 // How long brokers have to end a stream that was half-closed with nothing in flight.
 constexpr absl::Duration kEndPatience = absl::Seconds(1);
 // Item ids are batch ids, from 1; Resume needs none of its own.
@@ -34,11 +38,20 @@ bool MeansStaleRoutes(const absl::Status& status) {
          reason == Reason::kLeaderChanged || reason == Reason::kPartitionNotFound;
 }
 
+// No further try for a producer id will do better.
+bool IsRefused(const absl::Status& status) {
+  return absl::IsUnimplemented(status) || absl::IsUnauthenticated(status) ||
+         absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status);
+}
+
 }  // namespace
 
 ProduceSender::ProduceSender(std::shared_ptr<Client> client, const ProducerOptions& options,
                              FinishedHandler finished)
-    : client_(std::move(client)), options_(options), finished_(std::move(finished)) {
+    : client_(std::move(client)),
+      options_(options),
+      finished_(std::move(finished)),
+      init_backoff_(options.backoff) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -49,6 +62,7 @@ void ProduceSender::AddTopic(const TopicRoutes& routes) {
     if (i == lanes.size()) {
       lanes.push_back(std::make_unique<Lane>(routes.name, PartitionId(static_cast<int32_t>(i)), options_,
                                              std::random_device{}()));
+      if (producer_id_ != 0) lanes.back()->queue.StampFor(producer_id_);
     }
     lanes[i]->route = routes.partitions[i];
   }
@@ -86,6 +100,7 @@ void ProduceSender::Stop() {
     stopping_ = true;
     wake_.Signal();
   }
+  stop_.Cancel();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -123,6 +138,7 @@ void ProduceSender::Run() {
       if (StepTowardsStop(now)) return;
     } else {
       worked |= HandleDueLanes(now);
+      worked |= InitProducer(now);
       std::vector<Connection*> connections;
       for (auto& [address, connection] : connections_) connections.push_back(connection.get());
       for (Connection* connection : connections) worked |= Pump(*connection, now);
@@ -146,6 +162,7 @@ absl::Time ProduceSender::NextWake() const {
     }
   }
   if (!stale_topics_.empty()) wake = std::min(wake, refresh_not_before_);
+  if (LacksProducerId() && AnyListed()) wake = std::min(wake, init_not_before_);
   return wake;
 }
 
@@ -223,7 +240,7 @@ bool ProduceSender::HandleDueLanes(absl::Time now) {
 }
 
 bool ProduceSender::CanWrite(const Connection& connection) const {
-  if (connection.writing || connection.listed.empty()) return false;
+  if (connection.writing || connection.listed.empty() || LacksProducerId()) return false;
   return connection.in_flight.empty() ||
          !(connection.alone || connection.listed.front()->queue.NextGoesAlone());
 }
@@ -282,7 +299,15 @@ void ProduceSender::SendBatch(Connection& connection, Lane& lane, absl::Time now
 
 absl::Status ProduceSender::Encode(const Lane& lane, ProducerBatch& batch) const {
   if (batch.encoded) return absl::OkStatus();
-  NARU_ASSIGN_OR_RETURN(const absl::Cord bytes, batch.builder.Finish(options_.compression));
+  if (!batch.packed) {
+    NARU_ASSIGN_OR_RETURN(batch.packed, batch.builder.Finish(options_.compression));
+  }
+  absl::Cord bytes = *batch.packed;
+  if (batch.stamp) {
+    std::string stamp;
+    AppendStampField(stamp, *batch.stamp);
+    bytes.Prepend(std::move(stamp));
+  }
   batch.item = EncodeProduceItem(batch.id, lane.queue.topic(), lane.queue.partition(), options_.acks, bytes);
   batch.encoded = true;
   return absl::OkStatus();
@@ -350,6 +375,52 @@ void ProduceSender::RefreshStaleTopics(absl::Time now) {
   }
   mutex_.Lock();
   refresh_not_before_ = absl::Now() + kRefreshPause;
+}
+
+bool ProduceSender::AnyListed() const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [](const auto& connection) { return !connection.second->listed.empty(); });
+}
+
+bool ProduceSender::InitProducer(absl::Time now) {
+  if (!LacksProducerId() || now < init_not_before_ || !AnyListed()) return false;
+  mutex_.Unlock();
+  // An id whose answer was lost costs nothing, so it may be asked for as often as needed.
+  naru::v1::InitProducerResponse response;
+  const absl::Status status = client_->Call(
+      CallKind::kRead, kInitTimeout,
+      [&](const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext* context) {
+        return naru::v1::TransactionService::NewStub(channel)->InitProducer(context, {}, &response);
+      },
+      &stop_);
+  mutex_.Lock();
+  if (!status.ok()) {
+    HandleNoProducerId(status, absl::Now());
+    return true;
+  }
+  producer_id_ = response.producer_id();
+  for (auto& [name, lanes] : topics_) {
+    for (auto& lane : lanes) lane->queue.StampFor(producer_id_);
+  }
+  return true;
+}
+
+void ProduceSender::HandleNoProducerId(const absl::Status& status, absl::Time now) {
+  init_not_before_ = now + init_backoff_.Next();
+  const absl::Status obstacle(
+      status.code(),
+      absl::StrCat("no producer id could be had from TransactionService.InitProducer: ", status.message()));
+  std::vector<Lane*> lanes;
+  for (auto& [address, connection] : connections_) {
+    lanes.insert(lanes.end(), connection->listed.begin(), connection->listed.end());
+    connection->listed.clear();
+  }
+  for (Lane* lane : lanes) {
+    lane->listed = false;
+    lane->queue.NoteObstacle(obstacle);
+    Finish(*lane, IsRefused(status) ? lane->queue.FailWaiting(obstacle) : lane->queue.Expire(now));
+    Place(*lane, now);
+  }
 }
 
 void ProduceSender::Finish(const Lane& lane, std::vector<PartitionQueue::Batch> batches) {

@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "clients/cpp/cancellation.h"
 #include "clients/cpp/client.h"
 #include "clients/cpp/partition_queue.h"
 #include "clients/cpp/produce_stream.h"
@@ -103,6 +104,14 @@ class ProduceSender {
   void SendBatch(Connection& connection, Lane& lane, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelSilentStreams(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefreshStaleTopics(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Batches are to be stamped, and there is no id yet to do it with.
+  bool LacksProducerId() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return StampsBatches(options_) && producer_id_ == 0;
+  }
+  bool AnyListed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Asks for a producer id when something is there to be sent. Lets go of the lock meanwhile. True: it asked.
+  bool InitProducer(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleNoProducerId(const absl::Status& status, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // When to wake without an event.
   absl::Time NextWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One step towards the end; true when nothing is left.
@@ -128,6 +137,12 @@ class ProduceSender {
   absl::Time refresh_not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t next_batch_id_ ABSL_GUARDED_BY(mutex_) = 1;
   int64_t next_stream_ ABSL_GUARDED_BY(mutex_) = 1;
+  // 0: none yet. Until then nothing is sent that is to be stamped.
+  int64_t producer_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time init_not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  Backoff init_backoff_ ABSL_GUARDED_BY(mutex_);
+  // Ends the call for an id when the sender stops.
+  Cancellation stop_;
   // Records of this generation and earlier ones do not wait for linger.
   int64_t sealed_generation_ ABSL_GUARDED_BY(mutex_) = -1;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -10,10 +10,17 @@
 // Order. Records of one partition that one thread sends are appended in the order sent, also when some had to
 // be tried again. When a record fails for good, later ones of its partition may still be appended.
 //
-// How often. A record whose delivery is OK stands in the log at least once. By default batches whose stream
-// broke before they were answered are sent again (ProducerOptions::retry_unknown), because nothing may be
-// lost; so a record may stand twice. With retry_unknown = false it stands at most once, and what was under
-// way when a stream broke is reported as failed with maybe_appended.
+// How often. A record whose delivery is OK stands in the log exactly once: batches whose answer was lost are
+// sent again until delivery_timeout, and the broker knows them by their stamps (ProducerOptions::idempotent).
+// A record whose delivery failed stands there at most once: not at all, unless maybe_appended.
+//   - OUT_OF_ORDER_SEQUENCE: the broker lacks what came before: a batch that timed out with an unknown
+//   outcome was not appended after all, or the log lost its end. The record was not appended now; later ones
+//   go on in a new epoch. (A broker that has merely forgotten the producer, since it was silent for long, is
+//   not told of: the producer begins anew there.)
+//   - PRODUCER_FENCED: somebody else writes under this producer's id. So fails everything from then on.
+// Without `idempotent` a record that is OK stands there at least once, since what is sent again may stand
+// twice; with retry_unknown = false at most once, and what was under way when a stream broke is reported as
+// failed with maybe_appended.
 #pragma once
 
 #include <atomic>

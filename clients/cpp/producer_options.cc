@@ -6,6 +6,8 @@
 namespace naru::client {
 namespace {
 
+constexpr int kIdempotentInFlightMax = 5;
+
 absl::Status CheckRange(std::string_view name, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
   return InvalidField(name, absl::StrCat(value), absl::StrCat(low, " to ", high, " is allowed"));
@@ -22,6 +24,11 @@ absl::Status ValidateProducerOptions(const ProducerOptions& options) {
   NARU_RETURN_IF_ERROR(CheckRange("batch_bytes", options.batch_bytes, 1, 2'000'000));
   NARU_RETURN_IF_ERROR(CheckRange("record_bytes_max", options.record_bytes_max, 1, 64 << 20));
   NARU_RETURN_IF_ERROR(CheckRange("in_flight_batches_max", options.in_flight_batches_max, 1, 1'000));
+  if (options.idempotent && options.in_flight_batches_max > kIdempotentInFlightMax) {
+    return InvalidField("in_flight_batches_max", absl::StrCat(options.in_flight_batches_max),
+                        absl::StrCat("1 to ", kIdempotentInFlightMax,
+                                     " is allowed with idempotent, as many as brokers remember"));
+  }
   NARU_RETURN_IF_ERROR(CheckPositive("delivery_timeout", options.delivery_timeout));
   NARU_RETURN_IF_ERROR(CheckPositive("request_timeout", options.request_timeout));
   if (options.linger < absl::ZeroDuration() || options.linger > absl::Minutes(1)) {

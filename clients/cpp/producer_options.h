@@ -14,6 +14,10 @@
 namespace naru::client {
 
 struct ProducerOptions {
+  // Every record stands in the log once, however often its batch had to be sent: batches carry a stamp by
+  // which brokers know them again (KIP-98). Needs at most five in_flight_batches_max. Without effect with
+  // acks none, which have no answer that could be lost.
+  bool idempotent = true;
   // What an acknowledgement means; unspecified: all.
   naru::v1::Acks acks = naru::v1::ACKS_ALL;
   Codec compression = Codec::kNone;
@@ -28,8 +32,9 @@ struct ProducerOptions {
   // receive the message at all, which ends at 4 MiB by default: a larger one ends the stream with everything
   // on it. 1 to 67,108,864.
   int64_t record_bytes_max = (4 << 20) - (64 << 10);
-  // Batches of one partition sent and not yet answered. 1 to 1,000.
-  int in_flight_batches_max = 8;
+  // Batches of one partition sent and not yet answered. 1 to 5 with `idempotent` (brokers remember so many),
+  // else to 1,000.
+  int in_flight_batches_max = 5;
   // Bytes of records accepted and not yet answered, all partitions together. At least batch_bytes.
   int64_t buffer_bytes_max = 64 << 20;
   // How long Send waits for room in the buffer; 0: it fails at once.
@@ -42,10 +47,9 @@ struct ProducerOptions {
   absl::Duration request_timeout = absl::Seconds(30);
   // What to do with batches whose stream broke before they were answered: whether they were appended is
   // unknown.
-  //   true:  send them again, in order. At least once: nothing is lost, but records may stand twice.
+  //   true:  send them again, in order. Nothing is lost; without `idempotent` records may stand twice.
   //   false: report them as failed with maybe_appended set. At most once: nothing stands twice, but the
-  //   application
-  //          must decide about what was under way.
+  //          application must decide about what was under way.
   bool retry_unknown = true;
   // Between tries of one partition.
   BackoffOptions backoff;
@@ -53,6 +57,11 @@ struct ProducerOptions {
   // a random one, so that many short-lived producers do not all begin with the same.
   std::optional<PartitionId> rotation_start;
 };
+
+// Whether batches are stamped.
+inline bool StampsBatches(const ProducerOptions& options) {
+  return options.idempotent && options.acks != naru::v1::ACKS_NONE;
+}
 
 // INVALID_ARGUMENT naming the option, its value and what is allowed.
 absl::Status ValidateProducerOptions(const ProducerOptions& options);

@@ -15,6 +15,10 @@ namespace v1 = naru::internal::v1;
 
 namespace {
 
+// Of a producer id, what counts within a registration: so 4 billion producers for each of 2 billion versions
+// of the metadata.
+constexpr int kProducerNumberBits = 32;
+
 absl::Status NoCoordinator() { return NoLeader("the cluster's coordinator cannot be reached at present"); }
 
 absl::Status ShuttingDown() {
@@ -166,6 +170,11 @@ void BrokerProcess::OnRegistered(const v1::Registered& registered) {
   epoch_ = epoch;
   cluster_id_ = registered.cluster_id();
   host_.Register(epoch);
+  {
+    absl::MutexLock lock(&mutex_);
+    producer_registration_ = epoch.value();
+    producers_ = 0;
+  }
   registered_(cluster_id_);
 }
 
@@ -304,6 +313,25 @@ void BrokerProcess::Publish(const MetadataDifference& difference) {
     }
   }
   publisher_.Publish(catalog_);
+}
+
+// --- Producers.
+
+// An id is the registration (a version of the metadata, which no other registration has) and a number in it.
+void BrokerProcess::InitProducer(std::optional<ProducerIdentity> known, ProducerDone done) {
+  if (known) return done(NextEpoch(*known, known->producer_id >= int64_t{1} << kProducerNumberBits));
+  int64_t id = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    const bool exhausted = producers_ + 1 >= int64_t{1} << kProducerNumberBits;
+    if (producer_registration_ > 0 && !exhausted) {
+      id = (producer_registration_ << kProducerNumberBits) + ++producers_;
+    }
+  }
+  if (id > 0) return done(ProducerIdentity{id, 0});
+  done(MakeError(Reason::kCoordinatorLoading,
+                 "this broker has not been registered by the cluster's coordinator yet; nothing was done; try "
+                 "again"));
 }
 
 // --- Changes of topics.

@@ -25,6 +25,7 @@
 #include "cluster/coordinator/catalog_publisher.h"
 #include "cluster/coordinator/metadata_update.h"
 #include "cluster/loop/event_loop.h"
+#include "cluster/metadata/producer_registry.h"
 #include "cluster/metadata/topic_changer.h"
 #include "storage/base/clock.h"
 #include "storage/base/event_log.h"
@@ -54,7 +55,7 @@ struct BrokerProcessSnapshot {
   ReplicaHost::Gauges replicas;
 };
 
-class BrokerProcess final : public TopicChanger {
+class BrokerProcess final : public TopicChanger, public ProducerRegistry {
  public:
   // Called on the process's thread when the cluster is known; once for each registration.
   using Registered = std::function<void(const std::string& cluster_id)>;
@@ -99,6 +100,9 @@ class BrokerProcess final : public TopicChanger {
   void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done) override;
   void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done) override;
   void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) override;
+  // ProducerRegistry: ids of a registration of this broker, which no other has. COORDINATOR_LOADING before the
+  // first.
+  void InitProducer(std::optional<ProducerIdentity> known, ProducerDone done) override;
   std::shared_ptr<const TopicCatalog> Current() const override { return publisher_.Current(); }
   WatchId Watch(std::function<void()> changed) override { return publisher_.Watch(std::move(changed)); }
   void CancelWatch(WatchId watch) override { publisher_.CancelWatch(watch); }
@@ -162,6 +166,9 @@ class BrokerProcess final : public TopicChanger {
 
   mutable absl::Mutex mutex_;
   BrokerProcessSnapshot snapshot_ ABSL_GUARDED_BY(mutex_);
+  // Of the registration, and how many ids were given out under it.
+  int64_t producer_registration_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t producers_ ABSL_GUARDED_BY(mutex_) = 0;
 
   std::atomic<bool> stopped_{false};
   std::atomic<bool> ready_{false};

@@ -123,7 +123,12 @@ void FollowerStreams::OnAnswer(FetchedPartition& message) {
   }
   ReplicaAppendRequest fetched{.log = part->log, .batches = {}, .producers = {}, .gaps = message.gaps()};
   fetched.batches.reserve(static_cast<size_t>(message.batches_size()));
-  for (auto& batch : *message.mutable_batches()) fetched.batches.push_back(FromMessage(batch));
+  for (auto& batch : *message.mutable_batches()) {
+    fetched.batches.push_back(FromMessage(batch));
+    // What the leader knows of a producer this replica knows too. Bytes that are no batch the store refuses.
+    auto stamp = StampOf(fetched.batches.back().bytes);
+    fetched.producers.push_back(stamp.ok() ? *stamp : std::nullopt);
+  }
   host_.Do(*part, part->replica->OnFetchAnswer(answer, *part->view), std::move(fetched));
   Fetch(*part);
 }

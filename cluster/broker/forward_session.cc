@@ -84,6 +84,12 @@ void ForwardSession::Append(uint64_t id, LogId log, v1::AppendOrder& order) {
                   .has_keyless = order.has_keyless(),
                   .crc32c = order.crc32c()};
   request.batch = absl::Cord(std::move(*order.mutable_batch()));
+  auto stamp = StampOf(request.batch);
+  if (!stamp.ok()) {
+    // The other broker walked it.
+    return Answer(id, stamp.status());
+  }
+  request.producer = request.info.producer = *stamp;
   request.fence = FindFence(order.fence_id());
   request.fence_order = order.fence_order();
   logs_.Append(std::move(request), [self = shared_from_this(), id](const absl::StatusOr<Appended>& appended) {

@@ -67,6 +67,7 @@ absl::Status TopicCoordinator::Start() {
   NARU_ASSIGN_OR_RETURN(StoredMetadata stored, LoadOrInitialize());
   std::vector<BrokerInfo> brokers = {{stored.identity->broker, options_.advertised_address}};
   ledger_.emplace(options_.limits, std::move(stored), std::move(brokers));
+  producer_ids_.emplace(ledger_->counters().next_producer_id);
   NARU_RETURN_IF_ERROR(Reconcile());
   NARU_RETURN_IF_ERROR(PublishFirst());
   absl::MutexLock lock(&mutex_);
@@ -135,8 +136,9 @@ void TopicCoordinator::Enqueue(Task task) {
       refusal = ShuttingDown();
     } else if (queue_.size() >= options_.queued_requests_max) {
       refusal = MakeError(Reason::kTooManyInFlight, absl::StrCat(queue_.size(),
-                                                                 " requests that change topics wait "
-                                                                 "already, as many as may; try again"));
+                                                                 " requests that change topics or "
+                                                                 "begin producers wait already, as many "
+                                                                 "as may; try again"));
     } else {
       queue_.push_back(std::move(task));
       return;
@@ -193,6 +195,13 @@ void TopicCoordinator::DeleteTopic(naru::v1::DeleteTopicRequest request, Done do
   Enqueue([this, request = std::move(request), done = std::move(done)](absl::Status todo) mutable {
     if (!todo.ok()) return done(std::move(todo));
     done(DoDelete(request));
+  });
+}
+
+void TopicCoordinator::InitProducer(std::optional<ProducerIdentity> known, ProducerDone done) {
+  Enqueue([this, known, done = std::move(done)](absl::Status todo) mutable {
+    if (!todo.ok()) return done(std::move(todo));
+    done(known ? NextEpoch(*known, producer_ids_->WasGiven(known->producer_id)) : DoInitProducer());
   });
 }
 
@@ -262,6 +271,17 @@ absl::Status TopicCoordinator::DoAdvertise(const std::string& address) {
   ledger_->SetBrokerAddress(catalog.self, address, counters);
   publisher_.Publish(ledger_->catalog());
   return absl::OkStatus();
+}
+
+absl::StatusOr<ProducerIdentity> TopicCoordinator::DoInitProducer() {
+  if (const std::optional<int64_t> id = producer_ids_->Take()) return ProducerIdentity{*id, 0};
+  NARU_RETURN_IF_ERROR(Writable());
+  const int64_t end = producer_ids_->NextBlockEnd();
+  const Counters counters = ledger_->WithProducersReserved(end);
+  NARU_RETURN_IF_ERROR(Written(metadata_.WriteCounters(counters)));
+  ledger_->SetCounters(counters);
+  producer_ids_->BlockReserved(end);
+  return ProducerIdentity{*producer_ids_->Take(), 0};
 }
 
 absl::StatusOr<TopicCoordinator::Topic> TopicCoordinator::CarryOut(const TopicChange& change) {

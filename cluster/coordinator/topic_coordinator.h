@@ -1,5 +1,6 @@
 // The owner of topics on this machine: takes requests to make, change, grow and delete them, one after
-// another, keeps metadata and store in step through any crash, and publishes what there is.
+// another, keeps metadata and store in step through any crash, and publishes what there is. It also gives out
+// producer ids, whose counter stands in the same metadata.
 #pragma once
 
 #include <cstddef>
@@ -16,9 +17,11 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "cluster/coordinator/catalog_publisher.h"
+#include "cluster/coordinator/producer_ids.h"
 #include "cluster/coordinator/topic_ledger.h"
 #include "cluster/metadata/metadata_store.h"
 #include "cluster/metadata/topic_catalog.h"
+#include "cluster/metadata/producer_registry.h"
 #include "cluster/metadata/topic_changer.h"
 #include "naru/v1/admin.pb.h"
 #include "storage/base/clock.h"
@@ -51,7 +54,7 @@ struct CoordinatorOptions {
 // When a write to the metadata store fails, nobody knows what it holds: that request and every later one that
 // would change something fails with INTERNAL, and the catalog stays as it is until a restart reads what was
 // kept.
-class TopicCoordinator final : public TopicChanger {
+class TopicCoordinator final : public TopicChanger, public ProducerRegistry {
  public:
   // Everything outlives the coordinator. Publishes an empty catalog until Start().
   TopicCoordinator(CoordinatorOptions options, OrderedMapStore& metadata, LogStore& logs, const Clock& clock,
@@ -75,6 +78,9 @@ class TopicCoordinator final : public TopicChanger {
   void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done) override;
   void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done) override;
   void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) override;
+
+  // ProducerRegistry.
+  void InitProducer(std::optional<ProducerIdentity> known, ProducerDone done) override;
 
   // Publishes this broker's address (host:port); waits until it is in the catalog. Not from a completion.
   absl::Status Advertise(std::string address);
@@ -107,6 +113,7 @@ class TopicCoordinator final : public TopicChanger {
   absl::StatusOr<Topic> DoGrow(const naru::v1::CreatePartitionsRequest& request);
   absl::Status DoDelete(const naru::v1::DeleteTopicRequest& request);
   absl::Status DoAdvertise(const std::string& address);
+  absl::StatusOr<ProducerIdentity> DoInitProducer();
   // Persists a change, makes its logs, and publishes it; takes it back if the logs cannot be made.
   absl::StatusOr<Topic> CarryOut(const TopicChange& change);
   void TakeBack(const TopicChange& change, const absl::Status& cause);
@@ -133,6 +140,7 @@ class TopicCoordinator final : public TopicChanger {
 
   // Of Start() and then of the thread.
   std::optional<TopicLedger> ledger_;
+  std::optional<ProducerIds> producer_ids_;
   absl::Status broken_;
 
   absl::Mutex mutex_;

@@ -156,6 +156,12 @@ Counters TopicLedger::NextVersion() const {
   return counters;
 }
 
+Counters TopicLedger::WithProducersReserved(int64_t end) const {
+  Counters counters = counters_;
+  counters.next_producer_id = end;
+  return counters;
+}
+
 void TopicLedger::SetBrokerAddress(BrokerId broker, const std::string& address, const Counters& counters) {
   for (BrokerInfo& known : catalog_.brokers) {
     if (known.id == broker) known.address = address;

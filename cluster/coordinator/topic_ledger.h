@@ -77,6 +77,10 @@ class TopicLedger {
   Counters NextVersion() const;
   void SetBrokerAddress(BrokerId broker, const std::string& address, const Counters& counters);
 
+  // Counters with producer ids reserved up to `end`, and that change.
+  Counters WithProducersReserved(int64_t end) const;
+  void SetCounters(const Counters& counters) { counters_ = counters; }
+
   // Compares with the store's logs, given by id.
   //   CORRUPT_DATA  the store has a log that was never given out (this metadata is older than the store), or
   //   lacks one
@@ -85,6 +89,7 @@ class TopicLedger {
 
   // The state now. Copy it to publish it.
   const TopicCatalog& catalog() const { return catalog_; }
+  const Counters& counters() const { return counters_; }
   int64_t partitions_total() const { return partitions_total_; }
 
  private:

@@ -33,6 +33,7 @@ OrderedMapStore::Change CountersChange(const Counters& counters) {
   record.set_next_log_id(counters.next_log.value());
   record.set_settled_log_id(counters.settled_log.value());
   record.set_version(counters.version);
+  record.set_next_producer_id(counters.next_producer_id);
   return {std::string(kCountersKey), record.SerializeAsString()};
 }
 
@@ -51,11 +52,16 @@ absl::StatusOr<std::optional<Counters>> ReadCounters(const OrderedMapStore& map)
   if (!value) return std::optional<Counters>();
   naru::internal::v1::CounterRecord record;
   if (!record.ParseFromString(*value) || record.settled_log_id() < 1 ||
-      record.settled_log_id() > record.next_log_id() || record.version() < 0) {
+      record.settled_log_id() > record.next_log_id() || record.version() < 0 ||
+      record.next_producer_id() < 0) {
     return Corrupt("\"counters\" cannot be read");
   }
-  return std::optional<Counters>(
-      Counters{LogId(record.next_log_id()), LogId(record.settled_log_id()), record.version()});
+  return std::optional<Counters>(Counters{
+      .next_log = LogId(record.next_log_id()),
+      .settled_log = LogId(record.settled_log_id()),
+      .version = record.version(),
+      .next_producer_id = std::max<int64_t>(record.next_producer_id(), 1),  // 0: none were ever reserved
+  });
 }
 
 absl::StatusOr<std::shared_ptr<const TopicInfo>> ReadTopic(std::string_view key, std::string_view value) {

@@ -28,6 +28,8 @@ struct Counters {
   LogId next_log{1};     // the next to give out; never one that was given out
   LogId settled_log{1};  // logs below were made in the store; those of the last change perhaps not
   int64_t version = 0;   // of the last snapshot that may have been published
+  // The first producer id that was never reserved; those below may have been given out.
+  int64_t next_producer_id = 1;
   friend bool operator==(const Counters&, const Counters&) = default;
 };
 

@@ -67,7 +67,8 @@ void AppendParts(LogStore& store, const cluster::CatalogSource& catalog, const P
     AppendRequest request{.log = parts[i].log,
                           .batch = std::move(parts[i].batch),
                           .info = parts[i].info,
-                          .expected_offset = target.expected_offset};
+                          .expected_offset = target.expected_offset,
+                          .producer = parts[i].info.producer};
     if (!places.empty()) {
       if (!places[i].refusal.ok()) {
         gathering->Finish(i, std::move(places[i].refusal));

@@ -14,6 +14,7 @@ constexpr uint32_t kStreamResultResults = 2;
 constexpr uint32_t kStreamResultError = 3;
 constexpr uint32_t kResultRecordIndexes = 6;
 constexpr uint32_t kResultError = 7;
+constexpr uint32_t kResultDuplicate = 8;
 
 void AppendNonZero(uint32_t field, int64_t value, std::string& out) {
   if (value != 0) wire::AppendVarintField(out, field, static_cast<uint64_t>(value));
@@ -44,6 +45,7 @@ std::string EncodeResult(const PartOutcome& outcome, bool brief) {
     AppendNonZero(3, outcome.appended->next_offset.value(), result);
     AppendNonZero(4, outcome.appended->append_time_ms, result);
     AppendNonZero(5, outcome.appended->log_start.value(), result);
+    AppendNonZero(kResultDuplicate, outcome.appended->duplicate ? 1 : 0, result);
   } else {
     const absl::Status& status = outcome.appended.status();
     AppendError(kResultError, brief ? BriefError(status) : ToError(status), result);

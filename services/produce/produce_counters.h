@@ -14,9 +14,10 @@ struct ProduceSnapshot {
   int64_t streams = 0;       // begun
   int64_t streams_open = 0;  // now
   int64_t stream_items = 0;
-  int64_t inflight = 0;  // calls and items that are not answered yet
-  int64_t records = 0;   // appended
-  int64_t bytes = 0;     // of batches appended
+  int64_t inflight = 0;    // calls and items that are not answered yet
+  int64_t records = 0;     // appended
+  int64_t bytes = 0;       // of batches appended
+  int64_t duplicates = 0;  // batches that had been appended before, answered so
   int64_t memory_used_bytes = 0;
   int64_t memory_waiting_bytes = 0;
   int64_t memory_refusals = 0;  // had to wait or were refused
@@ -34,6 +35,7 @@ struct ProduceCounters {
   std::atomic<int64_t> inflight{0};
   std::atomic<int64_t> records{0};
   std::atomic<int64_t> bytes{0};
+  std::atomic<int64_t> duplicates{0};
   ReasonCounters errors;
   LatencyBuckets ack;
 };

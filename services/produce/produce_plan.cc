@@ -37,6 +37,13 @@ absl::Status KeylessOnCompacted(const cluster::TopicInfo& topic) {
                       absl::StrCat("topic \"", topic.name, "\" is compacted: every record needs a key"));
 }
 
+// Sequences are per partition: a batch that went elsewhere when it is sent again would not be known there.
+absl::Status StampedWithoutPartition(const ProduceTarget& target) {
+  return InvalidField(
+      "partition", target.partition ? "partition_key" : "absent",
+      "a batch with a producer's stamp names its partition, whose records its sequence counts");
+}
+
 }  // namespace
 
 absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
@@ -51,6 +58,7 @@ absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
   if (request.partition) {
     NARU_RETURN_IF_ERROR(FindPartition(*target.topic, *request.partition).status());
     target.partition = PartitionId(*request.partition);
+    target.partition_named = true;
   } else if (request.partition_key) {
     target.partition = PartitionForKey(*request.partition_key, target.topic->partition_count());
   }
@@ -65,6 +73,7 @@ absl::StatusOr<std::vector<ProducePart>> PlanParts(const ProduceTarget& target, 
                      .batch_bytes_max = options.batch_bytes_max,
                      .records_max = options.batch_records_max};
   NARU_ASSIGN_OR_RETURN(const BatchInfo info, WalkBatch(batch, limits));
+  if (info.producer && !target.partition_named) return StampedWithoutPartition(target);
   if (info.has_keyless && topic.config.compacted()) return KeylessOnCompacted(topic);
   std::vector<ProducePart> parts;
   if (target.partition) {

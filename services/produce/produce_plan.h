@@ -22,6 +22,8 @@ struct ProduceTarget {
   std::shared_ptr<const cluster::TopicInfo> topic;
   // Where the whole batch goes, if the request says so.
   std::optional<PartitionId> partition;
+  // `partition` is what the request names, and not what its partition_key maps to.
+  bool partition_named = false;
   bool wants_ack = true;
   std::optional<Offset> expected_offset;
 };
@@ -40,7 +42,7 @@ absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
                                          const cluster::TopicCatalog& catalog);
 
 // At least one part, by partition. Errors of WalkBatch; INVALID_FIELD for a record without a key when the
-// topic is compacted.
+// topic is compacted, and for a stamped batch whose partition the request does not name.
 absl::StatusOr<std::vector<ProducePart>> PlanParts(const ProduceTarget& target, const absl::Cord& batch,
                                                    const cluster::TopicCatalog& catalog,
                                                    const ProduceOptions& options, KeylessTurns& turns);

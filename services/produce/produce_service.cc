@@ -51,6 +51,7 @@ ProduceSnapshot ProduceService::Counters() const {
   snapshot.inflight = counters.inflight.load(std::memory_order_relaxed);
   snapshot.records = counters.records.load(std::memory_order_relaxed);
   snapshot.bytes = counters.bytes.load(std::memory_order_relaxed);
+  snapshot.duplicates = counters.duplicates.load(std::memory_order_relaxed);
   snapshot.memory_used_bytes = context_->memory.used_bytes();
   snapshot.memory_waiting_bytes = context_->memory.waiting_bytes();
   snapshot.memory_refusals = context_->memory.refusals();

@@ -13,6 +13,7 @@
 #include "services/produce/produce_service.h"
 #include "services/rpc/status.h"
 #include "services/server/call_limit.h"
+#include "services/transaction/transaction_service.h"
 
 namespace naru::services {
 
@@ -152,6 +153,14 @@ class BoundedGroupService final : public BoundedService<GroupService> {
   }
   UnaryReactor* DeleteGroup(Context* context, const Bytes* request, Bytes* response) override {
     return Unary(context, [&] { return GroupService::DeleteGroup(context, request, response); });
+  }
+};
+
+class BoundedTransactionService final : public BoundedService<TransactionService> {
+ public:
+  using BoundedService::BoundedService;
+  UnaryReactor* InitProducer(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return TransactionService::InitProducer(context, request, response); });
   }
 };
 

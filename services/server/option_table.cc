@@ -204,6 +204,11 @@ std::vector<OptionSpec> StoreOptionsTable() {
       {"compaction-min-dirty", "Store",
        "A partition with fewer bytes not compacted yet is compacted at most once a minute.",
        SizeOption{NARU_OPTION(store.compaction_dirty_bytes_min), 0, kTiB}},
+      {"producer-expiry", "Store",
+       "A partition forgets an idempotent producer that has written nothing to it for this long; should it "
+       "write "
+       "again without a new epoch, it is refused with OUT_OF_ORDER_SEQUENCE.",
+       DurationOption{NARU_OPTION(store.producer_expiry_ms), 1'000, INT64_MAX / 1'000'000}},
       {"reader-threads", "Store", "Threads that read what is not in memory.",
        CountOption{NARU_OPTION(reader_threads), 1, 64}},
   };

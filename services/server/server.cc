@@ -30,8 +30,8 @@ constexpr int kExecutorThreads = 2;
 const std::vector<std::string>& ServiceNames() {
   static const auto* names = new std::vector<std::string>{
       naru::v1::ProduceService::service_full_name(), naru::v1::ConsumeService::service_full_name(),
-      naru::v1::AdminService::service_full_name(), naru::v1::ClusterService::service_full_name(),
-      naru::v1::GroupService::service_full_name()};
+      naru::v1::AdminService::service_full_name(),   naru::v1::ClusterService::service_full_name(),
+      naru::v1::GroupService::service_full_name(),   naru::v1::TransactionService::service_full_name()};
   return *names;
 }
 
@@ -175,6 +175,9 @@ void Server::MakeServices() {
   group.pollers_max = static_cast<size_t>(options_.max_pollers);
   cluster::Groups& groups = member_ ? member_->groups() : *group_coordinator_;
   group_ = std::make_unique<BoundedGroupService>(call_limit_, consume_->context(), groups, group);
+  cluster::ProducerRegistry& producers =
+      member_ ? static_cast<cluster::ProducerRegistry&>(*member_->broker()) : *coordinator_;
+  transaction_ = std::make_unique<BoundedTransactionService>(call_limit_, producers);
   lag_ = LagMonitor::Start(options_.lag, *group_coordinator_, *topics_, *logs_, *executor_, clock_);
   metrics_.Attach({.store = store_.get(),
                    .catalog = topics_,
@@ -195,10 +198,10 @@ absl::Status Server::Listen() {
       .streams_per_connection_max = options_.max_streams_per_connection,
       .idle_connection_timeout_ms = options_.idle_connection_timeout_ms,
   };
-  NARU_ASSIGN_OR_RETURN(
-      listener_,
-      StartGrpcListener(options, {produce_.get(), consume_.get(), admin_.get(), cluster_.get(), group_.get()},
-                        calls_));
+  NARU_ASSIGN_OR_RETURN(listener_, StartGrpcListener(options,
+                                                     {produce_.get(), consume_.get(), admin_.get(),
+                                                      cluster_.get(), group_.get(), transaction_.get()},
+                                                     calls_));
   std::string advertised = options_.advertise;
   if (options_.advertise.empty()) {
     if (IsWildcard(listener_.address.host)) {
@@ -283,6 +286,7 @@ void Server::Shutdown(int64_t drain_timeout_ms) {
   if (group_) group_->Shutdown();
   if (admin_) admin_->Shutdown();
   if (cluster_) cluster_->Shutdown();
+  if (transaction_) transaction_->Shutdown();
   if (listener_.server) {
     WaitForCalls(drain_timeout_ms);
     // What is left now are calls that did not end in time, and health watches, which never end by themselves.

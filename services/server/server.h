@@ -31,6 +31,7 @@
 #include "services/server/memory_plan.h"
 #include "services/server/options.h"
 #include "services/server/server_metrics.h"
+#include "services/transaction/transaction_service.h"
 #include "storage/base/clock.h"
 #include "storage/base/event_log.h"
 #include "storage/base/ordered_map_store.h"
@@ -111,6 +112,7 @@ class Server {
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ClusterService> cluster_;
   std::unique_ptr<GroupService> group_;
+  std::unique_ptr<TransactionService> transaction_;
   std::shared_ptr<LagMonitor> lag_;
   GrpcListener listener_;
 

@@ -26,6 +26,9 @@ void AddProduceMetrics(const ProduceSnapshot& p, MetricPage& page) {
   page.Gauge("naru_produce_inflight", "Calls and items that are not answered yet.", Value(p.inflight));
   page.Counter("naru_produce_records_total", "Records appended for producers.", Value(p.records));
   page.Counter("naru_produce_bytes_total", "Bytes of batches appended for producers.", Value(p.bytes));
+  page.Counter("naru_produce_duplicates_total",
+               "Batches of idempotent producers that had been appended before, and were answered so.",
+               Value(p.duplicates));
   page.Counter("naru_produce_memory_refusals_total",
                "Produces that had to wait or were refused because produce memory was full.",
                Value(p.memory_refusals));

@@ -37,6 +37,8 @@ void AddReads(const StoreStats& s, MetricPage& page) {
 
 void AddSpace(const StoreStats& s, const StoreOptions& options, MetricPage& page) {
   page.Gauge("naru_store_logs", "Partition logs in the store.", Value(s.logs));
+  page.Gauge("naru_store_producers",
+             "Idempotent producers that partitions remember, each once per partition.", Value(s.producers));
   page.Gauge("naru_store_segments", "Segment files.", Value(s.segments));
   page.Gauge("naru_store_segment_bytes", "Bytes of segment files on disk.", Value(s.segment_bytes));
   page.Gauge("naru_store_live_bytes", "Bytes of segment files that still count.", Value(s.live_bytes));

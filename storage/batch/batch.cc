@@ -16,6 +16,7 @@
 namespace naru {
 namespace {
 
+constexpr uint32_t kProducerField = 1;
 constexpr uint32_t kCompressionField = 2;
 constexpr uint32_t kRecordCountField = 3;
 constexpr uint32_t kMaxTimestampField = 4;
@@ -48,6 +49,7 @@ class Walk {
   absl::Status TakeRecord(BatchCursor& cursor);
   absl::Status TakeField(BatchCursor& cursor);
   absl::Status TakeCompressed(BatchCursor& cursor);
+  absl::Status TakeProducer(BatchCursor& cursor);
   // Why there is no varint, or no length with as many bytes, at the cursor.
   absl::Status VarintError(const BatchCursor& cursor, uint32_t field) const;
   absl::Status LengthError(const BatchCursor& cursor, uint32_t field) const;
@@ -133,21 +135,22 @@ absl::Status Walk::TakeField(BatchCursor& cursor) {
     case kRecordCountField:
     case kMaxTimestampField:
       break;
+    case kProducerField:
     case kCompressedField:
     case kRecordsField:
       expected = wire::Type::kLength;
       break;
     default:
-      return MakeError(
-          Reason::kUnknownBatchField,
-          absl::StrCat(where_, ": field ", field,
-                       " is not known here; fields 2, 3, 4, 14 and 15 are (naru/v1/types.proto)"),
-          {{"field", absl::StrCat(field)}});
+      return MakeError(Reason::kUnknownBatchField,
+                       absl::StrCat(where_, ": field ", field,
+                                    " is not known here; fields 1 to 4, 14 and 15 are (naru/v1/types.proto)"),
+                       {{"field", absl::StrCat(field)}});
   }
   if (type != expected) return RuleError(where_, {Rule::kWireType, field});
   if (has(field)) return RuleError(where_, {Rule::kDuplicateField, field});
   seen_ |= 1u << field;
   if (field == kCompressedField) return TakeCompressed(cursor);
+  if (field == kProducerField) return TakeProducer(cursor);
   uint64_t value;
   if (!cursor.ReadVarint(value)) return VarintError(cursor, field);
   if (field == kCompressionField) compression_ = value;
@@ -165,6 +168,13 @@ absl::Status Walk::TakeCompressed(BatchCursor& cursor) {
   return absl::OkStatus();
 }
 
+absl::Status Walk::TakeProducer(BatchCursor& cursor) {
+  uint64_t length;
+  if (!cursor.ReadLength(length)) return LengthError(cursor, kProducerField);
+  NARU_ASSIGN_OR_RETURN(info_.producer, WalkStamp(cursor.Take(length)));
+  return absl::OkStatus();
+}
+
 absl::Status WalkCompressed(const absl::Cord& batch, const BatchLimits& limits, const Walk& outer,
                             BatchInfo& info) {
   NARU_ASSIGN_OR_RETURN(const std::string plain,
@@ -172,7 +182,8 @@ absl::Status WalkCompressed(const absl::Cord& batch, const BatchLimits& limits, 
                                    static_cast<size_t>(limits.batch_bytes_max)));
   Walk inner(limits, "batch.compressed", info);
   NARU_RETURN_IF_ERROR(inner.Run(BatchCursor(plain)));
-  for (const uint32_t field : {kCompressionField, kRecordCountField, kMaxTimestampField, kCompressedField}) {
+  for (const uint32_t field :
+       {kProducerField, kCompressionField, kRecordCountField, kMaxTimestampField, kCompressedField}) {
     if (inner.has(field)) return RuleError("batch.compressed", {Rule::kCompressedField, field});
   }
   info.records_bytes = static_cast<int64_t>(plain.size());

@@ -6,7 +6,9 @@
 //     a group, a truncated or over-long varint, a length past the end, a field number out of range, a tag
 //     written longer than it need be: MALFORMED_BATCH, metadata `rule` (batch_rules.cc has the table);
 //   - a record field that stands twice is no error: the last one wins, as in every protobuf parser;
-//   - an unknown batch field: UNKNOWN_BATCH_FIELD; unknown record and header fields pass through;
+//   - an unknown batch field, or one in the producer's stamp: UNKNOWN_BATCH_FIELD; unknown record and header
+//     fields pass through;
+//   - a producer's stamp that is no such message, holds a field twice, or a value that is out of range;
 //   - a record with `offset`, or with a negative timestamp: MALFORMED_BATCH;
 //   - a header key that is not UTF-8: INVALID_UTF8;
 //   - no records, both `records` and `compressed`, `compressed` without `compression` or the reverse;
@@ -24,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/cord.h"
 #include "storage/base/status.h"
+#include "storage/batch/producer_stamp.h"
 
 namespace naru {
 
@@ -58,6 +61,8 @@ struct BatchInfo {
   bool has_keyless = false;
   // CRC-32C of the RecordBatch's raw bytes.
   uint32_t crc32c = 0;
+  // Whose batch it is, if it says so.
+  std::optional<ProducerStamp> producer;
 };
 
 // Walks `batch`, the bytes of a RecordBatch message. O(bytes); copies only records that straddle two chunks.

@@ -41,6 +41,7 @@ constexpr std::array kRules = {
     RuleEntry{Rule::kMaxTimestamp, "max_timestamp", "max_timestamp_ms must be the greatest timestamp_ms"},
     RuleEntry{Rule::kCompressed, "compressed", "compressed must be exactly one member or frame of the codec"},
     RuleEntry{Rule::kCompressedField, "compressed_field", "compressed holds a RecordBatch with only records"},
+    RuleEntry{Rule::kProducer, "producer", "a producer's stamp holds what InitProducer gave, and a sequence"},
 };
 
 constexpr bool InOrder() {

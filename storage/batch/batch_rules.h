@@ -32,6 +32,7 @@ enum class Rule : uint8_t {
   kMaxTimestamp,
   kCompressed,
   kCompressedField,
+  kProducer,
 };
 
 // A rule that bytes break, and the field (number) in which; 0 where no field could be read.

@@ -7,6 +7,7 @@
 namespace naru {
 namespace {
 
+constexpr uint64_t kProducerTag = wire::Tag(1, wire::Type::kLength);
 constexpr uint64_t kCompressionTag = wire::Tag(2, wire::Type::kVarint);
 constexpr uint64_t kCompressedTag = wire::Tag(14, wire::Type::kLength);
 constexpr uint64_t kRecordsTag = wire::Tag(15, wire::Type::kLength);
@@ -34,6 +35,9 @@ bool ReadOutline(const absl::Cord& batch, Outline& outline) {
       outline.has_compressed = true;
       outline.compressed_at = cursor.position();
       outline.compressed_size = value;
+      cursor.Skip(value);
+    } else if (tag == kProducerTag) {
+      if (value > cursor.remaining()) return false;
       cursor.Skip(value);
     } else if ((tag & 7) != static_cast<uint64_t>(wire::Type::kVarint)) {
       return false;
@@ -76,8 +80,14 @@ bool StoredRecords::Reader::SkipToRecord() {
     uint64_t value;
     if (!cursor_.ReadVarint(tag)) return Fail();
     if (tag == kRecordsTag) return true;
-    // Every other field of a batch with records is a varint.
-    if ((tag & 7) != static_cast<uint64_t>(wire::Type::kVarint) || !cursor_.ReadVarint(value)) return Fail();
+    if (!cursor_.ReadVarint(value)) return Fail();
+    // Every other field of a batch with records is a varint, or the producer's stamp.
+    if (tag == kProducerTag) {
+      if (value > cursor_.remaining()) return Fail();
+      cursor_.Skip(value);
+    } else if ((tag & 7) != static_cast<uint64_t>(wire::Type::kVarint)) {
+      return Fail();
+    }
   }
   return false;
 }

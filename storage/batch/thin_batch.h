@@ -1,4 +1,5 @@
-// Leaves records out of a batch, for compaction. Pure, thread-safe.
+// Leaves records out of a batch, for compaction, and with them its producer's stamp, which would count too
+// many. Pure, thread-safe.
 #pragma once
 
 #include <cstdint>

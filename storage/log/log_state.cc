@@ -27,13 +27,15 @@ absl::Status Undecodable(std::string_view what) {
 
 }  // namespace
 
-absl::StatusOr<std::optional<Appended>> LogState::CheckAppend(const AppendRequest& request) const {
+absl::StatusOr<std::optional<Appended>> LogState::CheckAppend(const AppendRequest& request,
+                                                              int64_t forget_producers_before_ms) const {
   if (request.leader_epoch && *request.leader_epoch != epochs_.current()) {
     return StaleLeaderEpoch(*request.leader_epoch, epochs_.current());
   }
   if (request.producer) {
-    NARU_ASSIGN_OR_RETURN(const ProducerState::Batch* const repeated,
-                          producers_.Check(*request.producer, request.info.record_count));
+    NARU_ASSIGN_OR_RETURN(
+        const ProducerState::Batch* const repeated,
+        producers_.Check(*request.producer, request.info.record_count, forget_producers_before_ms));
     if (repeated != nullptr) {
       const int64_t records = repeated->next_sequence - repeated->base_sequence;
       return Appended{repeated->base_offset, repeated->base_offset + records, repeated->append_time_ms,
@@ -85,16 +87,20 @@ absl::Status LogState::CheckReplicaAppend(const ReplicaAppendRequest& request) c
   return absl::OkStatus();
 }
 
-void LogState::Append(const AppliedBatch& batch) {
+std::vector<int64_t> LogState::Append(const AppliedBatch& batch) {
   NARU_CHECK(Continues(batch.base_offset, batch.next_offset));
   NARU_CHECK(batch.next_offset > batch.base_offset);
   epochs_.Append(batch.leader_epoch, end_);
+  std::vector<int64_t> forgotten = producers_.Expire(batch.forget_producers_before_ms);
   if (batch.producer) {
-    producers_.Append(*batch.producer, batch.record_count, batch.base_offset, batch.append_time_ms);
+    const std::vector<int64_t> idle =
+        producers_.Append(*batch.producer, batch.record_count, batch.base_offset, batch.append_time_ms);
+    forgotten.insert(forgotten.end(), idle.begin(), idle.end());
   }
   end_ = batch.next_offset;
   prefix_max_timestamp_ms_ = std::max(prefix_max_timestamp_ms_, batch.max_timestamp_ms);
   last_append_time_ms_ = batch.append_time_ms;
+  return forgotten;
 }
 
 absl::Status LogState::CheckMoveStart(Offset start, Offset readable_end) const {

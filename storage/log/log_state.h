@@ -30,6 +30,8 @@ struct AppliedBatch {
   int64_t append_time_ms = 0;
   int64_t max_timestamp_ms = 0;
   std::optional<ProducerStamp> producer;
+  // With this batch the log forgets producers whose newest batch is older.
+  int64_t forget_producers_before_ms = INT64_MIN;
 };
 
 class LogState {
@@ -51,7 +53,9 @@ class LogState {
   // epochs().current(); a value: a repetition of a batch in the log (its caller answers when that one is
   // durable); else the error. The leader epoch is checked first, then the producer, then expected_offset: a
   // retry whose first try was appended is a duplicate, not a mismatch.
-  absl::StatusOr<std::optional<Appended>> CheckAppend(const AppendRequest& request) const;
+  // Producers are forgotten as they would be by the append.
+  absl::StatusOr<std::optional<Appended>> CheckAppend(const AppendRequest& request,
+                                                      int64_t forget_producers_before_ms = INT64_MIN) const;
   // As LogStore::AppendAsReplica says; also refuses empty requests.
   absl::Status CheckReplicaAppend(const ReplicaAppendRequest& request) const;
   // Whether a batch of these offsets may be the next: it begins at end(). A log that was reset inside a batch
@@ -60,8 +64,9 @@ class LogState {
     const bool begins = start_ == end_ && epochs_.starts().empty();
     return base_offset == end_ || (begins && base_offset < end_ && end_ < next_offset);
   }
-  // `batch` continues the log, and its epoch is not below the last batch's.
-  void Append(const AppliedBatch& batch);
+  // `batch` continues the log, and its epoch is not below the last batch's. Gives the producers that the log
+  // has forgotten with it.
+  std::vector<int64_t> Append(const AppliedBatch& batch);
 
   // --- The start.
   // OFFSET_OUT_OF_RANGE (with metadata) above `readable_end`.

@@ -27,9 +27,13 @@
 #include "absl/strings/cord.h"
 #include "storage/base/ids.h"
 #include "storage/batch/batch.h"
+#include "storage/batch/producer_stamp.h"
 #include "storage/batch/splice.h"
 
 namespace naru {
+
+// How long a store remembers producers that are silent, unless it is told otherwise.
+constexpr int64_t kDefaultProducerExpiryMs = int64_t{7} * 24 * 3'600'000;
 
 enum class Durability : uint8_t {
   kFsync,       // complete an append when it is on stable storage
@@ -54,13 +58,6 @@ struct LogSettings {
   int64_t delete_retention_ms = 86'400'000;
   int64_t min_compaction_lag_ms = 0;
   double min_cleanable_dirty_ratio = 0.5;
-};
-
-// An idempotent producer's claim on a batch (KIP-98): sequences count records, per producer and log.
-struct ProducerStamp {
-  int64_t producer_id = 0;
-  int64_t epoch = 0;
-  int64_t base_sequence = 0;
 };
 
 // Keeps appends that were handed over without waiting for each other in order across failures: one fence for
@@ -96,7 +93,8 @@ struct AppendRequest {
   // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not
   // the next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five
   // batches, which then completes OK with `duplicate`. A new epoch, or a producer not known to the log,
-  // starts at any sequence 0.
+  // starts at sequence 0. A producer that appended nothing for the store's producer expiry is not known any
+  // more.
   std::optional<ProducerStamp> producer;
   // Set: refused with STREAM_ITEM_SKIPPED when the fence blocks `fence_order`, looked at before everything
   // else where the log's next offset is given out; and any failure of this append, wherever it is noticed,

@@ -10,18 +10,18 @@
 namespace naru {
 namespace {
 
-AppliedBatch Facts(const MemoryLog::Batch& batch) {
+AppliedBatch Facts(const MemoryLog::Batch& batch, int64_t forget_producers_before_ms = INT64_MIN) {
   const StoredBatchView& view = batch.view;
   return {view.base_offset,    view.next_offset,      view.leader_epoch, view.record_count,
-          view.append_time_ms, view.max_timestamp_ms, batch.producer};
+          view.append_time_ms, view.max_timestamp_ms, batch.producer,    forget_producers_before_ms};
 }
 
 int64_t SizeOf(const MemoryLog::Batch& batch) { return static_cast<int64_t>(batch.view.bytes.size()); }
 
 }  // namespace
 
-void MemoryLog::Append(Batch batch) {
-  state_.Append(Facts(batch));
+void MemoryLog::Append(Batch batch, int64_t forget_producers_before_ms) {
+  state_.Append(Facts(batch, forget_producers_before_ms));
   size_bytes_ += SizeOf(batch);
   batches_.push_back(std::move(batch));
 }

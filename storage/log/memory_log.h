@@ -26,7 +26,7 @@ class MemoryLog {
   int64_t size_bytes() const { return size_bytes_; }
 
   // As the same methods of LogState, whose checks come first.
-  void Append(Batch batch);
+  void Append(Batch batch, int64_t forget_producers_before_ms = INT64_MIN);
   void MoveStart(Offset start);
   void BeginEpoch(LeaderEpoch epoch) { state_.BeginEpoch(epoch); }
   // As LogStore::Truncate, LogStore::Reset.

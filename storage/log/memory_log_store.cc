@@ -52,7 +52,9 @@ absl::StatusOr<std::optional<Appended>> MemoryLogStore::CheckAppend(const Append
   NARU_RETURN_IF_ERROR(CheckRunning());
   NARU_RETURN_IF_ERROR(CheckFence(request));
   NARU_RETURN_IF_ERROR(CheckRoom(request.log, request.info.size_bytes));
-  return contents_.logs.at(request.log).state().CheckAppend(request);
+  return contents_.logs.at(request.log)
+      .state()
+      .CheckAppend(request, clock_.NowMs() - options_.producer_expiry_ms);
 }
 
 void MemoryLogStore::Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log,
@@ -163,9 +165,11 @@ void MemoryLogStore::MakeAppend(LogId log, std::vector<MemoryLog::Batch> batches
   }
   const auto shared = std::make_shared<const std::vector<MemoryLog::Batch>>(std::move(batches));
   Make(
-      [log, shared](Contents& contents) {
+      [log, shared, expiry_ms = options_.producer_expiry_ms](Contents& contents) {
         MemoryLog& to = contents.logs[log];
-        for (const MemoryLog::Batch& batch : *shared) to.Append(batch);
+        for (const MemoryLog::Batch& batch : *shared) {
+          to.Append(batch, batch.view.append_time_ms - expiry_ms);
+        }
       },
       std::move(complete), after, log, appended.next_offset, bytes);
   RaiseEnds(log, live_[log].durable_end, after);

@@ -27,6 +27,8 @@ namespace naru {
 struct MemoryLogStoreOptions {
   // Bytes of batches that wait to become durable; appends beyond are TOO_MANY_IN_FLIGHT.
   int64_t pending_bytes_max = int64_t{128} << 20;
+  // A producer that appended nothing to a log for so long is not known there any more. At least 1.
+  int64_t producer_expiry_ms = kDefaultProducerExpiryMs;
 };
 
 class MemoryLogStore final : public LogStore {

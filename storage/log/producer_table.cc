@@ -14,21 +14,31 @@ Offset NewestOffset(const ProducerTable::Entry& entry) {
   return entry.state.batches.empty() ? Offset(-1) : entry.state.batches.back().base_offset;
 }
 
-absl::Status OutOfOrder(const ProducerStamp& stamp, int64_t expected) {
+int64_t NewestTimeMs(const ProducerTable::Entry& entry) {
+  return entry.state.batches.empty() ? INT64_MAX : entry.state.batches.back().append_time_ms;
+}
+
+// `why`: what the log knows.
+absl::Status OutOfOrder(const ProducerStamp& stamp, int64_t expected, std::string_view why) {
   return MakeError(Reason::kOutOfOrderSequence,
                    absl::StrCat("base_sequence: ", stamp.base_sequence, " of producer ", stamp.producer_id,
-                                " epoch ", stamp.epoch, " is not the next; ", expected, " is expected"),
+                                " epoch ", stamp.epoch, " is not the next; ", expected, " is expected: ", why,
+                                "; to go on, ask InitProducer for the next epoch and begin at 0"),
                    {{"expected_sequence", absl::StrCat(expected)}});
 }
 
 }  // namespace
 
 absl::StatusOr<const ProducerState::Batch*> ProducerTable::Check(const ProducerStamp& stamp,
-                                                                 int64_t record_count) const {
-  const Entry* const known = Find(stamp.producer_id);
+                                                                 int64_t record_count,
+                                                                 int64_t forget_before_ms) const {
+  const Entry* known = Find(stamp.producer_id);
+  if (known != nullptr && NewestTimeMs(*known) < forget_before_ms) known = nullptr;
   if (known == nullptr || stamp.epoch > known->state.epoch) {
-    if (stamp.base_sequence != 0) return OutOfOrder(stamp, 0);
-    return nullptr;
+    if (stamp.base_sequence == 0) return nullptr;
+    return OutOfOrder(
+        stamp, 0,
+        known == nullptr ? "the producer is not known here, or was forgotten since" : "the epoch is new");
   }
   if (stamp.epoch < known->state.epoch) {
     return MakeError(Reason::kProducerFenced,
@@ -43,14 +53,16 @@ absl::StatusOr<const ProducerState::Batch*> ProducerTable::Check(const ProducerS
       return &batch;
     }
   }
-  return OutOfOrder(stamp, known->state.next_sequence);
+  return OutOfOrder(stamp, known->state.next_sequence,
+                    "batches between are missing, or it was sent too late");
 }
 
-void ProducerTable::Append(const ProducerStamp& stamp, int64_t record_count, Offset base_offset,
-                           int64_t append_time_ms) {
+std::vector<int64_t> ProducerTable::Append(const ProducerStamp& stamp, int64_t record_count,
+                                           Offset base_offset, int64_t append_time_ms) {
   auto [at, inserted] = entries_.try_emplace(stamp.producer_id);
   Entry& entry = at->second;
   ProducerState& state = entry.state;
+  if (!inserted) by_age_.erase({NewestOffset(entry), stamp.producer_id});
   state.producer_id = stamp.producer_id;
   if (state.epoch != stamp.epoch && !state.batches.empty()) {
     state.batches.clear();
@@ -63,7 +75,20 @@ void ProducerTable::Append(const ProducerStamp& stamp, int64_t record_count, Off
   state.epoch = stamp.epoch;
   state.next_sequence = stamp.base_sequence + record_count;
   state.batches.push_back({stamp.base_sequence, state.next_sequence, base_offset, append_time_ms});
-  if (inserted && entries_.size() > kProducersMax) ForgetIdle();
+  by_age_.emplace(base_offset, stamp.producer_id);
+  if (inserted && entries_.size() > kProducersMax) return ForgetIdle();
+  return {};
+}
+
+std::vector<int64_t> ProducerTable::Expire(int64_t forget_before_ms) {
+  std::vector<int64_t> forgotten;
+  while (!by_age_.empty()) {
+    const int64_t oldest = by_age_.begin()->second;
+    if (NewestTimeMs(entries_.at(oldest)) >= forget_before_ms) break;
+    Forget(oldest);
+    forgotten.push_back(oldest);
+  }
+  return forgotten;
 }
 
 const ProducerTable::Entry* ProducerTable::Find(int64_t producer_id) const {
@@ -80,16 +105,25 @@ std::vector<ProducerState> ProducerTable::States() const {
 
 void ProducerTable::Restore(Entry entry) {
   const int64_t id = entry.state.producer_id;
-  entries_.insert_or_assign(id, std::move(entry));
+  Forget(id);
+  by_age_.emplace(NewestOffset(entry), id);
+  entries_.emplace(id, std::move(entry));
 }
 
-void ProducerTable::ForgetIdle() {
-  std::vector<std::pair<Offset, int64_t>> by_age;
-  by_age.reserve(entries_.size());
-  for (const auto& [id, entry] : entries_) by_age.emplace_back(NewestOffset(entry), id);
-  const size_t count = by_age.size() / 4;
-  std::nth_element(by_age.begin(), by_age.begin() + static_cast<std::ptrdiff_t>(count), by_age.end());
-  for (size_t i = 0; i < count; ++i) entries_.erase(by_age[i].second);
+void ProducerTable::Forget(int64_t producer_id) {
+  const auto at = entries_.find(producer_id);
+  if (at == entries_.end()) return;
+  by_age_.erase({NewestOffset(at->second), producer_id});
+  entries_.erase(at);
+}
+
+std::vector<int64_t> ProducerTable::ForgetIdle() {
+  std::vector<int64_t> forgotten;
+  for (size_t count = entries_.size() / 4; count > 0; --count) {
+    forgotten.push_back(by_age_.begin()->second);
+    Forget(forgotten.back());
+  }
+  return forgotten;
 }
 
 void ProducerTable::EncodeEntry(const Entry& entry, std::string& to) {

@@ -1,12 +1,19 @@
 // What one log knows of its idempotent producers: per producer the epoch, the next sequence and the last five
 // batches (KIP-98). Pure; not thread-safe.
+//
+// A producer is forgotten when it was silent for too long. That is decided by appends alone, by their times:
+// whoever applies the same appends with the same expiry forgets the same producers, at the same points of the
+// log. So a log without appends keeps its producers in memory; what is asked of them in the meantime is
+// answered as if they were gone.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,10 +37,15 @@ class ProducerTable {
   };
 
   // What a stamped batch of `record_count` records would be: nullptr: the producer's next; a batch: a
-  // repetition of that one; PRODUCER_FENCED or OUT_OF_ORDER_SEQUENCE with metadata.
-  absl::StatusOr<const ProducerState::Batch*> Check(const ProducerStamp& stamp, int64_t record_count) const;
-  // Follows the stamp, unchecked.
-  void Append(const ProducerStamp& stamp, int64_t record_count, Offset base_offset, int64_t append_time_ms);
+  // repetition of that one; PRODUCER_FENCED or OUT_OF_ORDER_SEQUENCE with metadata. Producers whose newest
+  // batch is older than `forget_before_ms` are not known.
+  absl::StatusOr<const ProducerState::Batch*> Check(const ProducerStamp& stamp, int64_t record_count,
+                                                    int64_t forget_before_ms = INT64_MIN) const;
+  // Follows the stamp, unchecked. Gives the producers that are forgotten for want of room.
+  std::vector<int64_t> Append(const ProducerStamp& stamp, int64_t record_count, Offset base_offset,
+                              int64_t append_time_ms);
+  // Forgets the producers whose newest batch is older, as far as no newer one stands before it in the log.
+  std::vector<int64_t> Expire(int64_t forget_before_ms);
 
   // nullptr: unknown.
   const Entry* Find(int64_t producer_id) const;
@@ -42,17 +54,22 @@ class ProducerTable {
 
   // Takes the entry as it is.
   void Restore(Entry entry);
-  void Forget(int64_t producer_id) { entries_.erase(producer_id); }
-  void Clear() { entries_.clear(); }
+  void Forget(int64_t producer_id);
+  void Clear() {
+    entries_.clear();
+    by_age_.clear();
+  }
 
   static void EncodeEntry(const Entry& entry, std::string& to);
   // Nothing: not what EncodeEntry wrote.
   static std::optional<Entry> DecodeEntry(LittleReader& from);
 
  private:
-  void ForgetIdle();
+  std::vector<int64_t> ForgetIdle();
 
   std::map<int64_t, Entry> entries_;
+  // Each producer by its newest batch: those that are silent for the longest come first.
+  std::set<std::pair<Offset, int64_t>> by_age_;
 };
 
 // Rebuilds the producers that a truncation touches: those with batches at or above its end. What such a

@@ -32,13 +32,14 @@ uint64_t EntryBytesMax(const Op& op) {
 
 namespace {
 
-absl::StatusOr<std::optional<Appended>> CheckAppend(const Log& log, const AppendRequest& request)
+absl::StatusOr<std::optional<Appended>> CheckAppend(const Log& log, const AppendRequest& request,
+                                                    int64_t forget_producers_before_ms)
     ABSL_SHARED_LOCKS_REQUIRED(log.mutex) {
   if (request.fence != nullptr && request.fence->Blocks(request.fence_order)) {
     return MakeError(Reason::kStreamItemSkipped, "an append before this one in its pipeline failed");
   }
   if (log.deleted) return LogNotFound(log.id);
-  return log.state.CheckAppend(request);
+  return log.state.CheckAppend(request, forget_producers_before_ms);
 }
 
 }  // namespace
@@ -89,7 +90,8 @@ void BatchGroup::BuildLog(Slot& slot, std::vector<Op>& ops, Group& group) {
 }
 
 void BatchGroup::Append(const std::shared_ptr<Log>& log, AppendOp& op, Group& group, Group::LogEnd& end) {
-  auto checked = CheckAppend(*log, op.request);
+  const int64_t append_time_ms = std::max(now_ms_, log->state.last_append_time_ms());
+  auto checked = CheckAppend(*log, op.request, append_time_ms - producer_expiry_ms_);
   if (!checked.ok()) {
     // Now, not when its completion runs: the next append of this pipeline may be in the same group.
     FailFence(op.request);
@@ -98,7 +100,6 @@ void BatchGroup::Append(const std::shared_ptr<Log>& log, AppendOp& op, Group& gr
   }
   if (checked->has_value()) return Accept(std::move(op.done), **checked, group, end);
   const BatchInfo& info = op.request.info;
-  const int64_t append_time_ms = std::max(now_ms_, log->state.last_append_time_ms());
   EntryHeader header;
   header.type = EntryType::kBatch;
   header.body_crc = info.crc32c;

@@ -19,8 +19,14 @@ uint64_t EntryBytesMax(const Op& op);
 
 class BatchGroup {
  public:
-  BatchGroup(EntryWriter& writer, TailCache& cache, StoreCounters& counters, const Clock& clock)
-      : writer_(writer), cache_(cache), counters_(counters), clock_(clock) {}
+  // `producer_expiry_ms`: see StoreOptions.
+  BatchGroup(EntryWriter& writer, TailCache& cache, StoreCounters& counters, const Clock& clock,
+             int64_t producer_expiry_ms)
+      : writer_(writer),
+        cache_(cache),
+        counters_(counters),
+        clock_(clock),
+        producer_expiry_ms_(producer_expiry_ms) {}
 
   // Stages the batches of `ops`, all of them appends for which room was ensured. Those that are refused are
   // completed here; of the rest, `group` gets acks. The ops must live until the group is written.
@@ -61,6 +67,7 @@ class BatchGroup {
   TailCache& cache_;
   StoreCounters& counters_;
   const Clock& clock_;
+  const int64_t producer_expiry_ms_;
 
   int64_t now_ms_ = 0;
   std::vector<Slot> slots_;

@@ -8,6 +8,7 @@ namespace naru {
 
 struct StoreCounters {
   std::atomic<int64_t> appended_batches{0}, appended_records{0}, appended_bytes{0}, append_groups{0};
+  std::atomic<int64_t> producers{0};  // as the last round of maintenance found them
   std::atomic<int64_t> zeroed_bytes{0}, syncs{0}, sync_ns{0};
   std::atomic<int64_t> read_batches{0}, read_bytes{0}, tail_cache_hits{0}, tail_cache_misses{0};
   std::atomic<int64_t> storage_full_refusals{0};

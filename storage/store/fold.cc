@@ -38,23 +38,11 @@ void Fold::ApplyBatch(const std::shared_ptr<Log>& log, const EntryHeader& header
     NARU_CHECK(open_run_ && open_log_ == log);
     ExtendRun(*open_run_, header);
   }
-  if (header.Has(kHasProducer)) {
-    // Adding one producer may make the table forget others; their rows must go with them.
-    const auto& known = log->state.producers().entries();
-    const bool may_forget =
-        known.size() >= ProducerTable::kProducersMax && !known.contains(header.producer_id);
-    std::vector<int64_t> before;
-    if (may_forget) {
-      for (const auto& [id, entry] : known) before.push_back(id);
-    }
-    log->state.Append(AppliedOf(header));
-    for (const int64_t id : before) {
-      if (!log->state.producers().entries().contains(id)) forgotten_producers_.emplace_back(log->id, id);
-    }
-    changed_producers_.emplace_back(log, header.producer_id);
-  } else {
-    log->state.Append(AppliedOf(header));
-  }
+  AppliedBatch batch = AppliedOf(header);
+  batch.forget_producers_before_ms = header.append_time_ms - producer_expiry_ms_;
+  // The rows of producers that are forgotten go with them.
+  for (const int64_t id : log->state.Append(batch)) forgotten_producers_.emplace_back(log->id, id);
+  if (batch.producer) changed_producers_.emplace(log, header.producer_id);
   log->bytes_end += header.bytes_appended();
   log->bytes_gone += header.bytes_appended() - header.batch_bytes();
   const auto entry_bytes = static_cast<int64_t>(header.entry_bytes());

@@ -31,8 +31,9 @@ struct EntryPlace {
 
 class Fold {
  public:
-  Fold(LogTable& logs, SegmentTable& segments, const Index& index)
-      : logs_(logs), segments_(segments), index_(index) {}
+  // `producer_expiry_ms`: see StoreOptions.
+  Fold(LogTable& logs, SegmentTable& segments, const Index& index, int64_t producer_expiry_ms)
+      : logs_(logs), segments_(segments), index_(index), producer_expiry_ms_(producer_expiry_ms) {}
 
   static bool ReadsIndex(EntryType type) {
     return type == EntryType::kTruncate || type == EntryType::kReclaim || type == EntryType::kMove ||
@@ -100,11 +101,13 @@ class Fold {
   LogTable& logs_;
   SegmentTable& segments_;
   const Index& index_;
+  const int64_t producer_expiry_ms_;
 
   std::shared_ptr<Log> open_log_;
   std::optional<Run> open_run_;
   absl::flat_hash_set<std::shared_ptr<Log>> changed_;
-  std::vector<std::pair<std::shared_ptr<Log>, int64_t>> changed_producers_;
+  // Each once, however many of its batches were laid.
+  absl::flat_hash_set<std::pair<std::shared_ptr<Log>, int64_t>> changed_producers_;
   std::vector<std::pair<LogId, int64_t>> forgotten_producers_;
 
   std::atomic<uint64_t> snapshot_sequence_{0};

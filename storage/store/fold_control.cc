@@ -111,8 +111,8 @@ absl::Status Fold::Truncate(std::string_view body, IndexUpdate& update) {
       });
   NARU_RETURN_IF_ERROR(visited);
   absl::MutexLock lock(&log->mutex);
-  for (const auto& [id, entry] : log->state.producers().entries()) changed_producers_.emplace_back(log, id);
-  for (const auto& [id, entry] : state.producers().entries()) changed_producers_.emplace_back(log, id);
+  for (const auto& [id, entry] : log->state.producers().entries()) changed_producers_.emplace(log, id);
+  for (const auto& [id, entry] : state.producers().entries()) changed_producers_.emplace(log, id);
   log->state = std::move(state);
   ++log->truncations;
   log->bytes_start = truncation.bytes_start;

@@ -105,7 +105,8 @@ void SegmentStore::Start(const Recovery& recovery) {
       durable);
   entry_writer_ = std::make_unique<EntryWriter>(
       EntryWriter::Parts{*segment_writer_, *fold_, *syncer_, cache_, counters_, fatal_}, durable);
-  batches_ = std::make_unique<BatchGroup>(*entry_writer_, cache_, counters_, clock_);
+  batches_ =
+      std::make_unique<BatchGroup>(*entry_writer_, cache_, counters_, clock_, options_.producer_expiry_ms);
   cold_reader_ = std::make_unique<ColdReader>(*index_, *reader_, counters_, options_.reader_threads);
   appender_ = std::make_unique<Appender>(Appender::Parts{*entry_writer_, *batches_, *fold_, *syncer_,
                                                          watches_, cache_, logs_, segment_table_,

@@ -65,6 +65,10 @@ struct StoreOptions {
   // has made anything else go. Called on the maintainer's thread, without locks. Empty: up to the durable
   // end.
   std::function<Offset(LogId)> compaction_bound;
+  // A producer that appended nothing to a log for so long, milliseconds, is not known there any more. At
+  // least 1,000. May differ from one start to the next: what a replay forgets otherwise than the first time
+  // is forgotten a little earlier or later.
+  int64_t producer_expiry_ms = kDefaultProducerExpiryMs;
   // Readers of cold data. 1 to 64.
   int reader_threads = 2;
   // RocksDB's block cache and memtables together, bytes.
@@ -103,6 +107,7 @@ struct CompactionStats {
 // Counters since the start and gauges of now. Plain values: a snapshot.
 struct StoreStats {
   int64_t logs = 0;
+  int64_t producers = 0;  // known, summed over logs, as of the last round of maintenance
   int64_t segments = 0;
   int64_t segment_bytes = 0;  // on disk
   int64_t live_bytes = 0;     // of them, entries that the index still points to

@@ -43,7 +43,7 @@ absl::Status Recovery::Run() {
 }
 
 absl::Status Recovery::RecoverState() {
-  fold = std::make_unique<Fold>(parts_.logs, parts_.segment_table, *index);
+  fold = std::make_unique<Fold>(parts_.logs, parts_.segment_table, *index, parts_.options.producer_expiry_ms);
   NARU_RETURN_IF_ERROR(LoadIndex());
   NARU_RETURN_IF_ERROR(CheckSegmentsOfIndex(applied_));
   NARU_RETURN_IF_ERROR(Replay());

@@ -30,10 +30,13 @@ bool Maintainer::RetentionDue(const Log& log, int64_t now_ms) const {
 
 std::vector<Maintainer::DueLog> Maintainer::FindDue(int64_t now_ms) const {
   std::vector<DueLog> due;
+  int64_t producers = 0;
   for (const auto& log : parts_.logs.All()) {
     absl::ReaderMutexLock lock(&log->mutex);
+    producers += static_cast<int64_t>(log->state.producers().entries().size());
     if (RetentionDue(*log, now_ms)) due.push_back({log, log->durable_end, log->truncations});
   }
+  parts_.counters.producers.store(producers, std::memory_order_relaxed);
   return due;
 }
 

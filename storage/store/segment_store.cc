@@ -231,6 +231,7 @@ StoreStats SegmentStore::Stats() const {
   };
   StoreStats stats;
   stats.logs = static_cast<int64_t>(logs_.size());
+  stats.producers = get(counters_.producers);
   stats.segments = static_cast<int64_t>(segments_.Ids().size());
   stats.segment_bytes = segments_.TotalBytes();
   stats.live_bytes = segment_table_.LiveBytes();

@@ -33,6 +33,8 @@ absl::Status StoreOptions::Validate() const {
       Bound("inline_sync_bytes_max", inline_sync_bytes_max, 0, kMax, "0 and more is allowed"));
   NARU_RETURN_IF_ERROR(
       Bound("kept_page_cache_bytes", kept_page_cache_bytes, 0, kMax, "0 and more is allowed"));
+  NARU_RETURN_IF_ERROR(
+      Bound("producer_expiry_ms", producer_expiry_ms, 1'000, kMax / 2, "1,000 and more is allowed"));
   NARU_RETURN_IF_ERROR(Bound("reader_threads", reader_threads, 1, 64, "1 to 64 is allowed"));
   NARU_RETURN_IF_ERROR(
       Bound("index_memory_bytes", index_memory_bytes, kMiB, kMax, "1 MiB and more is allowed"));

@@ -17,6 +17,7 @@
 #include "tools/bench/produce_load.h"
 #include "tools/bench/read_load.h"
 #include "tools/bench/report.h"
+#include "tools/bench/stream_sequences.h"
 
 namespace naru::bench {
 namespace {
@@ -57,6 +58,23 @@ TEST(BatchPoolTest, StampsStandAtTheBeginningOfEveryValue) {
     EXPECT_EQ(BatchPool::StampOf(record.value()), 123'456'789);
     EXPECT_EQ(record.value().size(), 20u);
   }
+}
+
+TEST(BatchPoolTest, AProducersStampGoesBeforeTheBatch) {
+  auto pool = BatchPool::Make({.record_bytes = 100, .batch_bytes = 1000});
+  ASSERT_TRUE(pool.ok());
+  StreamSequences sequences(7);
+  ProduceTarget target{"t", 2, 3};
+  for (const int64_t expected : {0, 10}) {
+    target.producer = sequences.Take(2, pool->records_per_batch());
+    const auto item = Parse<naru::v1::ProduceStreamRequest>(pool->StreamRequest(1, target, 0));
+    EXPECT_EQ(item.produce().batch().producer().producer_id(), 7);
+    EXPECT_EQ(item.produce().batch().producer().base_sequence(), expected);
+    EXPECT_EQ(item.produce().batch().records_size(), 10);
+  }
+  EXPECT_EQ(sequences.Take(3, 1), (ProducerStamp{7, 0, 0})) << "each partition by itself";
+  sequences.BeginAnew();
+  EXPECT_EQ(sequences.Take(2, 1), (ProducerStamp{7, 1, 0}));
 }
 
 TEST(BatchPoolTest, ACompressedBatchCountsItsRecords) {

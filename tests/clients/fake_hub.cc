@@ -37,6 +37,7 @@ FakeHub::FakeHub(int idle_connection_timeout_ms) {
   builder.RegisterService(static_cast<naru::v1::ProduceService::Service*>(this));
   builder.RegisterService(static_cast<naru::v1::ConsumeService::Service*>(this));
   builder.RegisterService(static_cast<naru::v1::ClusterService::Service*>(this));
+  builder.RegisterService(static_cast<naru::v1::TransactionService::Service*>(this));
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);
 }
@@ -56,6 +57,7 @@ void FakeHub::AddTopic(const std::string& topic, int partitions) {
 void FakeHub::RemoveLocked(const std::string& topic) {
   topics_.erase(topic);
   std::erase_if(logs_, [&topic](const auto& log) { return log.first.first == topic; });
+  std::erase_if(producers_, [&topic](const auto& table) { return table.first.first == topic; });
   ++epoch_;
 }
 
@@ -82,6 +84,29 @@ grpc::Status FakeHub::CheckTopic(const std::string& topic, const std::string& to
 void FakeHub::OnItem(std::function<ItemFate(int, const naru::v1::ProduceRequest&)> script) {
   absl::MutexLock lock(&mutex_);
   script_ = std::move(script);
+}
+
+void FakeHub::OnInitProducer(std::function<grpc::Status(int)> script) {
+  absl::MutexLock lock(&mutex_);
+  init_script_ = std::move(script);
+}
+
+void FakeHub::OnStreamBroken(std::function<void()> called) {
+  absl::MutexLock lock(&mutex_);
+  stream_broken_ = std::move(called);
+}
+
+void FakeHub::ForgetProducers() {
+  absl::MutexLock lock(&mutex_);
+  producers_.clear();
+}
+
+grpc::Status FakeHub::InitProducer(grpc::ServerContext*, const naru::v1::InitProducerRequest*,
+                                   naru::v1::InitProducerResponse* response) {
+  absl::MutexLock lock(&mutex_);
+  const int number = ++init_producer_calls_;
+  response->set_producer_id(number);
+  return init_script_ ? init_script_(number) : grpc::Status::OK;
 }
 
 void FakeHub::BreakSubscribeAt(std::set<int> delivery_numbers) {
@@ -148,6 +173,43 @@ grpc::Status FakeHub::GetMetadata(grpc::ServerContext* context, const naru::v1::
   return grpc::Status::OK;
 }
 
+void FakeHub::Append(const naru::v1::ProduceRequest& produce, naru::v1::ProduceStreamResult& result) {
+  const Key key{produce.topic(), produce.partition()};
+  auto& log = logs_[key];
+  auto* appended = result.add_results();
+  appended->set_partition(produce.partition());
+  appended->set_append_time_ms(1'700'000'000'000);
+  if (produce.batch().has_producer()) {
+    const naru::v1::ProducerStamp& sent = produce.batch().producer();
+    const ProducerStamp stamp{sent.producer_id(), sent.epoch(), sent.base_sequence()};
+    ProducerTable& producers = producers_[key];
+    const auto known = producers.Check(stamp, produce.batch().records_size());
+    if (!known.ok()) {
+      result.clear_results();
+      *result.mutable_error() = ErrorOf(*ReasonOf(known.status()));
+      for (const auto& [name, value] : MetadataOf(known.status())) {
+        (*result.mutable_error()->mutable_metadata())[name] = value;
+      }
+      return;
+    }
+    if (*known != nullptr) {
+      ++duplicates_;
+      appended->set_base_offset((*known)->base_offset.value());
+      appended->set_next_offset((*known)->base_offset.value() + produce.batch().records_size());
+      appended->set_duplicate(true);
+      return;
+    }
+    producers.Append(stamp, produce.batch().records_size(), Offset(static_cast<int64_t>(log.size())), 0);
+  }
+  appended->set_base_offset(static_cast<int64_t>(log.size()));
+  for (naru::v1::Record record : produce.batch().records()) {
+    record.set_offset(static_cast<int64_t>(log.size()));
+    if (record.timestamp_ms() == 0) record.set_timestamp_ms(1'700'000'000'000);
+    log.push_back(std::move(record));
+  }
+  appended->set_next_offset(static_cast<int64_t>(log.size()));
+}
+
 bool FakeHub::Handle(const naru::v1::ProduceStreamRequest& request, StreamState& state) {
   naru::v1::ProduceStreamResult result;
   result.set_id(request.id());
@@ -169,17 +231,8 @@ bool FakeHub::Handle(const naru::v1::ProduceStreamRequest& request, StreamState&
     *result.mutable_error() = ErrorOf(skipped ? Reason::kStreamItemSkipped : *fate.error);
     state.failed.insert(key);
   } else {
-    auto& log = logs_[key];
-    auto* appended = result.add_results();
-    appended->set_partition(produce.partition());
-    appended->set_base_offset(static_cast<int64_t>(log.size()));
-    appended->set_append_time_ms(1'700'000'000'000);
-    for (naru::v1::Record record : produce.batch().records()) {
-      record.set_offset(static_cast<int64_t>(log.size()));
-      if (record.timestamp_ms() == 0) record.set_timestamp_ms(1'700'000'000'000);
-      log.push_back(std::move(record));
-    }
-    appended->set_next_offset(static_cast<int64_t>(log.size()));
+    Append(produce, result);
+    if (result.has_error()) state.failed.insert(key);
     if (produce.acks() == naru::v1::ACKS_NONE) result.clear_results();
   }
   if (fate.break_after) return false;
@@ -203,7 +256,15 @@ grpc::Status FakeHub::ProduceStream(
   StreamState state;
   naru::v1::ProduceStreamRequest request;
   while (stream->Read(&request)) {
-    if (!Handle(request, state)) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "scripted break");
+    if (!Handle(request, state)) {
+      std::function<void()> broken;
+      {
+        absl::MutexLock lock(&mutex_);
+        broken = stream_broken_;
+      }
+      if (broken) broken();
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "scripted break");
+    }
     if (state.out.results_size() > 0) {
       stream->Write(state.out);
       state.out.Clear();

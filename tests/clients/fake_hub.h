@@ -1,6 +1,6 @@
 // A hub in this process for client tests: real gRPC on port 0, logs in memory, and a script for what goes
-// wrong. It keeps the contract of ProduceStream (skips after a failed item until Resume) and of Subscribe
-// (credit).
+// wrong. It keeps the contract of ProduceStream (skips after a failed item until Resume), of stamped batches
+// (appended once, in sequence) and of Subscribe (credit).
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -20,7 +20,9 @@
 #include "naru/v1/cluster.grpc.pb.h"
 #include "naru/v1/consume.grpc.pb.h"
 #include "naru/v1/produce.grpc.pb.h"
+#include "naru/v1/transaction.grpc.pb.h"
 #include "storage/base/status.h"
+#include "storage/log/producer_table.h"
 
 namespace naru::client::testing {
 
@@ -43,7 +45,8 @@ struct ItemFate {
 // Thread-safe. Scripts are set before the client that meets them.
 class FakeHub final : public naru::v1::ProduceService::Service,
                       public naru::v1::ConsumeService::Service,
-                      public naru::v1::ClusterService::Service {
+                      public naru::v1::ClusterService::Service,
+                      public naru::v1::TransactionService::Service {
  public:
   // `idle_connection_timeout_ms`: connections are closed after as long without a call; 0: never.
   explicit FakeHub(int idle_connection_timeout_ms = 0);
@@ -60,6 +63,12 @@ class FakeHub final : public naru::v1::ProduceService::Service,
 
   // Decides on every item, `number` from 1 over all streams. Default: append.
   void OnItem(std::function<ItemFate(int number, const naru::v1::ProduceRequest&)> script);
+  // What becomes of the `number`-th InitProducer, from 1. Default: OK.
+  void OnInitProducer(std::function<grpc::Status(int number)> script);
+  // Knows no producer any more, as after their expiry.
+  void ForgetProducers();
+  // Called when a ProduceStream breaks by script.
+  void OnStreamBroken(std::function<void()> called);
   // Breaks every Subscribe stream after it sent this many deliveries in all; asked once for each.
   void BreakSubscribeAt(std::set<int> delivery_numbers);
   // GetMetadata names this address as everybody's leader instead of the hub's own.
@@ -72,6 +81,8 @@ class FakeHub final : public naru::v1::ProduceService::Service,
 
   int items() const { return items_; }
   int resumes() const { return resumes_; }
+  int duplicates() const { return duplicates_; }
+  int init_producer_calls() const { return init_producer_calls_; }
   int produce_streams() const { return produce_streams_; }
   int subscribe_streams() const { return subscribe_streams_; }
   int metadata_calls() const { return metadata_calls_; }
@@ -86,6 +97,8 @@ class FakeHub final : public naru::v1::ProduceService::Service,
 
   grpc::Status GetMetadata(grpc::ServerContext* context, const naru::v1::GetMetadataRequest* request,
                            naru::v1::GetMetadataResponse* response) override;
+  grpc::Status InitProducer(grpc::ServerContext* context, const naru::v1::InitProducerRequest* request,
+                            naru::v1::InitProducerResponse* response) override;
   grpc::Status ProduceStream(grpc::ServerContext* context,
                              grpc::ServerReaderWriter<naru::v1::ProduceStreamResponse,
                                                       naru::v1::ProduceStreamRequest>* stream) override;
@@ -108,6 +121,9 @@ class FakeHub final : public naru::v1::ProduceService::Service,
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: the stream breaks.
   bool Handle(const naru::v1::ProduceStreamRequest& request, StreamState& state);
+  // Appends, or says that it was done before, or why not.
+  void Append(const naru::v1::ProduceRequest& produce, naru::v1::ProduceStreamResult& result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool DeliverOnce(const naru::v1::SubscribeStart& start, int64_t epoch, std::map<Key, int64_t>& positions,
                    std::atomic<int64_t>& credit,
                    grpc::ServerReaderWriter<naru::v1::SubscribeResponse, naru::v1::SubscribeRequest>& stream,
@@ -116,6 +132,9 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   absl::Mutex mutex_;
   absl::CondVar changed_;
   std::map<Key, std::vector<naru::v1::Record>> logs_ ABSL_GUARDED_BY(mutex_);
+  std::map<Key, ProducerTable> producers_ ABSL_GUARDED_BY(mutex_);
+  std::function<grpc::Status(int)> init_script_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> stream_broken_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Topic> topics_ ABSL_GUARDED_BY(mutex_);
   int topics_made_ ABSL_GUARDED_BY(mutex_) = 0;
   // Subscribe streams begun in an earlier one break.
@@ -125,8 +144,8 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   int deliveries_ ABSL_GUARDED_BY(mutex_) = 0;
   std::string leader_address_ ABSL_GUARDED_BY(mutex_);
   std::vector<naru::v1::SubscribeStart> starts_ ABSL_GUARDED_BY(mutex_);
-  std::atomic<int> items_ = 0, resumes_ = 0, produce_streams_ = 0, subscribe_streams_ = 0,
-                   metadata_calls_ = 0, metadata_calls_held_ = 0;
+  std::atomic<int> items_ = 0, resumes_ = 0, duplicates_ = 0, init_producer_calls_ = 0, produce_streams_ = 0,
+                   subscribe_streams_ = 0, metadata_calls_ = 0, metadata_calls_held_ = 0;
   std::atomic<int64_t> credit_overdrawn_ = 0, credit_used_ = 0;
   std::atomic<bool> metadata_held_ = false;
   std::atomic<bool> stopping_ = false;

@@ -175,6 +175,7 @@ TEST_F(ProducerTest, AnotherPartitionIsNotHeldUpByOneThatFails) {
 }
 
 TEST_F(ProducerTest, AStreamThatBreaksAfterAppendingLosesNothingAndKeepsTheOrderOfFirstAppearance) {
+  options_.idempotent = false;
   hub_.OnItem([](int number, const auto&) { return ItemFate{.break_after = number == 5 || number == 11}; });
   auto producer = Make();
   SendNumbers(*producer, 40);
@@ -186,6 +187,7 @@ TEST_F(ProducerTest, AStreamThatBreaksAfterAppendingLosesNothingAndKeepsTheOrder
 }
 
 TEST_F(ProducerTest, AStreamThatBreaksBeforeAppendingIsSentAgain) {
+  options_.idempotent = false;
   hub_.OnItem([](int number, const auto&) { return ItemFate{.break_before = number == 4}; });
   auto producer = Make();
   SendNumbers(*producer, 20);
@@ -400,6 +402,7 @@ TEST_F(ProducerTest, ALeaderThatCannotBeReachedIsReachedThroughAnotherServer) {
 }
 
 TEST_F(ProducerTest, ManyThreadsAndPartitionsUnderFaultsLoseNothingAndKeepEachThreadsOrder) {
+  options_.idempotent = false;
   options_.batch_bytes = 100;
   hub_.OnItem([](int number, const auto&) {
     ItemFate fate;

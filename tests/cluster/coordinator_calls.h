@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -61,6 +62,13 @@ inline absl::Status Delete(TopicCoordinator& coordinator, const std::string& nam
   request.set_name(name);
   request.set_topic_id(topic_id);
   return WaitFor<absl::Status>([&](auto done) { coordinator.DeleteTopic(request, std::move(done)); });
+}
+
+using ProducerResult = absl::StatusOr<ProducerIdentity>;
+
+inline ProducerResult InitProducer(TopicCoordinator& coordinator,
+                                   std::optional<ProducerIdentity> known = std::nullopt) {
+  return WaitFor<ProducerResult>([&](auto done) { coordinator.InitProducer(known, std::move(done)); });
 }
 
 }  // namespace naru::cluster

@@ -1,5 +1,5 @@
 // The coordinator's process dies at each of its durable effects in turn, in each way; after a restart
-// metadata and store agree, and what was answered holds.
+// metadata and store agree, what was answered holds, and no producer id is given out twice.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -22,6 +22,8 @@ namespace {
 using Model = std::map<std::string, std::pair<int32_t, int64_t>>;
 
 constexpr int64_t kDefaultRetentionMs = 604'800'000;
+// Producers that begin after each step: several blocks of ids in all.
+constexpr int kProducersPerStep = 300;
 
 struct Step {
   std::string description;
@@ -103,6 +105,7 @@ class CrashRun {
       const absl::Status done = step.run(coordinator);
       EXPECT_TRUE(done.ok() || life.dead()) << last_step_ << ": " << done;
       if (done.ok()) before_ = after_;
+      for (int i = 0; i < kProducersPerStep && !life.dead(); ++i) TakeProducerId(coordinator, life);
     }
     coordinator.Stop();
     survived_ = !life.dead();
@@ -123,12 +126,22 @@ class CrashRun {
     const auto made = Create(coordinator, "fresh", 3);
     ASSERT_TRUE(made.ok()) << made.status();
     ExpectAgreement(*coordinator.Current(), logs);
+    TakeProducerId(coordinator, life);
+    for (const int64_t id : producer_ids_) EXPECT_TRUE(InitProducer(coordinator, {{id, 0}}).ok()) << id;
   }
 
   bool survived() const { return survived_; }
   const std::string& last_step() const { return last_step_; }
 
  private:
+  void TakeProducerId(TopicCoordinator& coordinator, const Lifetime& life) {
+    const ProducerResult producer = InitProducer(coordinator);
+    ASSERT_TRUE(producer.ok() || life.dead()) << producer.status();
+    if (producer.ok()) {
+      EXPECT_TRUE(producer_ids_.insert(producer->producer_id).second) << producer->producer_id;
+    }
+  }
+
   const Death death_;
   const std::vector<Step> script_ = Script();
   ManualClock clock_;
@@ -136,6 +149,7 @@ class CrashRun {
   MemoryMapStore map_;
   MemoryLogStore logs_{clock_};
   Model before_, after_;
+  std::set<int64_t> producer_ids_;
   std::string last_step_ = "start";
   bool survived_ = false;
 };

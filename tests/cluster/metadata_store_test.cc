@@ -8,6 +8,7 @@
 #include "cluster/metadata/topic_record.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "naru/internal/v1/metadata.pb.h"
 #include "storage/base/status.h"
 
 namespace naru::cluster {
@@ -56,7 +57,7 @@ TEST(EmptyMetadataStoreTest, LoadsAsAFirstStart) {
 }
 
 TEST_F(MetadataStoreTest, GivesBackWhatWasWritten) {
-  const Counters counters{LogId(12), LogId(10), 44};
+  const Counters counters{LogId(12), LogId(10), 44, 3'001};
   ASSERT_TRUE(store_.PutTopic(SampleTopic("b", 3), Counters{LogId(5), LogId(3), 1}).ok());
   ASSERT_TRUE(store_.PutTopic(SampleTopic("a", 10), counters).ok());
   const StoredMetadata stored = *store_.Load();
@@ -79,6 +80,14 @@ TEST_F(MetadataStoreTest, ARemovedTopicIsGoneAndTheCountersStay) {
   EXPECT_EQ(stored.counters, (Counters{LogId(3), LogId(3), 2}));
 }
 
+TEST_F(MetadataStoreTest, CountersFromBeforeThereWereProducersBeginWithTheFirst) {
+  naru::internal::v1::CounterRecord record;
+  record.set_next_log_id(3);
+  record.set_settled_log_id(3);
+  Put("counters", record.SerializeAsString());
+  EXPECT_EQ(store_.Load()->counters.next_producer_id, 1);
+}
+
 TEST_F(MetadataStoreTest, DamageIsReportedAndNeverSkipped) {
   ASSERT_TRUE(store_.PutTopic(SampleTopic("a", 1), Counters{LogId(3), LogId(1), 1}).ok());
   const auto record = [](const TopicInfo& topic) { return ToRecord(topic).SerializeAsString(); };
@@ -91,6 +100,12 @@ TEST_F(MetadataStoreTest, DamageIsReportedAndNeverSkipped) {
   EXPECT_THAT(LoadError(), HasSubstr("topic \"b\" has log 3, and the counter stands at 3"));
   Put("topic/b", record(SampleTopic("b", 0)));
   EXPECT_THAT(LoadError(), HasSubstr("without a log id"));
+  naru::internal::v1::CounterRecord negative;
+  negative.set_next_log_id(3);
+  negative.set_settled_log_id(3);
+  negative.set_next_producer_id(-1);
+  Put("counters", negative.SerializeAsString());
+  EXPECT_THAT(LoadError(), HasSubstr("\"counters\" cannot be read"));
   Put("counters", "");
   EXPECT_THAT(LoadError(), HasSubstr("\"counters\" cannot be read"));
   Remove("counters");

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -351,11 +352,58 @@ TEST_F(TopicCoordinatorTest, AfterAFailedMetadataWriteNothingIsChangedAnyMore) {
   }
 }
 
+TEST_F(TopicCoordinatorTest, ProducerIdsAreNeverGivenTwiceAlsoAcrossRestartsAndChangesOfTopics) {
+  std::set<int64_t> given;
+  for (int start = 0; start < 3; ++start) {
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(Create(*coordinator_, "t" + std::to_string(3 * start + i), 1).ok());
+      const ProducerResult producer = InitProducer(*coordinator_);
+      ASSERT_TRUE(producer.ok()) << producer.status();
+      EXPECT_TRUE(given.insert(producer->producer_id).second) << producer->producer_id;
+      EXPECT_EQ(producer->epoch, 0);
+    }
+    Start();
+  }
+  EXPECT_EQ(*given.begin(), 1);
+}
+
+TEST_F(TopicCoordinatorTest, AKnownProducerGetsItsNextEpochAlsoAfterARestart) {
+  const ProducerIdentity first = *InitProducer(*coordinator_);
+  Start();
+  EXPECT_EQ(*InitProducer(*coordinator_, first), (ProducerIdentity{first.producer_id, 1}));
+  ExpectInvalid(InitProducer(*coordinator_, {{77'000, 0}}).status(), "producer_id", "77000");
+  ExpectInvalid(InitProducer(*coordinator_, {{first.producer_id, -1}}).status(), "epoch", "-1");
+}
+
+TEST_F(TopicCoordinatorTest, AThousandProducersCostOneWrite) {
+  coordinator_.reset();
+  Lifetime life(INT64_MAX, Death::kBefore);
+  DyingMapStore map(map_, life);
+  TopicCoordinator coordinator({}, map, logs_, clock_, events_);
+  ASSERT_TRUE(coordinator.Start().ok());
+  const int64_t before = life.effects();
+  for (int i = 0; i < 1'000; ++i) ASSERT_TRUE(InitProducer(coordinator).ok());
+  EXPECT_EQ(life.effects(), before + 1);
+  ASSERT_TRUE(InitProducer(coordinator).ok());
+  EXPECT_EQ(life.effects(), before + 2);
+}
+
+TEST_F(TopicCoordinatorTest, WithoutItsMetadataStoreNoProducerBegins) {
+  coordinator_.reset();
+  Lifetime life(1, Death::kBefore);
+  DyingMapStore map(map_, life);
+  TopicCoordinator coordinator({}, map, logs_, clock_, events_);
+  ASSERT_TRUE(coordinator.Start().ok());
+  EXPECT_EQ(ReasonOf(InitProducer(coordinator).status()), Reason::kInternal);
+  EXPECT_EQ(ReasonOf(InitProducer(coordinator).status()), Reason::kInternal);
+}
+
 TEST_F(TopicCoordinatorTest, StoppedItRefusesAndStaysReadable) {
   ASSERT_TRUE(Create(*coordinator_, "orders", 1).ok());
   coordinator_->Stop();
   EXPECT_EQ(ReasonOf(Create(*coordinator_, "other", 1).status()), Reason::kShuttingDown);
   EXPECT_EQ(ReasonOf(coordinator_->Advertise("x:1")), Reason::kShuttingDown);
+  EXPECT_EQ(ReasonOf(InitProducer(*coordinator_).status()), Reason::kShuttingDown);
   EXPECT_TRUE(coordinator_->Current()->topics.contains("orders"));
   coordinator_->Stop();
 }

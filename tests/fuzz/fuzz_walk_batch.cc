@@ -23,6 +23,7 @@
 #include "storage/batch/batch.h"
 #include "storage/batch/compression.h"
 #include "storage/batch/partitioner.h"
+#include "storage/batch/producer_stamp.h"
 #include "storage/batch/splice.h"
 #include "storage/batch/wire.h"
 
@@ -120,6 +121,21 @@ class Accepted {
     NARU_CHECK(outer.max_timestamp_ms() == 0 || outer.max_timestamp_ms() == max_timestamp_ms);
     NARU_CHECK(info_.needs_append_time == needs_append_time);
     NARU_CHECK(info_.has_keyed == has_keyed && info_.has_keyless == has_keyless);
+    CheckStamp(outer);
+  }
+
+  void CheckStamp(const v1::RecordBatch& outer) {
+    NARU_CHECK(info_.producer.has_value() == outer.has_producer());
+    const auto read_back = StampOf(batch_);
+    NARU_CHECK_OK(read_back.status());
+    NARU_CHECK(*read_back == info_.producer);
+    if (!info_.producer) return;
+    const v1::ProducerStamp& stamp = outer.producer();
+    NARU_CHECK(stamp.GetReflection()->GetUnknownFields(stamp).empty());
+    NARU_CHECK(stamp.producer_id() == info_.producer->producer_id && stamp.producer_id() >= 1);
+    NARU_CHECK(stamp.epoch() == info_.producer->epoch && stamp.epoch() >= 0);
+    NARU_CHECK(stamp.base_sequence() == info_.producer->base_sequence);
+    NARU_CHECK(stamp.base_sequence() >= 0 && stamp.base_sequence() <= kBaseSequenceMax);
   }
 
   void CheckVisit() {
@@ -285,6 +301,7 @@ void Run(std::string_view input) {
                ReasonOf(info.status()).has_value());
     // Whoever reads such bytes from a log gets an answer or an error, not a crash.
     ForEachRecord(batch, [](const RecordView&) { return true; }).IgnoreError();
+    StampOf(batch).IgnoreError();
   }
   v1::RecordBatch outer;
   v1::RecordBatch plain;

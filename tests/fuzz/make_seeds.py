@@ -46,7 +46,13 @@ def batches():
     yield "negative", record(number(4, -1))
     yield "group", record(varint(99 << 3 | 3) + varint(99 << 3 | 4))
     yield "not_utf8", record(data(3, data(1, b"\xed\xa0\x80")))
-    yield "unknown_batch_field", number(1, 1) + keyed[0]
+    stamp = data(1, number(1, 7) + number(2, 1) + number(3, 300))
+    yield "stamp", stamp + keyed[0]
+    yield "stamp_behind", keyed[0] + keyed[1] + stamp
+    yield "stamp_empty", data(1, b"") + keyed[0]
+    yield "stamp_unknown_field", data(1, number(1, 7) + number(4, 1)) + keyed[0]
+    yield "stamp_negative", data(1, number(1, 7) + number(2, -1)) + keyed[0]
+    yield "unknown_batch_field", number(5, 1) + keyed[0]
     yield "duplicate", number(3, 1) + keyed[0] + number(3, 1)
     yield "wrong_count", number(3, 2) + keyed[0]
     yield "tag_long", record(b"\x8a\x00\x01k")

@@ -28,13 +28,16 @@ void AppendLengthTag(std::string& to, uint32_t field, size_t length) {
   wire::AppendVarint(to, length);
 }
 
-// A ProduceRequest up to its batch's bytes.
+// A ProduceRequest up to its batch's bytes from the pool.
 std::string RequestHead(const ProduceTarget& target, size_t batch_bytes) {
+  std::string stamp;
+  if (target.producer) AppendStampField(stamp, *target.producer);
   std::string head;
   wire::AppendBytesField(head, kRequestTopic, target.topic);
   wire::AppendVarintField(head, kRequestPartition, static_cast<uint64_t>(target.partition));
   wire::AppendVarintField(head, kRequestAcks, static_cast<uint64_t>(target.acks));
-  AppendLengthTag(head, kRequestBatch, batch_bytes);
+  AppendLengthTag(head, kRequestBatch, stamp.size() + batch_bytes);
+  head += stamp;
   return head;
 }
 

@@ -7,6 +7,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "storage/batch/batch.h"
+#include "storage/batch/producer_stamp.h"
 
 namespace naru::bench {
 
@@ -33,6 +35,8 @@ struct ProduceTarget {
   std::string topic;
   int32_t partition = 0;
   int acks = 3;
+  // Goes before the batch's own bytes.
+  std::optional<ProducerStamp> producer;
 };
 
 // A payload, one half random and one half not.

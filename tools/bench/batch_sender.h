@@ -17,6 +17,8 @@ struct SenderTask {
   int depth = 1;
   // Among the senders of a run; spreads their partitions.
   int number = 0;
+  // Its own, to stamp batches with; 0: they are not stamped.
+  int64_t producer_id = 0;
 };
 
 class BatchSender {

@@ -60,6 +60,11 @@ void AddHubOptions(CLI::App& app, Arguments& a) {
                  "where its data go, and the disk is measured (default: TMPDIR or /var/tmp)");
 }
 
+// On unless =false.
+void AddIdempotentOption(CLI::App& app, bool& idempotent, const std::string& what) {
+  app.add_flag("--idempotent,!--not-idempotent", idempotent, what + "; on unless --idempotent=false");
+}
+
 void AddProduceOptions(CLI::App& app, Arguments& a) {
   app.add_option("--partitions", a.produce.topic.partitions)
       ->check(CLI::Range(1, 100'000))
@@ -84,6 +89,7 @@ void AddProduceOptions(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_flag("--unary", a.produce.load.unary,
                "Produce calls instead of a ProduceStream for each connection");
+  AddIdempotentOption(app, a.produce.idempotent, "stamp batches, not with --unary nor --acks none");
 }
 
 void AddReadOptions(CLI::App& app, Arguments& a) {
@@ -164,6 +170,7 @@ void AddClientOptions(CLI::App& verb, Arguments& a) {
   verb.add_option("--durability", a.durability, "fsync, or background")
       ->check(CLI::IsMember({"fsync", "background"}))
       ->capture_default_str();
+  AddIdempotentOption(verb, a.client.idempotent, "an idempotent producer");
 }
 
 int Fail(const absl::Status& status) {

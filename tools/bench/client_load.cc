@@ -41,6 +41,7 @@ absl::StatusOr<Written> Produce(const std::shared_ptr<client::Client>& client, c
                                 const ClientWorkload& workload, const Window& window) {
   client::ProducerOptions options;
   options.batch_bytes = workload.batch_bytes;
+  options.idempotent = workload.idempotent;
   options.acks = workload.fsync ? naru::v1::ACKS_ALL : naru::v1::ACKS_LEADER;
   NARU_ASSIGN_OR_RETURN(auto producer, client::Producer::Create(client, options));
   const std::string material = Material(workload.record_bytes + (1 << 16));

@@ -17,6 +17,7 @@ struct ClientWorkload {
   int64_t record_bytes = 1024;
   int64_t batch_bytes = int64_t{256} << 10;
   bool fsync = true;
+  bool idempotent = true;
 };
 
 // One figure for writing, as fast as Send takes it from one thread, and one for reading all of it again.

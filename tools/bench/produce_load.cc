@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "naru/v1/transaction.grpc.pb.h"
 #include "tools/bench/process_stats.h"
 #include "tools/bench/produce_calls.h"
 #include "tools/bench/produce_stream.h"
@@ -31,6 +32,16 @@ void PaceOpenLoop(const ProduceLoad& load, const Window& window,
   }
 }
 
+absl::StatusOr<int64_t> InitProducer(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  naru::v1::InitProducerResponse response;
+  const grpc::Status status =
+      naru::v1::TransactionService::NewStub(channel)->InitProducer(&context, {}, &response);
+  if (!status.ok()) return absl::UnavailableError(absl::StrCat("InitProducer: ", status.error_message()));
+  return response.producer_id();
+}
+
 }  // namespace
 
 absl::StatusOr<Tally> RunProduce(const ProduceLoad& load, const Channels& channels, const Window& window) {
@@ -39,7 +50,12 @@ absl::StatusOr<Tally> RunProduce(const ProduceLoad& load, const Channels& channe
   const int per_channel = std::max(1, load.depth / static_cast<int>(channels.size()));
   std::vector<std::unique_ptr<BatchSender>> senders;
   for (size_t i = 0; i < channels.size(); ++i) {
-    const SenderTask task{load, *pool, window, per_channel, static_cast<int>(i)};
+    SenderTask task{load, *pool, window, per_channel, static_cast<int>(i)};
+    if (load.idempotent && !load.unary) {
+      auto producer_id = InitProducer(channels[i]);
+      if (!producer_id.ok()) return producer_id.status();
+      task.producer_id = *producer_id;
+    }
     if (load.unary) {
       senders.push_back(std::make_unique<ProduceCalls>(task, channels[i]));
     } else {

@@ -14,7 +14,7 @@ constexpr int64_t kResumeId = 0;
 }  // namespace
 
 ProduceStream::ProduceStream(const SenderTask& task, std::shared_ptr<grpc::Channel> channel)
-    : BatchSender(task), stub_(std::move(channel)) {
+    : BatchSender(task), stub_(std::move(channel)), sequences_(task.producer_id) {
   stub_.PrepareBidiStreamingCall(&context_, "/naru.v1.ProduceService/ProduceStream", {}, this);
   StartRead(&incoming_);
   AddHold();  // Finish() may write after every operation under way has ended
@@ -57,7 +57,10 @@ void ProduceStream::WriteNext() {
   const int64_t intended_ns = waiting_.front();
   waiting_.pop_front();
   in_flight_.emplace(++last_id_, intended_ns);
-  const ProduceTarget target = NextTarget();
+  ProduceTarget target = NextTarget();
+  if (task_.producer_id != 0) {
+    target.producer = sequences_.Take(target.partition, task_.pool.records_per_batch());
+  }
   outgoing_ = task_.load.stamped ? task_.pool.StampedStreamRequest(last_id_, target, turn_, intended_ns)
                                  : task_.pool.StreamRequest(last_id_, target, turn_);
   writing_ = true;
@@ -113,7 +116,10 @@ void ProduceStream::TakeResult(const naru::v1::ProduceStreamResult& result, int6
     Count(tally_, intended_ns, now_ns);
   } else {
     tally_.Fail(error->message());
-    if (error->reason() != "STREAM_ITEM_SKIPPED") resume_ = true;
+    if (error->reason() != "STREAM_ITEM_SKIPPED") {
+      resume_ = true;
+      sequences_.BeginAnew();
+    }
   }
   if (SendsMore(now_ns)) Enqueue(now_ns);
   WriteNext();

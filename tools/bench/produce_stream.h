@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "naru/v1/produce.pb.h"
 #include "tools/bench/batch_sender.h"
+#include "tools/bench/stream_sequences.h"
 
 namespace naru::bench {
 
@@ -40,6 +41,7 @@ class ProduceStream final : public BatchSender,
 
   absl::Mutex mutex_;
   Tally tally_ ABSL_GUARDED_BY(mutex_);
+  StreamSequences sequences_ ABSL_GUARDED_BY(mutex_);
   // Intended send times of what waits to be written, and by id of what waits for its answer.
   std::deque<int64_t> waiting_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<int64_t, int64_t> in_flight_ ABSL_GUARDED_BY(mutex_);

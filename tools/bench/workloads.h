@@ -20,8 +20,10 @@ struct RunTime {
 
 struct ProduceWorkload {
   TopicShape topic;
-  // Without topic and partitions.
+  // Without topic, partitions and idempotent.
   ProduceLoad load;
+  // Batches are stamped, where there are acks and streams.
+  bool idempotent = true;
   int connections = 2;
 };
 

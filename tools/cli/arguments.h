@@ -68,6 +68,7 @@ struct ProduceArguments {
   Codec compression = Codec::kNone;
   int64_t batch_bytes = 256 << 10;
   absl::Duration linger = absl::Milliseconds(5);
+  bool idempotent = true;
   bool quiet = false;
 };
 

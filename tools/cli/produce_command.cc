@@ -250,6 +250,7 @@ int RunProduce(const GlobalArguments& global, const ProduceArguments& arguments)
   options.compression = arguments.compression;
   options.batch_bytes = arguments.batch_bytes;
   options.linger = arguments.linger;
+  options.idempotent = arguments.idempotent;
   options.block_timeout = options.delivery_timeout = std::max(global.timeout, absl::Seconds(30));
   if (!arguments.partition) options.rotation_start = RotationStart(*client, arguments.topic);
   auto producer = client::Producer::Create(*client, options);

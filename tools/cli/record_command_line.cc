@@ -28,11 +28,11 @@ void RecordCommandLine::AddProduce(CLI::App& app) {
       "JSON fields: key, value, key_base64, value_base64, headers, timestamp_ms, partition; all optional.\n"
       "Records without key or partition go to the partitions in turn. A record whose connection broke "
       "before it\n"
-      "was acknowledged is sent again, so it may stand twice. Records that are refused are told of, and the "
-      "others\n"
-      "written; a line that is not what --format says ends the command. Values with line ends in them, or a "
-      "\\r at\n"
-      "their end, need json with value or value_base64.\n",
+      "was acknowledged is sent again, and still stands once (with --idempotent=false it may stand twice). "
+      "Records\n"
+      "that are refused are told of, and the others written; a line that is not what --format says ends the\n"
+      "command. Values with line ends in them, or a \\r at their end, need json with value or "
+      "value_base64.\n",
       [this] { return RunProduce(context_.global, produce_); });
   AddTopicName(*produce, produce_.topic);
   produce->add_option("--file", produce_.file, "Read this file instead of standard input")->type_name("PATH");
@@ -101,6 +101,9 @@ void RecordCommandLine::AddProduceTuning(CLI::App* produce) {
       ->check(DurationCheck())
       ->each([this](const std::string& text) { produce_.linger = *ParseDuration(text); })
       ->default_str("5ms");
+  produce->add_flag(
+      "--idempotent,!--not-idempotent", produce_.idempotent,
+      "Records that are sent again stand once; on unless =false, and without effect with --acks none");
   produce->add_flag("--quiet,-q", produce_.quiet, "No progress and no summary");
 }
 

@@ -33,7 +33,7 @@ STUBS = None  # their folder
 
 def generate_stubs(folder):
     """Runs protoc on the public API, and imports what it made."""
-    names = ["types", "produce", "consume", "admin", "cluster", "group"]
+    names = ["types", "produce", "consume", "admin", "cluster", "group", "transaction"]
     plugin = shutil.which("grpc_python_plugin")
     subprocess.run(["protoc", "-I", PROTO, "--python_out", folder, "--grpc_python_out", folder,
                     f"--plugin=protoc-gen-grpc_python={plugin}"] + [f"naru/v1/{name}.proto" for name in names],
@@ -67,6 +67,7 @@ class Hub:
         self.admin = pb.admin_grpc.AdminServiceStub(self.channel)
         self.cluster = pb.cluster_grpc.ClusterServiceStub(self.channel)
         self.group = pb.group_grpc.GroupServiceStub(self.channel)
+        self.transaction = pb.transaction_grpc.TransactionServiceStub(self.channel)
 
     def stop(self):
         self.channel.close()
@@ -436,16 +437,20 @@ class Examples(unittest.TestCase):
                                   input="fr\tbonjour\nde\tguten Tag\nsalut\n", capture_output=True, text=True,
                                   env=environment, timeout=DEADLINE, check=False)
         self.assertEqual((produced.returncode, produced.stdout), (0, "3 records are on disk\n"), produced.stderr)
+        once = subprocess.run([sys.executable, os.path.join(EXAMPLES, "produce_once.py"), name, hub.address],
+                              input="ciao\n", capture_output=True, text=True, env=environment, timeout=DEADLINE,
+                              check=False)
+        self.assertEqual((once.returncode, once.stdout), (0, "1 records are on disk, each once\n"), once.stderr)
         reader = subprocess.Popen([sys.executable, os.path.join(EXAMPLES, "consume.py"), name, hub.address],
                                   stdout=subprocess.PIPE, text=True, env=environment)
         watchdog = threading.Timer(DEADLINE, reader.kill)
         watchdog.start()
         self.addCleanup(watchdog.cancel)
         self.addCleanup(reader.stdout.close)
-        lines = [reader.stdout.readline() for _ in range(3)]
+        lines = [reader.stdout.readline() for _ in range(4)]
         reader.send_signal(signal.SIGINT)
         self.assertEqual(reader.wait(DEADLINE), 0)
-        self.assertEqual(lines, ["0:0 fr bonjour\n", "0:1 de guten Tag\n", "0:2  salut\n"])
+        self.assertEqual(lines, ["0:0 fr bonjour\n", "0:1 de guten Tag\n", "0:2  salut\n", "0:3  ciao\n"])
 
 
 def main(tests=__name__):

@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROTO = os.path.join(HERE, "../../../proto")
 NARUD = os.environ.get("NARUD", os.path.join(HERE, "../../../build/release/bin/narud"))
 SERVICES = ["naru.v1.ProduceService", "naru.v1.ConsumeService", "naru.v1.AdminService", "naru.v1.ClusterService",
-            "naru.v1.GroupService"]
+            "naru.v1.GroupService", "naru.v1.TransactionService"]
 SKIPPED = 77  # exit code: SKIP_RETURN_CODE in CMakeLists.txt
 DEADLINE = 30  # seconds, for every call and every wait
 
@@ -38,7 +38,7 @@ class Stubs:
 def _generate():
     folder = tempfile.mkdtemp(prefix="naru-stubs-")
     try:
-        names = ["types", "produce", "consume", "admin", "cluster", "group"]
+        names = ["types", "produce", "consume", "admin", "cluster", "group", "transaction"]
         plugin = shutil.which("grpc_python_plugin")
         subprocess.run(["protoc", "-I", PROTO, "--python_out", folder, "--grpc_python_out", folder,
                         f"--plugin=protoc-gen-grpc_python={plugin}"] + [f"naru/v1/{name}.proto" for name in names],
@@ -122,6 +122,7 @@ class Hub(Narud):
         self.admin = Stubs.admin_grpc.AdminServiceStub(self.channel)
         self.cluster = Stubs.cluster_grpc.ClusterServiceStub(self.channel)
         self.group = Stubs.group_grpc.GroupServiceStub(self.channel)
+        self.transaction = Stubs.transaction_grpc.TransactionServiceStub(self.channel)
 
     def connect(self):
         """A connection of its own."""

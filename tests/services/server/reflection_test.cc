@@ -42,7 +42,7 @@ TEST_F(ReflectionTest, EveryServiceThatIsListedIsDescribed) {
   const std::string listed = Ask(kListServices, "");
   for (const std::string service :
        {"naru.v1.ProduceService", "naru.v1.ConsumeService", "naru.v1.AdminService", "naru.v1.ClusterService",
-        "grpc.health.v1.Health"}) {
+        "naru.v1.GroupService", "naru.v1.TransactionService", "grpc.health.v1.Health"}) {
     EXPECT_THAT(listed, HasSubstr(service));
     const std::string described = Ask(kFileContainingSymbol, service);
     EXPECT_THAT(described, HasSubstr(service.substr(service.rfind('.') + 1)));

@@ -125,7 +125,8 @@ TEST_F(ServerTest, AtTheLimitOfOpenCallsEveryMethodIsRefusedWithItsReasonAndHeal
   };
   const auto refused =
       std::make_pair(grpc::StatusCode::RESOURCE_EXHAUSTED, std::string("TOO_MANY_IN_FLIGHT"));
-  for (const char* service : {"ProduceService", "ConsumeService", "AdminService", "ClusterService"}) {
+  for (const char* service :
+       {"ProduceService", "ConsumeService", "AdminService", "ClusterService", "TransactionService"}) {
     const auto* methods = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
         std::string("naru.v1.") + service);
     for (int i = 0; i < methods->method_count(); ++i) {

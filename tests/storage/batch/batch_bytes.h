@@ -47,6 +47,12 @@ inline std::string Batch(const std::vector<std::string>& records) {
   return batch;
 }
 
+// The field `producer`, in the order of the fields' numbers.
+inline std::string StampField(int64_t producer_id, int64_t epoch, int64_t base_sequence) {
+  return Bytes(1, Varint(1, static_cast<uint64_t>(producer_id)) + Varint(2, static_cast<uint64_t>(epoch)) +
+                      Varint(3, static_cast<uint64_t>(base_sequence)));
+}
+
 // A compressed batch around the bytes of another.
 inline std::string Compressed(Codec codec, std::string_view plain, uint64_t record_count) {
   return Varint(2, static_cast<uint64_t>(codec)) + Varint(3, record_count) +

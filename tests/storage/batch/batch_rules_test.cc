@@ -205,6 +205,52 @@ TEST(BatchRules, AHeaderKeyIsUtf8) {
   }
 }
 
+// What is wrong with the stamp of a producer.
+std::vector<Broken> BrokenInAStamp() {
+  const auto stamped = [](const std::string& stamp) { return Bytes(1, stamp) + kGood; };
+  const std::string id = Varint(1, 7);
+  const auto negative = static_cast<uint64_t>(int64_t{-1});
+  return {
+      Malformed("a stamp as a varint", Varint(1, 1) + kGood, "wire_type",
+                "batch: field 1: a field must have"),
+      Malformed("two stamps", stamped(id) + Bytes(1, id), "duplicate_field", "field 1: only records may"),
+      Malformed("a stamp past the end", kGood + "\x0a\x05\x08\x01", "truncated", "field 1: a field must end"),
+      Malformed("an id cut short", stamped("\x08\x80"), "truncated",
+                "batch.producer: field 1: a field must end"),
+      Malformed("a tag alone", stamped(id + TagOf(2, 0)), "truncated",
+                "batch.producer: field 2: a field must"),
+      Malformed("an id beyond 64 bits", stamped(TagOf(1, 0) + kVarintTooLarge), "varint",
+                "batch.producer: field 1: a varint takes"),
+      Malformed("a tag longer than needed", stamped(std::string("\x88\x00\x01", 3)), "varint",
+                "batch.producer: a varint takes"),
+      Malformed("an epoch as bytes", stamped(id + Bytes(2, "1")), "wire_type",
+                "batch.producer: field 2: a field"),
+      Malformed("a group in a stamp", stamped(id + TagOf(3, 3) + TagOf(3, 4)), "group",
+                "batch.producer: field 3: groups"),
+      Malformed("field number 0 in a stamp", stamped(std::string("\x00\x00", 2)), "field_number",
+                "batch.producer: field numbers go from"),
+      Malformed("two ids", stamped(id + id), "duplicate_field", "batch.producer: field 1: only records may"),
+      Malformed("an empty stamp", stamped(""), "producer",
+                "batch.producer.producer_id: 0 is not allowed; 1 or more"),
+      Malformed("a negative id", stamped(Varint(1, negative)), "producer",
+                "batch.producer.producer_id: -1 is not allowed; 1 or more"),
+      Malformed("a negative epoch", stamped(id + Varint(2, negative)), "producer",
+                "batch.producer.epoch: -1 is not allowed; 0 or more"),
+      Malformed("a negative sequence", stamped(id + Varint(3, negative)), "producer",
+                "batch.producer.base_sequence: -1 is not allowed; 0 to 4611686018427387904"),
+      Malformed("a sequence too large", stamped(id + Varint(3, kBaseSequenceMax + 1)), "producer",
+                "batch.producer.base_sequence: 4611686018427387905 is not allowed"),
+      {"an unknown field in a stamp", stamped(id + Varint(4, 1)), Reason::kUnknownBatchField, "",
+       "batch.producer: field 4 is not known here; fields 1, 2 and 3 are"},
+  };
+}
+
+TEST(BatchRules, AStampIsWhatTheApiSays) {
+  for (const Broken& row : BrokenInAStamp()) ExpectRefused(row, row.bytes, "a stamp", row.message);
+  const std::string unknown = Bytes(1, Varint(1, 7) + Varint(4, 1)) + kGood;
+  EXPECT_EQ(MetadataValue(WalkBatch(absl::Cord(unknown), BatchLimits{}).status(), "field"), "1.4");
+}
+
 // What is wrong in a batch as a whole.
 std::vector<Broken> BrokenAsAWhole() {
   const std::string gzip = Bytes(14, *Compress(Codec::kGzip, kGood));
@@ -255,8 +301,10 @@ std::vector<Broken> BrokenAsAWhole() {
                 "field 3: compressed holds"),
       Malformed("compressed inside", inside(inside(kGood)), "compressed_field",
                 "compressed holds a RecordBatch"),
-      {"an unknown field", kGood + Varint(1, 1), Reason::kUnknownBatchField, "",
-       "batch: field 1 is not known"},
+      Malformed("a stamp inside", inside(StampField(7, 0, 0) + kGood), "compressed_field",
+                "field 1: compressed holds"),
+      {"an unknown field", kGood + Varint(5, 1), Reason::kUnknownBatchField, "",
+       "batch: field 5 is not known"},
       {"an unknown field inside", inside(kGood + Varint(99, 1)), Reason::kUnknownBatchField, "",
        "batch.compressed: field 99 is not known"},
       {"an unknown codec", Varint(2, 5) + Varint(3, 1) + gzip, Reason::kUnsupportedCompression, "",
@@ -276,7 +324,8 @@ TEST(BatchRules, AllAreInTheTables) {
   std::set<std::string> tested = {"utf8"};
   for (const Broken& row : BrokenAnywhere()) tested.insert(row.rule);
   for (const Broken& row : BrokenAsAWhole()) tested.insert(row.rule);
-  for (int rule = 1; rule <= static_cast<int>(Rule::kCompressedField); ++rule) {
+  for (const Broken& row : BrokenInAStamp()) tested.insert(row.rule);
+  for (int rule = 1; rule <= static_cast<int>(Rule::kProducer); ++rule) {
     EXPECT_TRUE(tested.count(std::string(RuleName(static_cast<Rule>(rule)))))
         << RuleName(static_cast<Rule>(rule));
   }

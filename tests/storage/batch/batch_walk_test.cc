@@ -17,7 +17,8 @@ constexpr BatchLimits kLimits;
 // Three records, each with something of its own; all fields that a batch may have.
 std::string SampleBatch() {
   const std::string header = Bytes(3, Bytes(1, "näme") + Bytes(2, "\xff\x00"));
-  return Varint(3, 3) + Varint(4, 1'700'000'000'123) + RecordField(Record("k1", "v1", 1'700'000'000'123)) +
+  return StampField(7, 1, 300) + Varint(3, 3) + Varint(4, 1'700'000'000'123) +
+         RecordField(Record("k1", "v1", 1'700'000'000'123)) +
          RecordField(Keyless(std::string(300, 'x')) + header + header) +
          RecordField(Record("", "v3", 17) + Varint(99, 7));
 }
@@ -32,6 +33,7 @@ void ExpectSame(const BatchInfo& a, const BatchInfo& b) {
   EXPECT_EQ(a.has_keyed, b.has_keyed);
   EXPECT_EQ(a.has_keyless, b.has_keyless);
   EXPECT_EQ(a.crc32c, b.crc32c);
+  EXPECT_EQ(a.producer, b.producer);
 }
 
 TEST(BatchWalk, FindsWhatABatchHolds) {
@@ -47,6 +49,51 @@ TEST(BatchWalk, FindsWhatABatchHolds) {
   EXPECT_TRUE(info->has_keyed);
   EXPECT_TRUE(info->has_keyless);
   EXPECT_EQ(info->crc32c, Crc32c(bytes));
+  EXPECT_EQ(info->producer, (ProducerStamp{7, 1, 300}));
+}
+
+TEST(BatchWalk, FindsTheStampWhereverItStands) {
+  const ProducerStamp stamp{INT64_MAX, INT64_MAX, kBaseSequenceMax};
+  const std::string field = StampField(stamp.producer_id, stamp.epoch, stamp.base_sequence);
+  const std::string records = Batch({Record("a", "1", 5), Record("b", "2", 9)});
+  std::vector<std::string> batches = {field + records, records + field,
+                                      RecordField(Keyless("1")) + field + RecordField(Keyless("2"))};
+  for (const Codec codec : kCodecs) {
+    batches.push_back(field + Compressed(codec, records, 2));
+    batches.push_back(Compressed(codec, records, 2) + field);
+  }
+  std::string written;
+  AppendStampField(written, stamp);
+  batches.push_back(written + records);
+  for (const std::string& bytes : batches) {
+    for (const absl::Cord& batch : {absl::Cord(bytes), InChunks(bytes, 1), InChunks(bytes, 3)}) {
+      const auto info = WalkBatch(batch, kLimits);
+      ASSERT_TRUE(info.ok()) << info.status();
+      EXPECT_EQ(info->producer, stamp);
+      EXPECT_EQ(info->record_count, 2u);
+      const auto read_back = StampOf(batch);
+      ASSERT_TRUE(read_back.ok()) << read_back.status();
+      EXPECT_EQ(*read_back, stamp);
+      EXPECT_EQ(*CodecOf(batch), info->codec);
+      int visited = 0;
+      EXPECT_TRUE(ForEachRecord(batch, [&](const RecordView&) { return ++visited > 0; }).ok());
+      EXPECT_EQ(visited, 2);
+    }
+  }
+}
+
+TEST(BatchWalk, AStampMayLeaveOutWhatIsZero) {
+  const auto info = WalkBatch(absl::Cord(Bytes(1, Varint(1, 7)) + Batch({Keyless("v")})), kLimits);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->producer, (ProducerStamp{7, 0, 0}));
+}
+
+TEST(BatchWalk, ABatchWithoutAStampHasNone) {
+  const absl::Cord batch(Batch({Keyless("v")}));
+  EXPECT_EQ(WalkBatch(batch, kLimits)->producer, std::nullopt);
+  EXPECT_EQ(*StampOf(batch), std::nullopt);
+  EXPECT_FALSE(StampOf(absl::Cord("\x7a\x05")).ok());
+  EXPECT_FALSE(StampOf(absl::Cord(Bytes(1, ""))).ok());
 }
 
 TEST(BatchWalk, FindsTheSameInACompressedBatch) {

@@ -44,10 +44,15 @@ StoredBatchView Stored(const std::string& bytes, int64_t base, int64_t count) {
 
 StoredBatchView Stored(std::string&& bytes, int64_t base, int64_t count) = delete;
 
-// The same batch, plain and in each codec.
+// The same batch, plain and in each codec, with a producer's stamp before it or behind it and without.
 std::vector<std::string> Forms(const std::vector<std::string>& records) {
   std::vector<std::string> forms = {Batch(records)};
   for (const Codec codec : kCodecs) forms.push_back(Compressed(codec, Batch(records), records.size()));
+  const std::string stamp = StampField(7, 15, 1 << 20);
+  for (size_t i = 0, count = forms.size(); i < count; ++i) {
+    forms.push_back(stamp + forms[i]);
+    forms.push_back(forms[i] + stamp);
+  }
   return forms;
 }
 

@@ -44,6 +44,16 @@ TEST(ThinBatchTest, ACompressedBatchStaysCompressedAndValid) {
   }
 }
 
+TEST(ThinBatchTest, WithRecordsAProducersStampGoes) {
+  const absl::Cord batch(StampField(7, 0, 20) + Batch(TenRecords()));
+  const auto thinned = ThinBatch(batch, kEvenOnes);
+  ASSERT_TRUE(thinned.ok() && thinned->has_value());
+  EXPECT_EQ(WalkBatch((*thinned)->batch, BatchLimits{})->producer, std::nullopt);
+  const auto whole = ThinBatch(batch, [](uint32_t, const RecordView&) { return true; });
+  ASSERT_TRUE(whole.ok() && whole->has_value());
+  EXPECT_EQ((*whole)->batch, batch);
+}
+
 TEST(ThinBatchTest, AllRecordsAreTheOriginalBytes) {
   const absl::Cord batch(Compressed(Codec::kZstd, Batch(TenRecords()), 10));
   const auto thinned = ThinBatch(batch, [](uint32_t, const RecordView&) { return true; });

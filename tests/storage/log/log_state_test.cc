@@ -201,5 +201,41 @@ TEST(ProducerTable, ForgetsThoseThatHaveNotAppendedForTheLongest) {
   EXPECT_NE(table.Find(count), nullptr);
 }
 
+TEST(ProducerTable, ForgetsExactlyThoseWhoseNewestBatchIsTooOld) {
+  ProducerTable table;
+  table.Append({1, 0, 0}, 1, Offset(0), 1'000);
+  table.Append({2, 0, 0}, 1, Offset(1), 2'000);
+  table.Append({1, 0, 1}, 1, Offset(2), 3'000);
+  EXPECT_TRUE(table.Expire(2'000).empty());
+  EXPECT_EQ(table.Expire(2'001), std::vector<int64_t>({2}));
+  EXPECT_EQ(table.Find(2), nullptr);
+  EXPECT_EQ(table.Expire(9'000), std::vector<int64_t>({1}));
+  EXPECT_TRUE(table.entries().empty());
+  table.Append({1, 0, 0}, 1, Offset(3), 9'000);
+  EXPECT_TRUE(table.Expire(9'000).empty()) << "it begins anew";
+}
+
+TEST(ProducerTable, OneThatIsTooOldIsNotKnownAlsoBeforeItIsForgotten) {
+  ProducerTable table;
+  table.Append({1, 4, 0}, 1, Offset(0), 1'000);
+  EXPECT_TRUE(table.Check({1, 4, 1}, 1, 1'000).ok());
+  EXPECT_FALSE(table.Check({1, 4, 1}, 1, 1'001).ok());
+  EXPECT_EQ(*table.Check({1, 0, 0}, 1, 1'001), nullptr) << "an older epoch too";
+}
+
+TEST(ProducerTable, WhatIsRestoredAndForgottenKeepsTheOrderOfAge) {
+  ProducerTable table;
+  table.Append({1, 0, 0}, 1, Offset(0), 1'000);
+  table.Append({2, 0, 0}, 1, Offset(1), 2'000);
+  ProducerTable::Entry entry = *table.Find(1);
+  entry.state.batches.back().base_offset = Offset(5);
+  entry.state.batches.back().append_time_ms = 5'000;
+  table.Restore(entry);
+  EXPECT_EQ(table.Expire(3'000), std::vector<int64_t>({2}));
+  table.Forget(1);
+  table.Forget(7);
+  EXPECT_TRUE(table.Expire(INT64_MAX).empty());
+}
+
 }  // namespace
 }  // namespace naru

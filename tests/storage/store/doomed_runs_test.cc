@@ -25,7 +25,7 @@ class DoomedRuns : public ::testing::Test {
     auto opened = Index::Open(options);
     ASSERT_TRUE(opened.ok()) << opened.status();
     index_ = *std::move(opened);
-    fold_ = std::make_unique<Fold>(logs_, table_, *index_);
+    fold_ = std::make_unique<Fold>(logs_, table_, *index_, kDefaultProducerExpiryMs);
     for (const SegmentId id : {kOld, kNew}) table_.AddEntry(id, Sequence(1), 100);
   }
   void TearDown() override {

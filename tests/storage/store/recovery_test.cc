@@ -149,6 +149,35 @@ TEST_F(StoreRecovery, ADeletedIndexIsRebuilt) {
   EXPECT_EQ(Portrait(), before);
 }
 
+TEST_F(StoreRecovery, WithoutAnIndexTheSameProducersAreForgotten) {
+  options_.producer_expiry_ms = 10'000;
+  Reopen();
+  const auto append = [&](int64_t producer_id) {
+    AppendRequest request = AppendOf(kA, MakeBatchOf(1));
+    request.producer = ProducerStamp{producer_id, 0, 0};
+    return Await<absl::StatusOr<Appended>>(
+        [&](auto done) { store_->Append(std::move(request), std::move(done)); });
+  };
+  const auto producers = [&] {
+    const absl::StatusOr<std::vector<ProducerState>> states = store_->Producers(kA);
+    std::vector<int64_t> ids;
+    for (const ProducerState& state : *states) ids.push_back(state.producer_id);
+    return ids;
+  };
+  for (int64_t id = 1; id <= 5; ++id) {
+    ASSERT_TRUE(append(id).ok());
+    clock_.AdvanceMs(4'000);
+  }
+  const std::vector<int64_t> known = {3, 4, 5};
+  EXPECT_EQ(producers(), known);
+  KillAndOpen();
+  EXPECT_EQ(producers(), known) << "replayed";
+  Close();
+  DeleteIndex();
+  Open();
+  EXPECT_EQ(producers(), known) << "rebuilt";
+}
+
 TEST_F(StoreRecovery, ADamagedIndexIsSetAsideAndRebuilt) {
   ASSERT_TRUE(Append(kA, "one").ok());
   const std::string before = Portrait();

@@ -142,4 +142,31 @@ TEST_P(StoreContract, AFailedAppendLeavesTheProducerAsItWas) {
 }
 
 }  // namespace
+TEST_P(StoreContract, AProducerThatWasSilentForItsExpiryIsForgotten) {
+  clock().SetMs(1'000);
+  ASSERT_THAT(AppendStamped(kLog, {kProducer, 3, 0}), IsOk());
+  ASSERT_THAT(AppendStamped(kLog, {kProducer, 3, 1}), IsOk());
+  clock().SetMs(1'000 + kDefaultProducerExpiryMs);
+  EXPECT_TRUE(AppendStamped(kLog, {kProducer, 3, 1})->duplicate) << "not longer than that";
+  clock().SetMs(1'001 + kDefaultProducerExpiryMs);
+  const absl::StatusOr<Appended> refused = AppendStamped(kLog, {kProducer, 3, 2});
+  ASSERT_THAT(refused, FailsWith(Reason::kOutOfOrderSequence));
+  EXPECT_EQ(MetadataValue(refused.status(), "expected_sequence"), "0");
+  const absl::StatusOr<Appended> anew = AppendStamped(kLog, {kProducer, 0, 0});
+  ASSERT_THAT(anew, IsOk());
+  EXPECT_FALSE(anew->duplicate);
+  EXPECT_EQ(Producers(kLog), "77/0 next:1 [0,1)@2");
+}
+
+TEST_P(StoreContract, AnyAppendForgetsThoseThatExpired) {
+  clock().SetMs(1'000);
+  ASSERT_THAT(AppendStamped(kLog, {1, 0, 0}), IsOk());
+  clock().SetMs(2'000);
+  ASSERT_THAT(AppendStamped(kLog, {2, 0, 0}), IsOk());
+  clock().SetMs(1'500 + kDefaultProducerExpiryMs);
+  EXPECT_EQ(Producers(kLog), "1/0 next:1 [0,1)@0; 2/0 next:1 [0,1)@1");
+  ASSERT_THAT(Append(AppendOf(kLog, MakeBatchOf(1))), IsOk());
+  EXPECT_EQ(Producers(kLog), "2/0 next:1 [0,1)@1");
+}
+
 }  // namespace naru::testing

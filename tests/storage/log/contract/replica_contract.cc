@@ -97,6 +97,7 @@ TEST_P(StoreContract, ReplicaStampsMustBeAsManyAsBatches) {
 }
 
 TEST_P(StoreContract, ReplicasFollowProducerStampsUnchecked) {
+  clock().SetMs(2'000);
   ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 2, 1), View(2, 1, 1), View(3, 4, 1)});
   request.producers = {ProducerStamp{7, 2, 40}, std::nullopt, ProducerStamp{7, 2, 42}};
   ASSERT_THAT(AppendAsReplica(request), IsOk());

@@ -55,6 +55,20 @@ TEST_P(StoreContract, ALogGoesOnWhereItEndedAfterAStart) {
   EXPECT_EQ(Batches(kLog).back().leader_epoch, LeaderEpoch(4));
 }
 
+TEST_P(StoreContract, AProducerThatWasForgottenStaysForgotten) {
+  clock().SetMs(1'000);
+  ASSERT_THAT(AppendStamped(kLog, {1, 0, 0}), IsOk());
+  under_test().Reopen();
+  EXPECT_EQ(Producers(kLog), "1/0 next:1 [0,1)@0");
+  clock().AdvanceMs(kDefaultProducerExpiryMs + 1);
+  ASSERT_THAT(AppendStamped(kLog, {2, 0, 0}), IsOk());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(Producers(kLog), "2/0 next:1 [0,1)@1");
+    under_test().Reopen();
+  }
+  EXPECT_THAT(AppendStamped(kLog, {1, 0, 1}), FailsWith(Reason::kOutOfOrderSequence));
+}
+
 TEST_P(StoreContract, WhatWasTruncatedDoesNotComeBack) {
   for (int i = 0; i < 5; ++i) AppendOk(kLog, 2);
   ASSERT_THAT(Truncate(kLog, 4), IsOk());
