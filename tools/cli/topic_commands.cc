@@ -206,6 +206,12 @@ int RunDescribeCluster(const GlobalArguments& global) {
                    {"DISK", Align::kRight},
                    {"STATE"}});
     for (const auto& broker : cluster.brokers()) {
+      // Each broker says how it is itself; of the others it knows that they are there.
+      if (broker.version().empty()) {
+        brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), "-", "-", "-", "-",
+                        "-", "-", "up"});
+        continue;
+      }
       brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), broker.version(),
                       absl::FormatDuration(absl::Seconds(broker.uptime_seconds())),
                       FormatBytes(broker.segment_bytes()), FormatBytes(broker.live_bytes()),
