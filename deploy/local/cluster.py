@@ -195,10 +195,12 @@ class Cluster:
             raise Failure(f"{name} ended instead of serving; the end of {daemon.log}:\n{daemon.last_lines()}")
         return http_get(address, path)[0] == 200
 
+    def is_ready(self, name):
+        """Whether this broker serves. Fails when it ended."""
+        return self._answers(name, self.layout.address(name + "-http"), "/readyz")
+
     def wait_ready(self, name, seconds=START_SECONDS_MAX):
-        """Until this broker serves."""
-        wait_until(lambda: self._answers(name, self.layout.address(name + "-http"), "/readyz"), seconds,
-                   f"{name} serves; see {self.daemons[name].log}")
+        wait_until(lambda: self.is_ready(name), seconds, f"{name} serves; see {self.daemons[name].log}")
 
     def down(self):
         """Ends everything, clients' side first. The names of what had to be killed."""

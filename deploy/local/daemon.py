@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -44,12 +45,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _die_with_parent():
-    """In a child before its program begins: SIGKILL for it when the thread that started it ends."""
+    """In a child before its program begins: SIGKILL when the thread that started it ends; a core if it crashes."""
     _libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 
 
 class Daemon:
-    """Not thread-safe. The process's output goes to `log`, which grows over its lives."""
+    """Not thread-safe. The process's output goes to `log`, which grows over its lives; it runs in that folder."""
 
     def __init__(self, name, arguments, log, identity=None):
         """identity: of an earlier life, as `identity` was then; None: it has not been started yet."""
@@ -65,7 +68,7 @@ class Daemon:
         """detached: in a session of its own, and it stays when this program ends; otherwise it ends with this one."""
         with open(self.log, "ab") as out:
             self._child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                           start_new_session=True, close_fds=True,
+                                           cwd=os.path.dirname(os.path.abspath(self.log)), start_new_session=True, close_fds=True,
                                            preexec_fn=None if detached else _die_with_parent)
         self.pid = self._child.pid
         self.began = _stat(self.pid)[1]

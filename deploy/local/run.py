@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""A cluster of three brokers on this machine, to try out: run.py up|down|status --bin FOLDER [--folder FOLDER] [--port N]
+"""A cluster of three brokers on this machine, to try out.
+
+  run.py up|down|status --bin FOLDER [--folder FOLDER] [--port N]
 
   up      starts what does not run yet, waits until every broker serves, and says what to type next
   status  the processes, the brokers as the cluster has them, and what to type next; exits with 1 when some do not run
@@ -53,8 +55,8 @@ def open_cluster(options):
     cluster = Cluster(options.folder, options.bin, Layout.fixed(port), detached=True, broker_options=BROKER_OPTIONS)
     running = [name for name, daemon in cluster.daemons.items() if daemon.state() != "gone"]
     if running and state["ports"] != cluster.layout.ports:
-        raise Failure(f"the cluster in {shown(options.folder)} runs with port {state['ports']['broker-1']}, not {port}: "
-                      "end it first, with down")
+        raise Failure(f"the cluster in {shown(options.folder)} runs with port {state['ports']['broker-1']}, not "
+                      f"{port}: end it first, with down")
     return cluster
 
 
@@ -109,8 +111,8 @@ def status(options):
     if len(running) == len(cluster.daemons):
         print_next(cluster, options)
         return 0
-    print(f"\n{len(cluster.daemons) - len(running)} of {len(cluster.daemons)} processes do not run; `up` starts what is "
-          f"gone; logs are in {shown(options.folder)}/*/log")
+    print(f"\n{len(cluster.daemons) - len(running)} of {len(cluster.daemons)} processes do not run; `up` starts what "
+          f"is gone; logs are in {shown(options.folder)}/*/log")
     return 1
 
 
@@ -134,7 +136,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["up", "down", "status"])
     parser.add_argument("--bin", required=True, help="where narud and naru are")
-    parser.add_argument("--folder", default=os.path.join(HERE, "../../build/cluster"), help="data and logs (build/cluster)")
+    parser.add_argument("--folder", default=os.path.join(HERE, "../../build/cluster"),
+                        help="data and logs (build/cluster)")
     parser.add_argument("--port", type=int, help=f"client port of the first broker ({PORT})")
     options = parser.parse_args()
     if options.port is not None and not 1024 <= options.port <= 65_000:
