@@ -44,7 +44,7 @@ def _stat(pid):
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent():
+def die_with_parent():
     """In a child before its program begins: SIGKILL when the thread that started it ends; a core if it crashes."""
     _libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
@@ -68,8 +68,8 @@ class Daemon:
         """detached: in a session of its own, and it stays when this program ends; otherwise it ends with this one."""
         with open(self.log, "ab") as out:
             self._child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                           cwd=os.path.dirname(os.path.abspath(self.log)), start_new_session=True, close_fds=True,
-                                           preexec_fn=None if detached else _die_with_parent)
+                                           cwd=os.path.dirname(os.path.abspath(self.log)), start_new_session=True,
+                                           preexec_fn=None if detached else die_with_parent)
         self.pid = self._child.pid
         self.began = _stat(self.pid)[1]
 

@@ -5,8 +5,8 @@
 
 Three brokers, two coordinators, an etcd; a topic of which every record has three copies and none is acknowledged by one
 broker alone. Producers, readers and a consumer group go on all the time, through any broker. Then everything heals: all
-replicas must be in sync and every partition must take records again, the group must read all there is, and everything is
-read through each broker, and again with each broker down in turn. tests/integration/crash/checker.py and
+replicas must be in sync and every partition must take records again, the group must read all there is, and everything
+is read through each broker, and again with each broker down in turn. tests/integration/crash/checker.py and
 tests/integration/groups/checker.py look at all that the clients saw; they know nothing of this program.
 """
 
