@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what clients saw of a log against what a log promises. Knows nothing of how the histories were made.
 
-  checker.py [--keys N] HISTORY...
+  checker.py [--keys N] [--cluster] HISTORY...
 
 A history is a file of JSON lines, one event each; times are nanoseconds of one monotonic clock for all files.
 
@@ -13,7 +13,10 @@ A history is a file of JSON lines, one event each; times are nanoseconds of one 
   {"op":"fail","order":O,"id":I,"t":T,"values":[V,...]}     They are certainly not in the log.
   {"op":"unknown","order":O,"id":I,"t":T,"values":[V,...]}  They may be or not.
   {"op":"poll","client":C,"t0":T,"t":T,"partition":P,"from":F,"next":N,"hw":H,"start":S,"records":[[offset,V],...]}
-      A read from offset F, begun at t0 and answered at t. With "drain":true it is part of the final drain.
+      A read from offset F, begun at t0 and answered at t. With "drain":true it is part of the final drain of client C;
+      there may be several, each of which reads everything.
+  {"op":"refused","client":C,"t":T,"partition":P,"from":F,"reason":R,"message":M}
+      A read from offset F, which was good before, was refused, and not for a passing reason.
 
 The rules:
   L1  every acked value is read by the final drain, at its offset
@@ -26,11 +29,15 @@ The rules:
   L8  the high watermark never goes back, and a read that begins after an ack reaches it
   L9  no two reads disagree about an offset
   A1  a batch is in its partition whole and in one piece, or not at all
+  L10 no read is refused an offset that was good before
   D1  the final drain has every offset from the log's start to its end once
   H1  the history itself makes sense (a defect of the workload, not of the log)
 
 With --keys N the topic is compacted, and the key of value V is V modulo N. Then L1, L7, A1 and D1 let a record be
 missing where a newer one of its key stands in the same partition, sent before the read that leaves it out was answered.
+
+With --cluster the partition had several leaders. One that was cut off serves what was committed in its time, and a new one
+does not know at once how far the old one had committed, so of L8 only this is left: no read goes past its watermark.
 """
 
 import argparse
@@ -88,10 +95,11 @@ class Superseded:
 
 
 class Checker:
-    """Holds what the events said. add() each event, then check(). keys: of a compacted topic, else None."""
+    """Holds what the events said. add() each event, then check(). keys: of a compacted topic, else None. cluster: the
+    partitions had several leaders."""
 
-    def __init__(self, keys=None):
-        self.keys = keys
+    def __init__(self, keys=None, cluster=False):
+        self.keys, self.cluster = keys, cluster
         self.breaches = collections.defaultdict(list)
         self.sends = {}        # (order, id) -> Send
         self.send_of = {}      # value -> Send
@@ -113,6 +121,9 @@ class Checker:
             self.polls.append(event)
         elif op in ("ok", "fail", "unknown"):
             self._add_outcome(op, event)
+        elif op == "refused":
+            self.breach("L10", f"{event['client']} was refused partition {event['partition']} from {event['from']}: "
+                               f"{event['reason']}: {event['message']}")
         else:
             self.breach("H1", f"unknown op {op!r}")
 
@@ -153,7 +164,8 @@ class Checker:
         self._check_drain()
         self._check_order()
         self._check_batches()
-        self._check_watermarks()
+        if not self.cluster:
+            self._check_watermarks()
         return not self.breaches
 
     # What stands where, by acks and by reads: self.at and self.place_of.
@@ -219,18 +231,37 @@ class Checker:
             if poll["next"] < expected or due is not None:
                 self.breach("L7", f"{poll['client']} read partition {poll['partition']} from {poll['from']} up to "
                                   f"{expected}, and was told to go on from {poll['next']}")
-            if poll["next"] > poll["hw"]:
+            # A reader may be further than a new leader knows to be committed; it must get nothing from there.
+            if poll["next"] > poll["hw"] and (poll["records"] or not self.cluster):
                 self.breach("L8", f"{poll['client']} read partition {poll['partition']} up to {poll['next']}, past "
                                   f"the high watermark {poll['hw']}")
 
     def _check_drain(self):
-        drained = collections.defaultdict(list)
-        bounds = {}
+        drains = collections.defaultdict(list)
         for poll in self.polls:
             if poll.get("drain"):
-                partition = poll["partition"]
-                drained[partition] += [offset for offset, _ in poll["records"]]
-                bounds[partition] = (poll["start"], poll["hw"])
+                drains[poll["client"]].append(poll)
+        found = {}
+        for client, polls in drains.items() or [("", [])]:
+            found = self._check_one_drain(client, polls)
+        self.counts["drains"] = len(drains)
+        self.counts["drained values"] = len(found)
+        self.counts["acked values"] = sum(len(send.acked) for send in self.sends.values())
+        for value in found:
+            send = self.send_of.get(value)
+            if send and value not in send.acked:
+                self.counts["unacked values found"] += 1
+
+    def _check_one_drain(self, client, polls):
+        """value -> (partition, offset), as this drain has it."""
+        drained = collections.defaultdict(list)
+        bounds, found = {}, {}
+        for poll in polls:
+            partition = poll["partition"]
+            drained[partition] += [offset for offset, _ in poll["records"]]
+            bounds[partition] = (poll["start"], poll["hw"])
+            for offset, value in poll["records"]:
+                found[value] = (partition, offset)
         for partition, offsets in drained.items():
             start, end = bounds[partition]
             due = [offset for offset in range(start, end)
@@ -238,28 +269,19 @@ class Checker:
             once = offsets == sorted(set(offsets)) and all(start <= offset < end for offset in offsets)
             if not once or not set(due) <= set(offsets):
                 missing = sorted(set(due) - set(offsets))[:5]
-                self.breach("D1", f"the drain of partition {partition}, which holds [{start}, {end}), gave "
+                self.breach("D1", f"the drain of partition {partition} by {client}, which holds [{start}, {end}), gave "
                                   f"{len(offsets)} records; missing: {missing}")
-        found = {}
-        for poll in self.polls:
-            if poll.get("drain"):
-                for offset, value in poll["records"]:
-                    found[value] = (poll["partition"], offset)
+        self.counts["compacted values"] = 0
         for send in self.sends.values():
             for value, where in send.acked.items():
-                self.counts["acked values"] += 1
                 if where[1] < bounds.get(where[0], (0, 0))[0]:
                     continue  # retention took it
                 if value not in found and self._kept(*where, where[1] + 1, NEVER) is None:
                     self.counts["compacted values"] += 1
                 elif found.get(value) != where:
                     self.breach("L1", f"{value}, acked at partition {where[0]} offset {where[1]}, is not there in "
-                                      f"the final drain (found: {found.get(value)})")
-        self.counts["drained values"] = len(found)
-        for value in found:
-            send = self.send_of.get(value)
-            if send and value not in send.acked:
-                self.counts["unacked values found"] += 1
+                                      f"the final drain by {client} (found: {found.get(value)})")
+        return found
 
     def _check_order(self):
         by_partition = collections.defaultdict(list)
@@ -324,9 +346,9 @@ class Checker:
                                   f"{poll['partition']}, after {source} had it at {least}")
 
 
-def check_files(paths, keys=None):
+def check_files(paths, keys=None, cluster=False):
     """A Checker that has checked these histories. Events are taken in order of time, sends before outcomes."""
-    checker = Checker(keys)
+    checker = Checker(keys, cluster)
     late = []
     for path in paths:
         with open(path, encoding="utf-8") as lines:
@@ -345,9 +367,10 @@ def check_files(paths, keys=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keys", type=int, default=None, help="of a compacted topic: value modulo this is its key")
+    parser.add_argument("--cluster", action="store_true", help="partitions had several leaders: see above")
     parser.add_argument("histories", nargs="+", metavar="HISTORY")
     options = parser.parse_args()
-    checker = check_files(options.histories, options.keys)
+    checker = check_files(options.histories, options.keys, options.cluster)
     for rule in sorted(checker.breaches):
         for text in checker.breaches[rule]:
             print(f"{rule}: {text}")

@@ -59,11 +59,11 @@ COMPACTED = [
 
 
 class CheckerTest(unittest.TestCase):
-    def run_checker(self, events, keys=None):
+    def run_checker(self, events, keys=None, cluster=False):
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
             f.writelines(json.dumps(event) + "\n" for event in events)
             f.flush()
-            return checker.check_files([f.name], keys)
+            return checker.check_files([f.name], keys, cluster)
 
     def expect(self, rule, events, keys=None):
         found = self.run_checker(events, keys)
@@ -140,6 +140,25 @@ class CheckerTest(unittest.TestCase):
 
     def test_L7_a_next_offset_that_skips(self):
         self.expect("L7", self.changed(6, next=4, hw=4))
+
+    def test_L8_a_watermark_may_go_back_in_a_cluster_but_nothing_is_read_past_it(self):
+        back = GOOD + [poll(130, 140, 5, [], 3)]
+        self.expect("L8", back)
+        self.assertEqual(dict(self.run_checker(back, cluster=True).breaches), {})
+        past = GOOD + [poll(130, 140, 3, [[3, 103], [4, 202]], 4)]
+        self.assertIn("L8", self.run_checker(past, cluster=True).breaches)
+
+    def test_L10_a_read_that_was_refused(self):
+        self.expect("L10", GOOD + [{"op": "refused", "client": "c", "t": 50, "partition": 0, "from": 2,
+                                    "reason": "OFFSET_OUT_OF_RANGE", "message": "the log has 0 to 1"}])
+
+    def test_every_drain_must_have_everything(self):
+        good = poll(130, 140, 0, [[0, 101], [1, 102], [2, 201], [3, 103], [4, 202]], 5, "another drain", drain=True)
+        found = self.run_checker(GOOD + [good])
+        self.assertEqual(dict(found.breaches), {})
+        self.assertEqual((found.counts["drains"], found.counts["acked values"]), (2, 4))
+        for records, end in ((good["records"][:-1], 4), (good["records"][:-1], 5)):
+            self.expect("L1", GOOD + [good | {"records": records, "hw": end, "next": end}])
 
     def test_L8_a_watermark_that_goes_back(self):
         self.expect("L8", GOOD + [poll(130, 140, 3, [[3, 103]], 4)])

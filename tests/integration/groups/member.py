@@ -7,6 +7,8 @@ Each line of the history is a JSON object with "t" (CLOCK_MONOTONIC, ns, the sam
 (the name), "s" (which of its sessions) and "op": joined, assigned, revoking, delivery, ack, ended, left. A line stands
 there before what it tells of can have an effect: an ack is written down before it is sent.
 
+The address file names a hub, or the brokers of a cluster with commas between; each session takes one of them.
+
 It acknowledges in any order, and with a delay. When its session ends it joins again: as the same member, but after
 MEMBER_FENCED as a new one. SIGTERM makes it acknowledge what it has, leave, and end with 0; it does so from when the
 history is there.
@@ -77,7 +79,7 @@ class Member:
 
     def run_session(self):
         with open(self.args.address_file, encoding="utf-8") as f:
-            address = f.read().strip()
+            address = self.random.choice(f.read().strip().split(","))
         self.session += 1
         self.pending = []
         self.requests = queue.SimpleQueue()

@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""How long nobody can write when a process of a cluster dies or falls silent, as a client sees it.
+
+  failover.py --bin build/release/bin [--kills 20] [--cases ...] [--json FILE]
+
+Three brokers, two coordinators, an etcd, defaults throughout (but for memory, and leadership stays where it is). The client
+(appender.py) writes single records with acks=all to a partition of three replicas and min_in_sync_replicas 2, through every
+broker at once. Cases:
+
+  leader killed          kill -9 of the leader: from there to the next ack
+  leader silent          SIGSTOP of the leader: the same
+  coordinator killed     kill -9 of the active coordinator: the longest time without an ack until topics can be changed again
+  topics after that      the same kill: from there to the next change of a topic
+  leader and coordinator both killed at once: from there to the next ack
+
+An ack counts when its call began after the kill. Before the next kill everybody is there again and in sync.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
+import stubs  # noqa: E402
+from cluster import Cluster, Layout  # noqa: E402
+from daemon import Failure, die_with_parent, wait_until  # noqa: E402
+from faults import active_coordinator, describe_topic  # noqa: E402
+
+TOPIC = "failover"
+SECONDS_MAX = 60
+SKIPPED = 77
+STAYS = ["--leader-rebalance-interval", "1h"]
+CASES = ["leader killed", "leader silent", "coordinator killed", "leader and coordinator"]
+
+
+class Client:
+    """appender.py and what it said."""
+
+    def __init__(self, cluster, stub_folder):
+        self.acks = []     # (begun, acked)
+        self.altered = []  # (begun, done)
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(HERE, "appender.py"), "--stubs", stub_folder, "--servers", cluster.servers,
+             "--topic", TOPIC], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            kind, *times = line.split()
+            (self.acks if kind == "ack" else self.altered).append(tuple(map(int, times)))
+
+    def alter(self):
+        self.process.stdin.write("alter\n")
+        self.process.stdin.flush()
+
+    def first(self, events, begun):
+        """Of those that began after a moment, the one that was done first; waits for it."""
+        def found():
+            if self.process.poll() is not None:
+                raise Failure(f"the client ended with {self.process.returncode}")
+            return min((done for start, done in list(events)[-2000:] if start >= begun), default=None)
+        return wait_until(found, SECONDS_MAX, "an answer after the kill")
+
+    def longest_pause(self, begin, end):
+        """Without an ack."""
+        times = [begin] + sorted(acked for _, acked in self.acks if begin < acked < end) + [end]
+        return max(b - a for a, b in zip(times, times[1:]))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Measurement:
+    def __init__(self, args, folder):
+        self.args = args
+        self.cluster = Cluster(os.path.join(folder, "cluster"), args.bin, Layout.free(), coordinator_options=STAYS,
+                               broker_options=["--memory-limit", "256MiB", *STAYS])
+        self.stubs = os.path.join(folder, "stubs")
+        stubs.generate(self.stubs)
+        self.client = None
+        self.gaps = {}  # what -> [seconds]
+
+    def prepare(self):
+        self.cluster.up()
+        made = subprocess.run([os.path.join(self.args.bin, "naru"), "--server", self.cluster.servers, "topic", "create",
+                               TOPIC, "--replication-factor", "3", "--config", "min_in_sync_replicas=2"],
+                              capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise Failure(f"the topic could not be made: {made.stderr}")
+        self.client = Client(self.cluster, self.stubs)
+
+    def agreed(self):
+        """The partition when all replicas are in sync and every broker knows the same of it, else None."""
+        said = [describe_topic(self.cluster, TOPIC, server) for server in self.cluster.servers.split(",")]
+        if not all(said) or any(partitions[0]["leader_epoch"] != said[0][0]["leader_epoch"] or
+                                len(partitions[0]["in_sync_replicas"]) < 3 for partitions in said):
+            return None
+        return said[0][0]
+
+    def await_sync(self):
+        """Until nothing tells of the kill before; the partition."""
+        for name, daemon in self.cluster.daemons.items():
+            if daemon.state() == "gone":
+                self.cluster.start(name)
+        partition = wait_until(self.agreed, SECONDS_MAX, "all replicas are in sync")
+        now = time.monotonic_ns()
+        self.client.alter()
+        self.client.first(self.client.altered, now)
+        self.client.first(self.client.acks, now)
+        return partition
+
+    def note(self, what, nanoseconds):
+        self.gaps.setdefault(what, []).append(nanoseconds / 1e9)
+
+    def measure(self, case):
+        before = self.await_sync()
+        # At another moment of everybody's periods each time.
+        time.sleep(random.uniform(0, 0.5))
+        leader = self.cluster.daemons[f"broker-{before['leader']}"]
+        coordinator = self.cluster.daemons[active_coordinator(self.cluster)]
+        begun = time.monotonic_ns()
+        if case == "leader silent":
+            leader.signal(signal.SIGSTOP)
+        if case in ("coordinator killed", "leader and coordinator"):
+            coordinator.signal(signal.SIGKILL)
+        if case in ("leader killed", "leader and coordinator"):
+            leader.signal(signal.SIGKILL)
+        if case == "coordinator killed":
+            self.client.alter()
+            altered = self.client.first(self.client.altered, begun)
+            self.note(case, self.client.longest_pause(begun, altered))
+            self.note("topics after that", altered - begun)
+        else:
+            self.note(case, self.client.first(self.client.acks, begun) - begun)
+        for daemon in (leader, coordinator):
+            if not daemon.is_running() and not daemon.signal(signal.SIGCONT):
+                daemon.wait_gone(SECONDS_MAX)
+        if self.args.verbose:
+            print(f"{case}: {self.gaps[case][-1] * 1000:.0f} ms", flush=True)
+        if case != "coordinator killed" and self.await_sync()["leader_epoch"] == before["leader_epoch"]:
+            raise Failure(f"{case}: the leader is the same as before, so nothing was measured")
+
+    def close(self):
+        if self.client:
+            self.client.close()
+        self.cluster.kill_all()
+
+
+def quantile(sorted_values, share):
+    return sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))]
+
+
+def figures(gaps):
+    made = {}
+    for what, seconds in gaps.items():
+        ordered = sorted(seconds)
+        made[what] = {"kills": len(ordered), "p50_ms": quantile(ordered, 0.5) * 1000,
+                      "p99_ms": quantile(ordered, 0.99) * 1000, "worst_ms": ordered[-1] * 1000,
+                      "all_ms": [round(gap * 1000, 1) for gap in seconds]}
+    return made
+
+
+def print_table(made):
+    print(f"\n{'CASE':<24}{'KILLS':>6}{'P50':>10}{'P99':>10}{'WORST':>10}")
+    for what, row in made.items():
+        print(f"{what:<24}{row['kills']:>6}" + "".join(f"{row[q]:>7.0f} ms" for q in ("p50_ms", "p99_ms", "worst_ms")))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True, help="where narud and naru are")
+    parser.add_argument("--kills", type=int, default=20, help="of each case (20)")
+    parser.add_argument("--cases", default=",".join(CASES), help=f"some of: {', '.join(CASES)}, with commas between")
+    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--verbose", action="store_true", help="each gap as it is measured")
+    parser.add_argument("--keep", action="store_true", help="keep the directory, with everybody's logs")
+    args = parser.parse_args()
+    cases = args.cases.split(",")
+    for case in cases:
+        if case not in CASES:
+            parser.error(f"--cases: {case} is not allowed; {', '.join(CASES)}")
+    if shutil.which("etcd") is None:
+        print("skipped: etcd is not installed (apt-get install etcd-server)")
+        return SKIPPED
+    folder = tempfile.mkdtemp(prefix="naru-failover-")
+    measurement, status = Measurement(args, folder), 0
+    try:
+        measurement.prepare()
+        for case in cases:
+            for _ in range(args.kills):
+                measurement.measure(case)
+    except Failure as failure:
+        print(f"failover: {failure}")
+        status = 1
+    finally:
+        measurement.close()
+    made = figures(measurement.gaps)
+    print_table(made)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as f:
+            json.dump(made, f, indent=1)
+    if status == 0 and not args.keep:
+        shutil.rmtree(folder)
+    else:
+        print(f"kept {folder}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

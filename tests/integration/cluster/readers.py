@@ -1,0 +1,140 @@
+"""Readers of the cluster test: by single fetches, by subscription, and the final drain."""
+
+import queue
+import threading
+import time
+
+import grpc
+
+from history import now
+from routes import PASSING, Routes, open_channel, reason_of
+
+CALL_SECONDS = 4
+DRAIN_SECONDS_MAX = 60
+
+
+def fetch(stubs, stub, topic, partition, from_, wait_ms):
+    return stub.Fetch(stubs.consume.FetchRequest(topic=topic, partition=partition, offset=from_, max_wait_ms=wait_ms,
+                                                 max_bytes=1 << 20), timeout=CALL_SECONDS)
+
+
+class Reader(threading.Thread):
+    def __init__(self, name, stubs, history, topic, partitions, servers, stopping):
+        super().__init__(daemon=True)
+        self.reader, self.stubs, self.history = name, stubs, history
+        self.topic, self.partitions, self.stopping = topic, partitions, stopping
+        self.routes = Routes(servers, name)
+        self.positions = [0] * partitions
+
+
+class FetchReader(Reader):
+    """From the beginning on, partition by partition; now and then it reads again what it has read."""
+
+    def run(self):
+        partition, chance = 0, self.routes.random
+        while channel := self.routes.connect(self.stopping):
+            stub = self.stubs.consume_grpc.ConsumeServiceStub(channel)
+            for _ in range(100):
+                if self.stopping.is_set():
+                    break
+                partition = (partition + 1) % self.partitions
+                position = self.positions[partition]
+                again = position > 0 and chance.random() < 0.05
+                if not self.read(stub, partition, chance.randrange(position) if again else position, again):
+                    self.stopping.wait(0.02)
+                    break
+            channel.close()
+
+    def read(self, stub, partition, from_, again):
+        begun = now()
+        try:
+            answer = fetch(self.stubs, stub, self.topic, partition, from_, 50)
+        except grpc.RpcError as error:
+            if error.code() not in PASSING:
+                self.history.refused(self.reader, partition, from_, reason_of(error), error.details())
+            return False
+        self.history.poll(self.reader, begun, from_, answer)
+        if not again:
+            self.positions[partition] = answer.next_offset
+        return True
+
+
+class SubscribeReader(Reader):
+    """All partitions by one stream, through one broker after another."""
+
+    def run(self):
+        while channel := self.routes.connect(self.stopping):
+            self.stream(self.stubs.consume_grpc.ConsumeServiceStub(channel))
+            channel.close()
+            self.stopping.wait(0.02)
+
+    def stream(self, stub):
+        pb = self.stubs.consume
+        requests = queue.SimpleQueue()
+        start = pb.SubscribeStart(credit_bytes=256 << 10, max_message_bytes=64 << 10, idle_interval_ms=100)
+        topic = start.topics.add(topic=self.topic)
+        for partition, position in enumerate(self.positions):
+            topic.partitions.add(partition=partition, offset=position)
+        requests.put(pb.SubscribeRequest(start=start))
+        begun, self.heard = now(), time.monotonic()
+        call = stub.Subscribe(iter(requests.get, None))
+        ended = threading.Event()
+        seconds = self.routes.random.uniform(3, 15)
+        watchdog = threading.Thread(target=self.watch, args=[call, ended, seconds], daemon=True)
+        watchdog.start()
+        try:
+            for response in call:
+                self.heard = time.monotonic()
+                self.on_response(response, begun, requests)
+        except grpc.RpcError as error:
+            if error.code() not in PASSING:
+                self.history.refused(self.reader, None, None, reason_of(error), error.details())
+        ended.set()
+        requests.put(None)
+        watchdog.join()
+
+    def on_response(self, response, begun, requests):
+        kind = response.WhichOneof("response")
+        if kind == "failure":
+            failure = response.failure
+            self.history.refused(self.reader, failure.partition, failure.next_offset, failure.error.reason,
+                                 failure.error.message)
+        elif kind == "delivery":
+            delivery = response.delivery
+            self.history.poll(self.reader, begun, self.positions[delivery.partition], delivery)
+            self.positions[delivery.partition] = delivery.next_offset
+            requests.put(self.stubs.consume.SubscribeRequest(
+                credit=self.stubs.consume.Credit(bytes=delivery.credit_bytes)))
+
+    def watch(self, call, ended, seconds):
+        """Ends the stream when it is silent, when it is over, and after a while."""
+        until = time.monotonic() + seconds
+        while not ended.wait(0.1):
+            if self.stopping.is_set() or time.monotonic() > until or time.monotonic() - self.heard > CALL_SECONDS:
+                call.cancel()
+                return
+
+
+def drain(name, stubs, history, topic, partitions, server):
+    """Reads everything once through one broker. What went wrong, or None."""
+    with open_channel(server) as channel:
+        stub = stubs.consume_grpc.ConsumeServiceStub(channel)
+        deadline = time.monotonic() + DRAIN_SECONDS_MAX
+        for partition in range(partitions):
+            from_, end = 0, None
+            while from_ != end:
+                begun = now()
+                try:
+                    answer = fetch(stubs, stub, topic, partition, from_, 0)
+                except grpc.RpcError as error:
+                    if error.code() not in PASSING or time.monotonic() > deadline:
+                        return (f"drain of partition {partition} from {from_} through {server}: {reason_of(error)}: "
+                                f"{error.details()}")
+                    time.sleep(0.05)
+                    continue
+                if answer.next_offset == from_ and answer.high_watermark != from_:
+                    return (f"drain of partition {partition} through {server} stands still at {from_}, below "
+                            f"{answer.high_watermark}")
+                history.poll(name, begun, from_, answer, drain=True)
+                from_, end = answer.next_offset, answer.high_watermark
+    return None
