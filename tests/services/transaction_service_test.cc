@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "cluster/coordinator/topic_coordinator.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/log/memory_log_store.h"
