@@ -73,7 +73,8 @@ Groups* ClusterGroups::CoordinatorOf(std::string_view group, std::shared_ptr<Pee
   return peer.get();
 }
 
-uint64_t ClusterGroups::Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) {
+uint64_t ClusterGroups::Join(const std::string& group, JoinGroup join,
+                             std::shared_ptr<GroupListener> listener) {
   std::shared_ptr<PeerGroups> peer;
   Groups* coordinator = CoordinatorOf(group, peer);
   uint64_t session = 0;
@@ -86,8 +87,8 @@ uint64_t ClusterGroups::Join(const std::string& group, JoinGroup join, std::shar
     listener->OnEnded(GroupMoves());
     return session;
   }
-  const uint64_t number = coordinator->Join(
-      group, std::move(join), std::make_shared<Listener>(*this, session, std::move(listener)));
+  const uint64_t number = coordinator->Join(group, std::move(join),
+                                            std::make_shared<Listener>(*this, session, std::move(listener)));
   absl::MutexLock lock(&mutex_);
   // It may have ended already.
   if (const auto found = sessions_.find(session); found != sessions_.end()) found->second.number = number;
@@ -107,6 +108,12 @@ void ClusterGroups::Lose(uint64_t session) {
   const Session taken = Take(session, true);
   if (taken.number == 0) return;
   taken.peer ? taken.peer->Lose(taken.number) : here_.Lose(taken.number);
+}
+
+void ClusterGroups::CutOff(uint64_t session) {
+  const Session taken = Take(session, true);
+  if (taken.number == 0) return;
+  taken.peer ? taken.peer->CutOff(taken.number) : here_.CutOff(taken.number);
 }
 
 void ClusterGroups::Leave(uint64_t session) {

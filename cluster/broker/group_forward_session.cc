@@ -12,7 +12,8 @@ namespace v1 = naru::internal::v1;
 // Passes what a session hears on, under the other broker's number of it.
 class GroupForwardSession::Listener final : public GroupListener {
  public:
-  Listener(std::shared_ptr<GroupForwardSession> session, uint64_t id) : session_(std::move(session)), id_(id) {}
+  Listener(std::shared_ptr<GroupForwardSession> session, uint64_t id)
+      : session_(std::move(session)), id_(id) {}
 
   void OnJoined(const std::string& member_id, int64_t member_epoch) override {
     Response message;
@@ -70,6 +71,9 @@ void GroupForwardSession::OnMessage(const v1::GroupRequest& message) {
     case Request::kLose:
       if (const uint64_t session = Find(id, true); session != 0) groups_.Lose(session);
       return;
+    case Request::kCutOff:
+      if (const uint64_t session = Find(id, true); session != 0) groups_.CutOff(session);
+      return;
     case Request::kLeave:
       if (const uint64_t session = Find(id, true); session != 0) groups_.Leave(session);
       return;
@@ -81,36 +85,38 @@ void GroupForwardSession::OnMessage(const v1::GroupRequest& message) {
     case Request::kCommit:
       return groups_.Commit(group, FromMessage(message.commit()), Answer(id));
     case Request::kRemove:
-      return groups_.Remove(
-          group,
-          LeaveGroup{.member_id = message.remove().member_id(), .instance_id = message.remove().instance_id()},
-          Answer(id));
+      return groups_.Remove(group,
+                            LeaveGroup{.member_id = message.remove().member_id(),
+                                       .instance_id = message.remove().instance_id()},
+                            Answer(id));
     case Request::kReset:
       return groups_.Reset(group, ResetOffsets{.offsets = FromMessage(message.reset()).offsets}, Answer(id));
     case Request::kDelete:
       return groups_.Delete(group, Answer(id));
     case Request::kDescribe:
-      return groups_.Describe(group, [self = shared_from_this(), id](const absl::StatusOr<GroupSnapshot>& found) {
-        if (!found.ok()) return self->Answer(id)(found.status());
-        Response response;
-        response.set_id(id);
-        *response.mutable_group() = ToMessage(*found);
-        self->stream_->Send(std::move(response));
-      });
+      return groups_.Describe(group,
+                              [self = shared_from_this(), id](const absl::StatusOr<GroupSnapshot>& found) {
+                                if (!found.ok()) return self->Answer(id)(found.status());
+                                Response response;
+                                response.set_id(id);
+                                *response.mutable_group() = ToMessage(*found);
+                                self->stream_->Send(std::move(response));
+                              });
     case Request::kList:
-      return groups_.List([self = shared_from_this(), id](const absl::StatusOr<std::vector<GroupListing>>& all) {
-        if (!all.ok()) return self->Answer(id)(all.status());
-        Response response;
-        response.set_id(id);
-        response.mutable_groups();
-        for (const GroupListing& listing : *all) {
-          v1::GroupList::Entry& entry = *response.mutable_groups()->add_groups();
-          entry.set_group(listing.group);
-          entry.set_state(static_cast<int32_t>(listing.state));
-          entry.set_members(static_cast<int64_t>(listing.members));
-        }
-        self->stream_->Send(std::move(response));
-      });
+      return groups_.List(
+          [self = shared_from_this(), id](const absl::StatusOr<std::vector<GroupListing>>& all) {
+            if (!all.ok()) return self->Answer(id)(all.status());
+            Response response;
+            response.set_id(id);
+            response.mutable_groups();
+            for (const GroupListing& listing : *all) {
+              v1::GroupList::Entry& entry = *response.mutable_groups()->add_groups();
+              entry.set_group(listing.group);
+              entry.set_state(static_cast<int32_t>(listing.state));
+              entry.set_members(static_cast<int64_t>(listing.members));
+            }
+            self->stream_->Send(std::move(response));
+          });
     case Request::REQUEST_NOT_SET:
       return;  // of a newer version
   }
@@ -131,7 +137,7 @@ void GroupForwardSession::Join(uint64_t id, const std::string& group, const v1::
     if (const auto found = sessions_.find(id); found != sessions_.end()) found->second = session;
     lost = closed_;
   }
-  if (lost) groups_.Lose(session);
+  if (lost) groups_.CutOff(session);
 }
 
 uint64_t GroupForwardSession::Find(uint64_t id, bool ends) {
@@ -156,7 +162,7 @@ void GroupForwardSession::Closed() {
     sessions = std::exchange(sessions_, {});
   }
   for (const auto& [id, session] : sessions) {
-    if (session != 0) groups_.Lose(session);
+    if (session != 0) groups_.CutOff(session);
   }
 }
 

@@ -16,15 +16,18 @@ namespace {
 constexpr int64_t kReconnectMs = 50;
 
 absl::Status OutcomeUnknown() {
-  return MakeError(Reason::kLeaderChanged,
-                   "the connection to the group's coordinator broke, and nobody knows whether it was done; look, "
-                   "and ask again");
+  return MakeError(
+      Reason::kLeaderChanged,
+      "the connection to the group's coordinator broke, and nobody knows whether it was done; look, "
+      "and ask again");
 }
 
 // What a client may hear of an error of the coordinator's broker.
 absl::Status ErrorOf(const naru::v1::Error& error) {
   absl::Status status = FromErrorMessage(error);
-  return ReasonOf(status) == Reason::kNotCoordinator ? GroupMoves() : status;
+  const std::optional<Reason> reason = ReasonOf(status);
+  // What it could not do any more before it stopped, it has not done.
+  return reason == Reason::kNotCoordinator || reason == Reason::kShuttingDown ? GroupMoves() : status;
 }
 
 absl::Status ErrorOf(const absl::StatusOr<v1::GroupResponse>& response) {
@@ -73,9 +76,8 @@ void PeerGroups::Send(Request request, Answered answered) {
 
 void PeerGroups::Ask(const std::string& group, Request request, Done done) {
   request.set_group(group);
-  Send(std::move(request), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-    done(ErrorOf(response));
-  });
+  Send(std::move(request),
+       [done = std::move(done)](absl::StatusOr<Response> response) mutable { done(ErrorOf(response)); });
 }
 
 uint64_t PeerGroups::Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) {
@@ -118,6 +120,12 @@ void PeerGroups::Tell(uint64_t session, Request request, bool ends) {
 void PeerGroups::Lose(uint64_t session) {
   Request request;
   request.mutable_lose();
+  Tell(session, std::move(request), true);
+}
+
+void PeerGroups::CutOff(uint64_t session) {
+  Request request;
+  request.mutable_cut_off();
   Tell(session, std::move(request), true);
 }
 

@@ -82,6 +82,7 @@ class GroupCoordinator final : public Groups {
 
   uint64_t Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) override;
   void Lose(uint64_t session) override;
+  void CutOff(uint64_t session) override;
   void Leave(uint64_t session) override;
   void Release(uint64_t session, std::set<GroupPartition> partitions) override;
   void Commit(const std::string& group, CommitOffsets commit, Done done) override;
@@ -113,10 +114,11 @@ class GroupCoordinator final : public Groups {
     GroupCoordinator& owner;
     const size_t index;
     const LogId log;
-    bool led = false;         // by this broker
+    bool led = false;          // by this broker
     LeaderEpoch placed_epoch;  // in which it does
     LeaderEpoch leader_epoch;  // of the log, in which it was read, and is written
-    uint64_t generation = 0;   // counts the times that it was read, or given up: what belongs to others is void
+    uint64_t generation =
+        0;  // counts the times that it was read, or given up: what belongs to others is void
     std::unique_ptr<GroupShard> groups;  // being read, or ready
     GroupShardStats before;              // what those counted that were read anew
     bool ready = false;
