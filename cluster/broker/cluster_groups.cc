@@ -105,6 +105,12 @@ void ClusterGroups::Lose(uint64_t session) {
   taken.peer ? taken.peer->Lose(taken.number) : here_.Lose(taken.number);
 }
 
+void ClusterGroups::CutOff(uint64_t session) {
+  const Session taken = Take(session, true);
+  if (taken.number == 0) return;
+  taken.peer ? taken.peer->CutOff(taken.number) : here_.CutOff(taken.number);
+}
+
 void ClusterGroups::Leave(uint64_t session) {
   const Session taken = Take(session, true);
   if (taken.number == 0) return;

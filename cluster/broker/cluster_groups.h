@@ -31,6 +31,7 @@ class ClusterGroups final : public Groups {
 
   uint64_t Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) override;
   void Lose(uint64_t session) override;
+  void CutOff(uint64_t session) override;
   void Leave(uint64_t session) override;
   void Release(uint64_t session, std::set<GroupPartition> partitions) override;
   void Commit(const std::string& group, CommitOffsets commit, Done done) override;

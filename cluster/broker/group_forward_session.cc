@@ -71,6 +71,9 @@ void GroupForwardSession::OnMessage(const v1::GroupRequest& message) {
     case Request::kLose:
       if (const uint64_t session = Find(id, true); session != 0) groups_.Lose(session);
       return;
+    case Request::kCutOff:
+      if (const uint64_t session = Find(id, true); session != 0) groups_.CutOff(session);
+      return;
     case Request::kLeave:
       if (const uint64_t session = Find(id, true); session != 0) groups_.Leave(session);
       return;
@@ -134,7 +137,7 @@ void GroupForwardSession::Join(uint64_t id, const std::string& group, const v1::
     if (const auto found = sessions_.find(id); found != sessions_.end()) found->second = session;
     lost = closed_;
   }
-  if (lost) groups_.Lose(session);
+  if (lost) groups_.CutOff(session);
 }
 
 uint64_t GroupForwardSession::Find(uint64_t id, bool ends) {
@@ -159,7 +162,7 @@ void GroupForwardSession::Closed() {
     sessions = std::exchange(sessions_, {});
   }
   for (const auto& [id, session] : sessions) {
-    if (session != 0) groups_.Lose(session);
+    if (session != 0) groups_.CutOff(session);
   }
 }
 

@@ -1,5 +1,5 @@
 // The other end of PeerGroups: what another broker asks of the groups that this one coordinates. One for each
-// stream; its members' sessions are lost with it. Thread-safe.
+// stream; its members' sessions are cut off with it. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -98,6 +98,7 @@ v1::JoinOrder ToMessage(const JoinGroup& join) {
   member.set_session_timeout_ms(join.session_timeout_ms);
   member.set_rebalance_timeout_ms(join.rebalance_timeout_ms);
   SetSubscription(join.subscription, member);
+  to.set_resumes_epoch(join.resumes_epoch);
   return to;
 }
 
@@ -109,7 +110,8 @@ JoinGroup FromMessage(const v1::JoinOrder& from) {
           .subscription = ReadSubscription(member),
           .session_timeout_ms = member.session_timeout_ms(),
           .rebalance_timeout_ms = member.rebalance_timeout_ms(),
-          .client = member.client()};
+          .client = member.client(),
+          .resumes_epoch = from.resumes_epoch()};
 }
 
 v1::CommitOrder ToMessage(const CommitOffsets& commit) {

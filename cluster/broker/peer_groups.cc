@@ -25,6 +25,7 @@ absl::Status OutcomeUnknown() {
 // What a client may hear of an error of the coordinator's broker: that one is going, not this.
 absl::Status ErrorOf(const naru::v1::Error& error) {
   absl::Status status = FromErrorMessage(error);
+  // What it could not do any more before it stopped, it has not done.
   return ReasonOf(status) == Reason::kShuttingDown ? GroupMoves() : GroupErrorForClient(status);
 }
 
@@ -128,6 +129,12 @@ void PeerGroups::Tell(uint64_t session, Request request, bool ends) {
 void PeerGroups::Lose(uint64_t session) {
   Request request;
   request.mutable_lose();
+  Tell(session, std::move(request), true);
+}
+
+void PeerGroups::CutOff(uint64_t session) {
+  Request request;
+  request.mutable_cut_off();
   Tell(session, std::move(request), true);
 }
 

@@ -23,9 +23,11 @@ class PeerGroups final : public Groups {
   ~PeerGroups() override { Shutdown(); }
 
   // As Groups. When the stream breaks: COORDINATOR_LOADING for sessions and for what changes nothing,
-  // LEADER_CHANGED for the rest.
+  // LEADER_CHANGED for the rest. When the other broker stops, or does not coordinate the group:
+  // COORDINATOR_LOADING.
   uint64_t Join(const std::string& group, JoinGroup join, std::shared_ptr<GroupListener> listener) override;
   void Lose(uint64_t session) override;
+  void CutOff(uint64_t session) override;
   void Leave(uint64_t session) override;
   void Release(uint64_t session, std::set<GroupPartition> partitions) override;
   void Commit(const std::string& group, CommitOffsets commit, Done done) override;

@@ -267,6 +267,10 @@ void GroupCoordinator::Lose(uint64_t session) {
   EndOf(session, [session] { return LoseSession{session}; });
 }
 
+void GroupCoordinator::CutOff(uint64_t session) {
+  EndOf(session, [session] { return LoseSession{.session = session, .unheard = true}; });
+}
+
 void GroupCoordinator::Leave(uint64_t session) {
   EndOf(session, [session] { return LeaveGroup{.session = session}; });
 }

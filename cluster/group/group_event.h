@@ -42,6 +42,11 @@ using CommittedOffsets = std::map<GroupPartition, CommittedOffset>;
 
 // A member begins a session, or comes back: with the id of a member, or the instance_id of one, it is that
 // member and the older session is fenced.
+//
+// Or a session that lost its coordinator goes on: it resumes, with the epoch that it has. Of what the member
+// owns deliveries may be outstanding in it, so it is told of all of that anew (TellAssigned, also of
+// nothing), and what is to move it is asked to give back. Only the member's present session may: for any
+// other MEMBER_FENCED.
 struct JoinGroup {
   uint64_t session = 0;
   std::string member_id;    // never empty: the driver makes one up where the client gave none
@@ -49,11 +54,14 @@ struct JoinGroup {
   GroupSubscription subscription;
   int64_t session_timeout_ms = 0;
   int64_t rebalance_timeout_ms = 0;
-  std::string client;  // who it says it is, and where from; for people
+  std::string client;         // who it says it is, and where from; for people
+  int64_t resumes_epoch = 0;  // 0: a session begins
 };
 // The session ended without a word. Its member may come back within its session timeout.
 struct LoseSession {
   uint64_t session = 0;
+  // It may go on where it is not heard, and resume: for as long nothing is taken from its member.
+  bool unheard = false;
 };
 // The member goes, named by its session, or by its id or instance_id (a request, then).
 struct LeaveGroup {

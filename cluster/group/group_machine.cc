@@ -1,14 +1,11 @@
 #include "cluster/group/group_machine.h"
 
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <iterator>
 #include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "cluster/metadata/topic_catalog.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"
 
@@ -76,6 +73,7 @@ GroupEffects GroupMachine::Start(std::shared_ptr<const GroupTopics> topics, cons
   row_before_ = {epoch_, empty_since_ms_};
   for (auto& [id, member] : members_) {
     member.away_until_ms = now.steady_ms + member.session_timeout_ms;
+    member.unheard = rules_.keep_for_unheard;
     if (!member.instance_id.empty()) member_of_instance_[member.instance_id] = id;
     // What one step writes stands in one batch, so no two rows claim a partition. Should they, one gives way.
     for (auto it = member.owned.begin(); it != member.owned.end();) {
@@ -129,6 +127,7 @@ GroupMachine::Members::iterator GroupMachine::OfSession(uint64_t session) {
 void GroupMachine::Do(const JoinGroup& join) {
   NARU_CHECK(!join.member_id.empty());
   auto it = FindJoining(join);
+  if (join.resumes_epoch != 0) return Resume(join, it);
   if (it == members_.end() && std::ssize(members_) >= limits_.members_max) {
     return Say(EndSession{join.session, MakeError(Reason::kTooManyMembers,
                                                   absl::StrCat("group: it has ", members_.size(),
@@ -138,12 +137,6 @@ void GroupMachine::Do(const JoinGroup& join) {
   if (it == members_.end()) it = members_.emplace(join.member_id, Member{}).first;
   auto& [id, member] = *it;
   text_bytes_ -= TextBytes(member);
-  if (member.session != 0) {
-    member_of_session_.erase(member.session);
-    if (rules_.fence_older_session) {
-      Say(EndSession{member.session, Fenced(absl::StrCat("member ", id, " has begun a newer session"))});
-    }
-  }
   // What the older session was to release is out of use with it.
   for (const GroupPartition& partition : std::exchange(member.revoking, {})) TakeFrom(id, partition);
   if (!join.instance_id.empty() && member.instance_id != join.instance_id) {
@@ -153,14 +146,39 @@ void GroupMachine::Do(const JoinGroup& join) {
   }
   retarget_ = retarget_ || member.epoch == 0 || member.subscription != join.subscription;
   member.epoch = ++epoch_;
-  member.session = join.session;
   member.session_timeout_ms = join.session_timeout_ms;
   member.rebalance_timeout_ms = join.rebalance_timeout_ms;
   member.subscription = join.subscription;
   member.client = join.client;
   text_bytes_ += TextBytes(member);
-  member_of_session_[join.session] = id;
   empty_since_ms_ = 0;
+  BeginSession(id, member, join);
+}
+
+void GroupMachine::Resume(const JoinGroup& join, Members::iterator it) {
+  if (it == members_.end() || it->second.epoch != join.resumes_epoch) {
+    return Say(EndSession{join.session, Fenced(absl::StrCat("member ", join.member_id,
+                                                            " has begun a newer session, or is no member "
+                                                            "any more; join again"))});
+  }
+  auto& [id, member] = *it;
+  // To be asked for again, should it still be too much.
+  member.revoking.clear();
+  resumed_.insert(id);
+  BeginSession(id, member, join);
+}
+
+void GroupMachine::BeginSession(const std::string& id, Member& member, const JoinGroup& join) {
+  if (member.session != 0) {
+    member_of_session_.erase(member.session);
+    if (rules_.fence_older_session) {
+      Say(EndSession{member.session, Fenced(absl::StrCat("member ", id, " has begun a newer session"))});
+    }
+  }
+  member.session = join.session;
+  member.unheard = false;
+  member_of_session_[join.session] = id;
+  // Also where nothing is new: who coordinates no more cannot write that, and so tells nobody.
   Changed(id);
   Say(TellJoined{join.session, id, member.epoch});
   joined_.insert(id);
@@ -173,8 +191,11 @@ void GroupMachine::Do(const LoseSession& lost) {
   auto& [id, member] = *it;
   member_of_session_.erase(lost.session);
   member.session = 0;
+  member.unheard = lost.unheard && rules_.keep_for_unheard;
   member.away_until_ms = now_.steady_ms + member.session_timeout_ms;
-  for (const GroupPartition& partition : std::exchange(member.revoking, {})) TakeFrom(id, partition);
+  for (const GroupPartition& partition : std::exchange(member.revoking, {})) {
+    if (!member.unheard) TakeFrom(id, partition);
+  }
   reconcile_ = true;
 }
 
@@ -349,6 +370,7 @@ void GroupMachine::Remove(Members::iterator it, const absl::Status& why) {
   dirty_.erase(id);
   retarget_ = reconcile_ = true;
   joined_.erase(id);
+  resumed_.erase(id);
   text_bytes_ -= TextBytes(member);
   members_.erase(it);
   if (!members_.empty()) return;
@@ -362,88 +384,11 @@ void GroupMachine::TakeFrom(const std::string& id, const GroupPartition& partiti
   Changed(id);
 }
 
-std::set<TopicId> GroupMachine::Resolve(const GroupSubscription& subscription) const {
-  std::set<TopicId> topics;
-  for (const std::string& name : subscription.topics) {
-    const auto it = topics_->find(name);
-    if (it != topics_->end()) topics.insert(it->second.id);
-  }
-  if (subscription.pattern.empty()) return topics;
-  const RE2 pattern(subscription.pattern, RE2::Quiet);
-  if (!pattern.ok()) return topics;  // it was looked at before it came here
-  for (const auto& [name, topic] : *topics_) {
-    if (!IsReservedTopicName(name) && RE2::FullMatch(name, pattern)) topics.insert(topic.id);
-  }
-  return topics;
-}
-
-void GroupMachine::Retarget() {
-  // Members with the same subscription, most often all, are resolved once.
-  std::vector<std::pair<const GroupSubscription*, std::set<TopicId>>> resolved;
-  std::map<std::string, AssignorMember> wants;
-  for (const auto& [id, member] : members_) {
-    const GroupSubscription& subscription = member.subscription;
-    auto known = std::find_if(resolved.begin(), resolved.end(),
-                              [&subscription](const auto& pair) { return *pair.first == subscription; });
-    if (known == resolved.end()) {
-      known = resolved.emplace(known, &subscription, Resolve(subscription));
-    }
-    AssignorMember& want = wants[id];
-    want.topics = known->second;
-    std::set_difference(member.owned.begin(), member.owned.end(), member.revoking.begin(),
-                        member.revoking.end(), std::inserter(want.owned, want.owned.end()));
-  }
-  std::map<TopicId, int32_t> counts;
-  for (const auto& [name, topic] : *topics_) counts[topic.id] = topic.partition_count;
-  for (auto& [id, target] : Assign(wants, counts)) members_[id].target = std::move(target);
-}
-
-void GroupMachine::Reconcile() {
-  for (auto& [id, member] : members_) Revoke(id, member);
-  for (auto& [id, member] : members_) Grant(id, member);
-}
-
-void GroupMachine::Revoke(const std::string& id, Member& member) {
-  std::set<GroupPartition> excess;
-  for (const GroupPartition& partition : member.owned) {
-    if (!member.target.contains(partition) && !member.revoking.contains(partition)) excess.insert(partition);
-  }
-  if (excess.empty()) return;
-  if (member.session == 0 || joined_.contains(id)) {
-    // Nothing is outstanding where there is no session, or it has only just begun.
-    for (const GroupPartition& partition : excess) TakeFrom(id, partition);
-    return;
-  }
-  if (member.revoking.empty()) member.revoke_until_ms = now_.steady_ms + member.rebalance_timeout_ms;
-  member.revoking.insert(excess.begin(), excess.end());
-  Say(TellRevoking{member.session, std::move(excess)});
-}
-
-void GroupMachine::Grant(const std::string& id, Member& member) {
-  const bool joined = joined_.contains(id);
-  std::map<GroupPartition, std::optional<CommittedOffset>> granted;
-  for (const GroupPartition& partition : member.target) {
-    // What it kept while it was away, a new session is told anew.
-    const bool kept = member.owned.contains(partition);
-    if (kept && !joined) continue;
-    if (!kept) {
-      const auto [owner, free] = owners_.try_emplace(partition, id);
-      if (!free && rules_.withhold_until_released) continue;
-      owner->second = id;
-      member.owned.insert(partition);
-      Changed(id);
-    }
-    const auto committed = offsets_.find(partition);
-    granted[partition] =
-        committed == offsets_.end() ? std::nullopt : std::optional<CommittedOffset>(committed->second);
-  }
-  if (member.session != 0 && !granted.empty()) Say(TellAssigned{member.session, std::move(granted)});
-}
-
 GroupEffects GroupMachine::Finish() {
   if (std::exchange(retarget_, false)) Retarget();
   if (std::exchange(reconcile_, false)) Reconcile();
   joined_.clear();
+  resumed_.clear();
   for (const std::string& id : std::exchange(dirty_, {})) {
     const Member& member = members_.at(id);
     records_.push_back(MemberRow{.member_id = id,

@@ -12,6 +12,7 @@
 //   most)
 //   - who does not release in time is fenced, with all that it owns                  (no partition is stuck)
 //   - a new session of a member fences the older one                        (one application per membership)
+//   - a session that cannot be heard keeps all that its member owns, until its timeout      (it may read on)
 //   - a commit counts only from the present session of the partition's owner (no stale positions)
 //   - offsets expire only in groups without members                                        (KAFKA-13636)
 #pragma once
@@ -45,6 +46,7 @@ struct GroupRules {
   bool check_owner = true;
   bool keep_offsets_of_members = true;
   bool end_lost_sessions = true;
+  bool keep_for_unheard = true;
 };
 
 enum class GroupState { kEmpty, kReconciling, kStable };
@@ -62,6 +64,7 @@ class GroupMachine {
     std::set<GroupPartition> revoking;  // of owned: to be released
     std::set<GroupPartition> target;    // what it should own in the end
     uint64_t session = 0;               // 0: away
+    bool unheard = false;               // while away: its session may go on, and resume
     int64_t away_until_ms = 0;          // steady; while away
     int64_t revoke_until_ms = 0;        // steady; while something is being revoked
   };
@@ -106,6 +109,9 @@ class GroupMachine {
   void Do(const PassTime& tick);
 
   Members::iterator FindJoining(const JoinGroup& join);
+  void Resume(const JoinGroup& join, Members::iterator member);
+  // `session` is the member's from now on; an older one ends.
+  void BeginSession(const std::string& id, Member& member, const JoinGroup& join);
   Members::iterator OfSession(uint64_t session);
   absl::Status CheckCommit(const CommitOffsets& commit) const;
   std::string NameOf(const GroupPartition& partition) const;  // for people
@@ -153,6 +159,7 @@ class GroupMachine {
   bool retarget_ = false;
   bool reconcile_ = false;
   std::set<std::string> joined_;
+  std::set<std::string> resumed_;
   std::set<std::string> dirty_;
   std::vector<GroupRecord> records_;
   GroupEffects said_;

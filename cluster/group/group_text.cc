@@ -99,7 +99,8 @@ std::string ToText(const GroupEffect& effect, const GroupTopics& topics) {
         } else if constexpr (std::is_same_v<Effect, TellJoined>) {
           return absl::StrCat("s", done.session, " joined as ", done.member_id, " epoch=", done.member_epoch);
         } else if constexpr (std::is_same_v<Effect, TellAssigned>) {
-          return absl::StrCat("s", done.session, " assigned ", OffsetsText(done.partitions, topics));
+          return absl::StrCat("s", done.session, " assigned ",
+                              done.partitions.empty() ? "-" : OffsetsText(done.partitions, topics));
         } else if constexpr (std::is_same_v<Effect, TellRevoking>) {
           return absl::StrCat("s", done.session, " revoking ", ToText(done.partitions, topics));
         } else if constexpr (std::is_same_v<Effect, EndSession>) {

@@ -24,9 +24,12 @@ class GroupListener {
  public:
   virtual ~GroupListener() = default;
   virtual void OnJoined(const std::string& member_id, int64_t member_epoch) = 0;
+  // The first after a session resumed tells of all partitions that it goes on with, of none too; those that
+  // it was told before that to give back belong to it until then.
   virtual void OnAssigned(const std::map<GroupPartition, std::optional<CommittedOffset>>& partitions) = 0;
   virtual void OnRevoking(const std::set<GroupPartition>& partitions) = 0;
-  // The last: MEMBER_FENCED, TOO_MANY_MEMBERS, or why the group cannot be served.
+  // The last: MEMBER_FENCED, TOO_MANY_MEMBERS, or why the group cannot be served. When that will pass, the
+  // session may resume as a new one (JoinGroup::resumes_epoch).
   virtual void OnEnded(const absl::Status& why) = 0;
 };
 
@@ -51,6 +54,8 @@ class Groups {
   virtual uint64_t Join(const std::string& group, JoinGroup join,
                         std::shared_ptr<GroupListener> listener) = 0;
   virtual void Lose(uint64_t session) = 0;
+  // The same for a session that may go on where it cannot be heard, and resume.
+  virtual void CutOff(uint64_t session) = 0;
   virtual void Leave(uint64_t session) = 0;
   virtual void Release(uint64_t session, std::set<GroupPartition> partitions) = 0;
 

@@ -33,10 +33,10 @@ GroupSession::GroupSession(const ConsumeOptions& options, const Clock& clock, Ef
       last_sent_ns_(clock.MonotonicNs()) {}
 
 void GroupSession::Join(JoinPlan plan) {
-  NARU_CHECK(membership_ == Membership::kNone && !plan.join.member_id.empty());
+  NARU_CHECK(!membership_.begun() && !plan.join.member_id.empty());
   plan_ = std::move(plan);
   reader_.Begin(plan_.form, plan_.message_bytes_max);
-  membership_ = Membership::kJoining;
+  membership_.Begin(plan_.join.session_timeout_ms, NowNs());
   effects_.Join(plan_.group, plan_.join);
 }
 
@@ -49,36 +49,38 @@ void GroupSession::Ack(std::string_view field, int64_t delivery_id) {
   if (partition != by_ledger_.end()) {
     if (acked->commit && plan_.commit_mode == naru::v1::COMMIT_MODE_ON_ACK &&
         *acked->commit >= owned_.at(partition->second).least) {
-      Want(partition->second, *acked->commit);
+      commits_.Want(partition->second, *acked->commit);
     }
     if (revoking_.contains(partition->second)) ReleaseFinished();
   }
   Go();
 }
 
-void GroupSession::Want(const Partition& partition, Offset next) {
-  wanted_[partition] = {.offset = next.value(), .metadata = {}};
-}
-
 void GroupSession::Commit(const naru::v1::Commit& commit) {
   absl::StatusOr<cluster::CommittedOffsets> offsets = ReadOffsetCommits(
       commit.offsets(), *effects_.Catalog(), [this](LogId log) { return effects_.Info(log); });
-  if (membership_ == Membership::kJoining) {
+  if (membership_.joining()) {
     offsets = MakeError(Reason::kMemberFenced, "commit: this is no member yet; wait for joined");
   }
-  const CommitNumber number = ++last_commit_;
-  explicit_commits_[number] = commit.commit_id();
-  if (!offsets.ok()) return OnCommitted(number, offsets.status());
-  // What was acknowledged before is committed before: the later position of a partition is to stand.
-  if (!wanted_.empty()) SendCommit();
-  effects_.Commit(number, CommitOf(*std::move(offsets)));
+  if (offsets.ok()) {
+    commits_.Add(commit.commit_id(), *std::move(offsets));
+  } else {
+    TellResult(commit.commit_id(), offsets.status());
+  }
+  Go();
+}
+
+void GroupSession::TellResult(int64_t commit_id, const absl::Status& status) {
+  naru::v1::CommitResult& result = commit_results_.emplace_back();
+  result.set_commit_id(commit_id);
+  if (!status.ok()) *result.mutable_error() = ToError(status);
 }
 
 void GroupSession::Progress() { progress_ns_ = NowNs(); }
 
 void GroupSession::OnHalfClose() {
   half_closed_ = true;
-  if (membership_ == Membership::kNone) {
+  if (!membership_.begun()) {
     return End(InvalidField("join", "an absent one", "send join before closing"));
   }
   Go();
@@ -91,141 +93,6 @@ void GroupSession::End(absl::Status status) {
 
 void GroupSession::SetDelivering(bool delivering) {
   delivering_ = delivering;
-  Go();
-}
-
-void GroupSession::OnJoined(const std::string& member_id, int64_t member_epoch) {
-  if (membership_ != Membership::kJoining) return;
-  membership_ = Membership::kMember;
-  member_id_ = member_id;
-  member_epoch_ = member_epoch;
-  tell_joined_ = true;
-  Go();
-}
-
-void GroupSession::OnAssigned(const std::map<Partition, std::optional<cluster::CommittedOffset>>& granted) {
-  if (membership_ != Membership::kMember) return;
-  for (const auto& [partition, committed] : granted) {
-    Assign(partition, committed);
-    if (end_) break;
-  }
-  Go();
-}
-
-void GroupSession::Assign(const Partition& partition,
-                          const std::optional<cluster::CommittedOffset>& committed) {
-  const std::shared_ptr<const cluster::TopicInfo> topic =
-      effects_.Catalog()->FindById(Bytes(partition.topic));
-  // Deleted just now: it will be revoked.
-  if (topic == nullptr || !FindPartition(*topic, partition.partition).ok()) return;
-  if (!committed && plan_.start == naru::v1::START_POLICY_FAIL) {
-    end_ =
-        MakeError(Reason::kNoCommittedOffset,
-                  absl::StrCat("start: nothing is committed for ", topic->name, "/", partition.partition,
-                               " in group \"", plan_.group,
-                               "\", and the policy is to fail; commit a position, or choose another policy"),
-                  {{"topic", topic->name}, {"partition", absl::StrCat(partition.partition)}});
-    return;
-  }
-  if (owned_.size() >= partitions_aside_) {
-    if (!effects_.SetAside(LaneReader::kLaneBytes)) {
-      end_ = MakeError(Reason::kTooManyInFlight, "the memory for subscriptions is used up; try again");
-      return;
-    }
-    ++partitions_aside_;
-  }
-  Owned& owned = owned_[partition];
-  owned.topic = topic;
-  owned.log = topic->partitions[static_cast<size_t>(partition.partition)].log;
-  owned.ledger = next_ledger_++;
-  by_ledger_[owned.ledger] = partition;
-  tell_assigned_[partition] = committed;
-  if (committed) {
-    Read(partition, owned, {.kind = StartPoint::Kind::kOffset, .offset = Offset(committed->offset)});
-  } else {
-    Read(partition, owned, StartWithout());
-  }
-}
-
-StartPoint GroupSession::StartWithout() const {
-  return {.kind = plan_.start == naru::v1::START_POLICY_LATEST ? StartPoint::Kind::kLatest
-                                                               : StartPoint::Kind::kEarliest};
-}
-
-void GroupSession::Read(const Partition& partition, Owned& owned, const StartPoint& start) {
-  owned.lane = reader_.Add({.log = owned.log, .start = start, .end = std::nullopt});
-  by_lane_[owned.lane] = partition;
-  // Where the end is not known there is nothing to commit.
-  if (start.kind != StartPoint::Kind::kLatest || reader_.retired(owned.lane)) return;
-  // Also while deliveries of before retention passed the position are not acknowledged.
-  owned.least = reader_.position(owned.lane);
-  // Else whoever has the partition next, with nothing committed, would begin at a later end.
-  if (plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) Want(partition, owned.least);
-}
-
-void GroupSession::OnRevoking(const std::set<Partition>& partitions) {
-  if (membership_ != Membership::kMember) return;
-  for (const Partition& partition : partitions) {
-    revoking_.insert(partition);
-    const auto it = owned_.find(partition);
-    if (it == owned_.end()) continue;
-    reader_.Drop(it->second.lane);
-    // Who was not told of it need not be told that it goes; and what is held of it comes before.
-    const bool held = held_ && held_->partition == partition;
-    if (tell_assigned_.erase(partition) == 0 && !held) tell_revoking_[partition] = it->second.topic;
-  }
-  ReleaseFinished();
-  Go();
-}
-
-void GroupSession::ReleaseFinished() {
-  std::set<Partition> released;
-  for (const Partition& partition : revoking_) {
-    const auto it = owned_.find(partition);
-    if (it != owned_.end()) {
-      const Owned& owned = it->second;
-      const bool held = held_ && held_->partition == partition;
-      if (held || ledger_.outstanding(owned.ledger) > 0) continue;
-      ledger_.Drop(owned.ledger);
-      by_ledger_.erase(owned.ledger);
-      by_lane_.erase(owned.lane);
-      owned_.erase(it);
-    }
-    released.insert(partition);
-  }
-  if (released.empty()) return;
-  for (const Partition& partition : released) revoking_.erase(partition);
-  // Ahead of the release: afterwards they would be somebody else's.
-  if (!wanted_.empty()) SendCommit();
-  effects_.Release(released);
-}
-
-void GroupSession::OnEnded(const absl::Status& why) {
-  membership_ = Membership::kOver;
-  End(why);
-}
-
-void GroupSession::SendCommit() {
-  commits_.insert(++last_commit_);
-  effects_.Commit(last_commit_, CommitOf(std::exchange(wanted_, {})));
-}
-
-cluster::CommitOffsets GroupSession::CommitOf(cluster::CommittedOffsets offsets) const {
-  return {.member_id = member_id_, .member_epoch = member_epoch_, .offsets = std::move(offsets)};
-}
-
-void GroupSession::OnCommitted(CommitNumber number, const absl::Status& status) {
-  if (const auto it = explicit_commits_.find(number); it != explicit_commits_.end()) {
-    naru::v1::CommitResult& result = commit_results_.emplace_back();
-    result.set_commit_id(it->second);
-    if (!status.ok()) *result.mutable_error() = ToError(status);
-    explicit_commits_.erase(it);
-  } else {
-    commits_.erase(number);
-    if (number == held_commit_) held_commit_ = 0;
-    // Whoever joins again is told what is committed.
-    if (!status.ok() && !end_) end_ = status;
-  }
   Go();
 }
 
@@ -253,6 +120,7 @@ void GroupSession::OnWritten(bool ok) {
 
 void GroupSession::OnTick() {
   if (finished_) return;
+  TryAgain();
   CheckProgress();
   Go();
   if (finished_) return;
@@ -260,7 +128,7 @@ void GroupSession::OnTick() {
     if (writing_ && NowNs() - last_sent_ns_ >= kLastWriteNs) effects_.CutOff();
     return;
   }
-  if (membership_ != Membership::kMember) return;
+  if (!membership_.member()) return;
   const bool idle = NowNs() - last_sent_ns_ >= std::chrono::nanoseconds(plan_.idle_interval).count();
   if (!idle || writing_) return;
   naru::v1::ConsumeResponse response;
@@ -270,11 +138,9 @@ void GroupSession::OnTick() {
 
 void GroupSession::CheckProgress() {
   const int64_t limit_ns = std::chrono::nanoseconds(plan_.progress_timeout).count();
-  if (membership_ != Membership::kMember || ledger_.outstanding() == 0 || NowNs() - progress_ns_ < limit_ns) {
-    return;
-  }
+  if (!membership_.member() || ledger_.outstanding() == 0 || NowNs() - progress_ns_ < limit_ns) return;
   // At once: a client that hangs may not take the end of its stream either.
-  membership_ = Membership::kOver;
+  membership_.End();
   effects_.Leave();
   if (end_) return;
   end_ =
@@ -285,12 +151,18 @@ void GroupSession::CheckProgress() {
 }
 
 std::chrono::nanoseconds GroupSession::NextTick() const {
-  if (membership_ != Membership::kMember) return kTickMax;
-  std::chrono::nanoseconds left = plan_.idle_interval;
-  if (!writing_) left -= std::chrono::nanoseconds(NowNs() - last_sent_ns_);
-  if (ledger_.outstanding() > 0) {
-    const std::chrono::nanoseconds silent(NowNs() - progress_ns_);
-    left = std::min<std::chrono::nanoseconds>(left, plan_.progress_timeout - silent);
+  std::chrono::nanoseconds left = kTickMax;
+  const auto within = [&left](std::chrono::nanoseconds time) { left = std::min(left, time); };
+  const auto at = [&](const std::optional<int64_t>& due_ns) {
+    if (due_ns && !end_) within(std::chrono::nanoseconds(*due_ns - NowNs()));
+  };
+  at(membership_.next_ns());
+  if (membership_.in_touch()) at(commits_.next_ns());
+  if (membership_.member()) {
+    within(plan_.idle_interval - std::chrono::nanoseconds(writing_ ? 0 : NowNs() - last_sent_ns_));
+    if (ledger_.outstanding() > 0) {
+      within(plan_.progress_timeout - std::chrono::nanoseconds(NowNs() - progress_ns_));
+    }
   }
   return std::clamp<std::chrono::nanoseconds>(left, std::chrono::milliseconds(1), kTickMax);
 }
@@ -298,7 +170,7 @@ std::chrono::nanoseconds GroupSession::NextTick() const {
 bool GroupSession::settled() const {
   const bool to_tell = tell_joined_ || !tell_assigned_.empty() || !tell_revoking_.empty() ||
                        !failures_.empty() || !commit_results_.empty();
-  if (end_ || writing_ || to_tell || held_ || membership_ == Membership::kJoining) return false;
+  if (end_ || writing_ || to_tell || held_ || membership_.joining()) return false;
   return !WantsToDeliver() || (!reader_.ready() && !reader_.reading() && !reader_.queued());
 }
 
@@ -333,7 +205,7 @@ void GroupSession::NotePassed() {
     // What is held is committed and delivered first.
     if (held_ && held_->partition == partition) continue;
     const std::optional<Offset> commit = ledger_.Pass(owned_.at(partition).ledger, reader_.position(lane));
-    if (commit && plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) Want(partition, *commit);
+    if (commit && plan_.commit_mode != naru::v1::COMMIT_MODE_EXPLICIT) commits_.Want(partition, *commit);
   }
 }
 
@@ -352,8 +224,9 @@ void GroupSession::Go() {
   while (!finished_) {
     NoteRetired();
     NotePassed();
-    const bool member = membership_ == Membership::kMember;
-    if (member && commits_.empty() && !wanted_.empty()) SendCommit();
+    if (!commits_.acks_pending()) commits_.Gather();
+    SendCommits();
+    if (release_waits_) ReleaseFinished();
     if (!delivering_) reader_.PutBackReady();
     if (!writing_) GoWrite();
     if (finished_ || end_) return;
@@ -363,7 +236,7 @@ void GroupSession::Go() {
 }
 
 bool GroupSession::WantsToDeliver() const {
-  return delivering_ && !half_closed_ && !end_ && membership_ == Membership::kMember &&
+  return delivering_ && !half_closed_ && !end_ && membership_.member() &&
          ledger_.outstanding_bytes() < plan_.unacked_bytes_max && ledger_.remembered() < kDeliveriesMax;
 }
 
@@ -379,9 +252,8 @@ void GroupSession::GoWrite() {
     return SendDelivery(held.partition, std::move(held.ready));
   }
   if (reader_.ready() && !held_ && WantsToDeliver()) return TakeReady();
-  if (half_closed_ && !held_ && commits_.empty() && explicit_commits_.empty() && wanted_.empty()) {
-    Finish(absl::OkStatus());
-  }
+  // Who is away cannot leave.
+  if (half_closed_ && !held_ && commits_.idle() && !membership_.away()) Finish(absl::OkStatus());
 }
 
 void GroupSession::TakeReady() {
@@ -389,10 +261,10 @@ void GroupSession::TakeReady() {
   const Partition partition = by_lane_.at(ready.lane);
   if (plan_.commit_mode != naru::v1::COMMIT_MODE_ON_DELIVERY)
     return SendDelivery(partition, std::move(ready));
-  Want(partition, ready.delivery.next_offset());
+  commits_.Want(partition, ready.delivery.next_offset());
   held_.emplace(Held{partition, std::move(ready)});
-  SendCommit();
-  held_commit_ = last_commit_;
+  held_commit_ = commits_.Gather();
+  SendCommits();
 }
 
 void GroupSession::SendDelivery(const Partition& partition, LaneReader::Ready ready) {
@@ -459,9 +331,11 @@ void GroupSession::Tell(const naru::v1::ConsumeResponse& response) {
 void GroupSession::Finish(const absl::Status& status) {
   finished_ = true;
   leaves_ = to_be_lost() && plan_.join.instance_id.empty() && !absl::IsCancelled(status) &&
-            !absl::IsUnavailable(status) && !absl::IsResourceExhausted(status);
+            !absl::IsUnavailable(status) && !absl::IsResourceExhausted(status) &&
+            !Membership::WillPass(status);
   // It was acknowledged, so it need not come again.
-  if (membership_ == Membership::kMember && !wanted_.empty()) SendCommit();
+  commits_.Gather();
+  SendCommits();
   effects_.Finish(status);
   reader_.DropReady();
   held_.reset();

@@ -5,8 +5,14 @@
 //
 // What is committed by acks is a prefix of what was delivered of each partition (AckLedger). A partition that
 // is revoked is not read on; it is released when nothing of it is outstanding any more, after its last
-// commit: the coordinator takes both in that order. While one commit is under way further positions gather
-// for the next, so that a fast consumer costs few commits.
+// commit: the coordinator takes both in that order (CommitQueue).
+//
+// The coordinator may move to another broker. The session asks until it is let in, and one that was a member
+// resumes, for as long as the member keeps its partitions (Membership); meanwhile it reads and delivers on,
+// and takes acks. When it has resumed it goes on with what it is told that the member still owns, under the
+// same member epoch, as if nothing had happened; what it did not hear that it was to give back it is asked
+// for again. What the member does not own any more is given up at once. The client is told of no more than
+// that.
 #pragma once
 
 #include <chrono>
@@ -29,7 +35,9 @@
 #include "services/consume/lane_reader.h"
 #include "services/consume/outgoing_message.h"
 #include "services/group/ack_ledger.h"
+#include "services/group/commit_queue.h"
 #include "services/group/join_plan.h"
+#include "services/group/membership.h"
 #include "storage/base/clock.h"
 
 namespace naru::services {
@@ -37,7 +45,7 @@ namespace naru::services {
 class GroupSession {
  public:
   using Lane = LaneReader::Lane;
-  using CommitNumber = uint64_t;
+  using CommitNumber = CommitQueue::Number;
 
   class Effects : public LaneReader::Store {
    public:
@@ -45,9 +53,9 @@ class GroupSession {
     virtual std::shared_ptr<const cluster::TopicCatalog> Catalog() = 0;
     // Sets memory aside for as long as the session lives; false: there is none.
     virtual bool SetAside(int64_t bytes) = 0;
-    // To the coordinator, in this order. Join: then OnJoined … OnEnded.
+    // To the coordinator, in this order. Join: then OnJoined … OnEnded, and after that perhaps another one.
     virtual void Join(const std::string& group, const cluster::JoinGroup& join) = 0;
-    // Then OnCommitted.
+    // Then OnCommitted. One that failed may go out again, under its number.
     virtual void Commit(CommitNumber number, cluster::CommitOffsets commit) = 0;
     virtual void Release(const std::set<cluster::GroupPartition>& partitions) = 0;
     virtual void Leave() = 0;
@@ -100,27 +108,25 @@ class GroupSession {
   std::chrono::nanoseconds NextTick() const;
   // The client may send more.
   bool accepts_requests() const {
-    return explicit_commits_.size() + commit_results_.size() < kExplicitCommitsMax;
+    return commits_.explicit_count() + commit_results_.size() < kExplicitCommitsMax;
   }
   // Nothing is to be told or delivered until something happens.
   bool settled() const;
-  bool joined() const { return membership_ == Membership::kMember; }
+  // It is a member, also while it resumes.
+  bool joined() const { return membership_.member(); }
   bool finished() const { return finished_; }
   // Once finished: the member leaves the group, unless its client is gone without a word. Else it is away,
   // for its session timeout (also after what will pass: a broker that stops, a queue that is full), or was no
   // member any more.
   bool leaves() const { return leaves_; }
   // The coordinator does not know yet that the session is over.
-  bool to_be_lost() const {
-    return membership_ == Membership::kJoining || membership_ == Membership::kMember;
-  }
+  bool to_be_lost() const { return membership_.known(); }
   // Once joined.
   const JoinPlan& plan() const { return plan_; }
   const std::string& member_id() const { return member_id_; }
   int64_t member_epoch() const { return member_epoch_; }
 
  private:
-  enum class Membership { kNone, kJoining, kMember, kOver };
   // A partition of the member's.
   struct Owned {
     std::shared_ptr<const cluster::TopicInfo> topic;
@@ -132,6 +138,12 @@ class GroupSession {
   using Partition = cluster::GroupPartition;
 
   void Assign(const Partition& partition, const std::optional<cluster::CommittedOffset>& committed);
+  // The session has resumed, and the member still owns these, and what it is to give back.
+  void GoOnWith(const std::map<Partition, std::optional<cluster::CommittedOffset>>& granted);
+  // Not the member's any more: nothing of it is delivered or committed from now on.
+  void GiveUp(const Partition& partition);
+  // What is due of joining and resuming.
+  void TryAgain();
   StartPoint StartWithout() const;  // a committed position
   // Begins to read it.
   void Read(const Partition& partition, Owned& owned, const StartPoint& start);
@@ -139,11 +151,10 @@ class GroupSession {
   void NotePassed();
   void Restart(const Partition& partition, Owned& owned, absl::Status out_of_range);
   void ReleaseFinished();
-  // `partition` is to be committed at `next`; of several only the newest counts.
-  void Want(const Partition& partition, Offset next);
-  // Sends what is wanted as one commit.
-  void SendCommit();
-  cluster::CommitOffsets CommitOf(cluster::CommittedOffsets offsets) const;
+  void TellResult(int64_t commit_id, const absl::Status& status);
+  // What may go out does.
+  void SendCommits();
+  void OnCommitDone(CommitNumber number, const absl::Status& status);
   void CheckProgress();
 
   // Does what can be done now.
@@ -161,7 +172,7 @@ class GroupSession {
   const Clock& clock_;
   Effects& effects_;
   JoinPlan plan_;
-  Membership membership_ = Membership::kNone;
+  Membership membership_;
   bool half_closed_ = false;
   bool finished_ = false;
   bool leaves_ = false;
@@ -176,14 +187,14 @@ class GroupSession {
   absl::flat_hash_map<Lane, Partition> by_lane_;
   absl::flat_hash_map<AckLedger::Lane, Partition> by_ledger_;
   std::set<Partition> revoking_;  // of owned_, and what is not known here
+  std::set<Partition>
+      revoking_anew_;           // of revoking_, told since the session resumed, while that is not confirmed
+  bool release_waits_ = false;  // for commits that stand in line
 
   size_t partitions_aside_ = 0;  // that memory was set aside for
   bool delivering_ = true;
 
-  cluster::CommittedOffsets wanted_;                  // to be committed
-  std::set<CommitNumber> commits_;                    // of acks and deliveries, under way
-  std::map<CommitNumber, int64_t> explicit_commits_;  // under way: the client's commit_id
-  CommitNumber last_commit_ = 0;
+  CommitQueue commits_;
   // At most once: what is delivered when that commit is durable.
   struct Held {
     Partition partition;

@@ -47,7 +47,6 @@ void SessionHost::OnJoined(const std::string& member_id, int64_t member_epoch) {
   Post([this, member_id, member_epoch] {
     session_.OnJoined(member_id, member_epoch);
     // From now on there is something to keep time for.
-    consume().executor.Cancel(tick_);
     ArmTick();
   });
 }
@@ -65,6 +64,7 @@ void SessionHost::OnEnded(const absl::Status& why) {
   // It may have finished: then it need not be told that it is over.
   strand_.Post([self = shared_from_this(), why] {
     self->session_.OnEnded(why);
+    self->ArmTick();  // it may try again
     self->AfterEvent();
   });
 }
@@ -95,11 +95,13 @@ void SessionHost::Join(const std::string& group, const cluster::JoinGroup& join)
 
 void SessionHost::Commit(GroupSession::CommitNumber number, cluster::CommitOffsets commit) {
   context_->counters.commits.fetch_add(1, std::memory_order_relaxed);
-  context_->groups.Commit(
-      group_, std::move(commit), [self = shared_from_this(), number](absl::Status status) {
-        self->Post(
-            [self, number, status = std::move(status)] { self->session_.OnCommitted(number, status); });
-      });
+  context_->groups.Commit(group_, std::move(commit),
+                          [self = shared_from_this(), number](absl::Status status) {
+                            self->Post([self, number, status = std::move(status)] {
+                              self->session_.OnCommitted(number, status);
+                              if (!status.ok()) self->ArmTick();  // it may go out again
+                            });
+                          });
 }
 
 void SessionHost::Release(const std::set<cluster::GroupPartition>& partitions) {
@@ -128,9 +130,13 @@ void SessionHost::LeaveGroup() {
 
 void SessionHost::ArmTick() {
   if (session_.finished()) return;
-  tick_ = consume().executor.RunAfter(session_.NextTick(), [weak = weak_from_this()] {
+  consume().executor.Cancel(tick_);
+  const uint64_t number = ++tick_number_;
+  tick_ = consume().executor.RunAfter(session_.NextTick(), [weak = weak_from_this(), number] {
     if (const std::shared_ptr<SessionHost> self = weak.lock()) {
-      self->strand_.Post([self] { self->Tick(); });
+      self->strand_.Post([self, number] {
+        if (number == self->tick_number_) self->Tick();
+      });
     }
   });
 }

@@ -2,7 +2,8 @@
 // group's coordinator, the store and the clock.
 //
 // Threads: gRPC's enter the strand directly; the coordinator, the store and timers post to it. The
-// coordinator keeps the host alive until it has ended the session, or was told that it is over.
+// coordinator keeps the host alive until it has ended the session, or was told that it is over; between that
+// and the next try to resume, and while none is a member yet, its owner does.
 #pragma once
 
 #include <map>
@@ -82,6 +83,7 @@ class SessionHost : public std::enable_shared_from_this<SessionHost>,
   void OnFound(Lane lane, const absl::StatusOr<std::optional<TimedOffset>>& found) override;
   void OnRead(Lane lane, absl::StatusOr<ReadResult> result, MemoryGate::Hold hold) override;
   void OnReadable(Lane lane) override;
+  // When the next is due now; in place of the one that was.
   void ArmTick();
   void Tick();
 
@@ -92,6 +94,7 @@ class SessionHost : public std::enable_shared_from_this<SessionHost>,
   std::string group_;
   uint64_t number_ = 0;  // of the session at the coordinator
   Executor::TimerId tick_;
+  uint64_t tick_number_ = 0;  // of the one that is armed
 };
 
 }  // namespace naru::services

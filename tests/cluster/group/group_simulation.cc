@@ -50,7 +50,7 @@ std::string GroupSimulation::Run() {
 void GroupSimulation::Act() {
   Client& client = clients_[Below(kClients)];
   const bool first = &client == &clients_[0];
-  switch (Below(12)) {
+  switch (Below(16)) {
     case 0:
     case 1:
       return Join(client);  // also while it has a session: then that one is fenced
@@ -74,6 +74,14 @@ void GroupSimulation::Act() {
     case 9:
     case 10:
       return Release(client);
+    case 11:
+      if (first || client.epoch == 0 || client.session == 0) return;
+      Tell(LoseSession{.session = client.session, .unheard = true});
+      return LoseHub(client);
+    case 12:
+    case 13:
+    case 14:
+      return Resume(client);
     default:
       if (Below(4) == 0) return RestartHub();
       if (Below(4) == 0) {
@@ -84,8 +92,20 @@ void GroupSimulation::Act() {
 }
 
 void GroupSimulation::Join(Client& client) {
+  for (Client& other : clients_) {
+    // Who takes another's place does so where that one is gone.
+    if (Shares(client, other) && other.away_until_ms) Retire(other);
+  }
   Retire(client);
   client.session = next_session_++;
+  Tell(JoinOf(client));
+}
+
+bool GroupSimulation::Shares(const Client& client, const Client& other) {
+  return &client != &other && !client.instance_id.empty() && other.instance_id == client.instance_id;
+}
+
+JoinGroup GroupSimulation::JoinOf(const Client& client) const {
   JoinGroup join{.session = client.session,
                  .member_id = client.name,
                  .instance_id = client.instance_id,
@@ -93,11 +113,40 @@ void GroupSimulation::Join(Client& client) {
                  .rebalance_timeout_ms = kRebalanceTimeoutMs};
   join.subscription.topics.insert("a");
   if (client.name != "m1") join.subscription.pattern = ".";
+  return join;
+}
+
+void GroupSimulation::LoseHub(Client& client) {
+  if (!client.away_until_ms) client.cut_session = client.session;
+  client.session = 0;
+  client.revoking_anew.clear();
+  if (!client.away_until_ms) client.away_until_ms = now_.steady_ms + JoinOf(client).session_timeout_ms;
+}
+
+void GroupSimulation::Resume(Client& client) {
+  if (!client.away_until_ms) return;
+  client.revoking_anew.clear();
+  client.session = next_session_++;
+  JoinGroup join = JoinOf(client);
+  join.member_id = client.member_id;
+  join.resumes_epoch = client.epoch;
   Tell(join);
+}
+
+void GroupSimulation::GiveUpAway() {
+  for (Client& client : clients_) {
+    if (!client.away_until_ms || *client.away_until_ms > now_.steady_ms) continue;
+    if (client.session != 0) Tell(LoseSession{client.session});
+    // The hub may have heard of it later, so its epoch is not over yet.
+    Die(client);
+    client.epoch = 0;
+  }
 }
 
 void GroupSimulation::Die(Client& client) {
   client.session = 0;
+  client.away_until_ms.reset();
+  client.revoking_anew.clear();
   client.reading.clear();
   client.revoking.clear();
 }
@@ -108,7 +157,7 @@ void GroupSimulation::Retire(Client& client) {
 }
 
 void GroupSimulation::Commit(Client& client) {
-  if (client.reading.empty() || client.hangs) return;
+  if (client.reading.empty() || client.hangs || client.away_until_ms) return;
   const auto partition =
       std::next(client.reading.begin(), static_cast<ptrdiff_t>(Below(client.reading.size())));
   const int64_t offset = ++sent_[*partition];
@@ -139,7 +188,7 @@ void GroupSimulation::CommitAsStale(Client& client) {
 }
 
 void GroupSimulation::Release(Client& client) {
-  if (client.revoking.empty() || client.hangs) return;
+  if (client.revoking.empty() || client.hangs || client.away_until_ms) return;
   for (const GroupPartition& partition : client.revoking) client.reading.erase(partition);
   Tell(ReleasePartitions{client.session, std::exchange(client.revoking, {})});
 }
@@ -176,13 +225,30 @@ void GroupSimulation::RestartHub() {
   pending_.clear();
   for (Client& client : clients_) {
     // What it had asked for may be undone with the hub, so nothing of before is known to be over.
-    Die(client);
-    client.epoch = client.stale_epoch = 0;
+    client.stale_epoch = 0;
+    const bool member = client.epoch != 0 && (client.session != 0 || client.away_until_ms);
+    if (member && Below(3) > 0) {
+      LoseHub(client);
+    } else {
+      Die(client);
+      client.epoch = 0;
+    }
   }
   group_ = std::make_unique<GroupMachine>(limits_, rules_);
   for (const GroupRecord& record : log_) group_->Replay(record);
+  for (Client& client : clients_) {
+    // Shut out, and the hub died before it could say so: it learns that as it tries to resume, whoever has
+    // its partitions then.
+    const auto member = group_->members().find(client.member_id);
+    const bool shut_out = member == group_->members().end() || member->second.epoch != client.epoch;
+    if (client.away_until_ms && shut_out) Retire(client);
+  }
   Queue(group_->Start(std::make_shared<GroupTopics>(topics_), now_));
-  Join(clients_[0]);
+  if (clients_[0].away_until_ms) {
+    Resume(clients_[0]);
+  } else {
+    Join(clients_[0]);
+  }
 }
 
 void GroupSimulation::Elapse(int64_t ms) {
@@ -192,16 +258,20 @@ void GroupSimulation::Elapse(int64_t ms) {
     if (!due || *due > until) break;
     now_.wall_ms += std::max<int64_t>(0, *due - now_.steady_ms);
     now_.steady_ms = std::max(now_.steady_ms, *due);
+    GiveUpAway();
     Tell(PassTime{});
   }
   now_.wall_ms += until - now_.steady_ms;
   now_.steady_ms = until;
+  GiveUpAway();
 }
 
 void GroupSimulation::Happen(const GroupEffect& effect) {
   if (const auto* joined = std::get_if<TellJoined>(&effect)) {
     Client* client = OfSession(joined->session);
     if (client == nullptr) return;
+    if (client->away_until_ms && joined->member_epoch != client->epoch)
+      Break("it resumes under another epoch");
     client->member_id = joined->member_id;
     client->epoch = joined->member_epoch;
   } else if (const auto* assigned = std::get_if<TellAssigned>(&effect)) {
@@ -210,11 +280,19 @@ void GroupSimulation::Happen(const GroupEffect& effect) {
     Client* client = OfSession(revoking->session);
     if (client == nullptr) return;
     for (const GroupPartition& partition : revoking->partitions) {
+      if (client->away_until_ms) {
+        client->revoking_anew.insert(partition);
+        continue;
+      }
       if (!client->reading.contains(partition)) Break("asked to give up what it does not read");
       client->revoking.insert(partition);
     }
   } else if (const auto* ended = std::get_if<EndSession>(&effect)) {
     if (Client* client = OfSession(ended->session)) Retire(*client);
+    for (Client& client : clients_) {
+      // Shut out before it was cut off: it learns that as it tries to resume.
+      if (client.away_until_ms && client.cut_session == ended->session) Retire(client);
+    }
   } else if (const auto* answer = std::get_if<Answer>(&effect)) {
     HappenAnswered(*answer);
   }
@@ -223,6 +301,11 @@ void GroupSimulation::Happen(const GroupEffect& effect) {
 void GroupSimulation::HappenAssigned(const TellAssigned& told) {
   Client* client = OfSession(told.session);
   if (client == nullptr) return;  // it died meanwhile
+  if (client->away_until_ms) {
+    // It has resumed: it reads what it is told of now, and no more of what it is to give back.
+    client->away_until_ms.reset();
+    client->reading = client->revoking = std::exchange(client->revoking_anew, {});
+  }
   for (const auto& [partition, position] : told.partitions) {
     for (const Client& other : clients_) {
       if (&other != client && other.reading.contains(partition)) {

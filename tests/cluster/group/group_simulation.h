@@ -1,7 +1,7 @@
 // A group under everything that happens to groups, on a virtual clock: clients join, leave, die, hang, come
-// back under the same name, answer late or never; the hub dies between deciding and writing, and between
-// writing and telling; topics grow. One seed is one run. What the clients saw is held against G1, G2, G3 and
-// G5.
+// back under the same name, answer late or never, lose their hub and resume; the hub dies between deciding
+// and writing, and between writing and telling; topics grow. One seed is one run. What the clients saw is
+// held against G1, G2, G3 and G5.
 //
 // For tests.
 #pragma once
@@ -43,6 +43,10 @@ class GroupSimulation {
     int64_t stale_epoch = 0;  // of one that is over for good
     std::set<GroupPartition> reading;
     std::set<GroupPartition> revoking;
+    // While nobody hears it, until it has resumed, or gives up.
+    std::optional<int64_t> away_until_ms;
+    uint64_t cut_session = 0;                // that of before
+    std::set<GroupPartition> revoking_anew;  // told while it resumes
   };
   struct PendingCommit {
     GroupPartition partition;
@@ -61,6 +65,11 @@ class GroupSimulation {
   void Elapse(int64_t ms);
 
   void Join(Client& client);
+  static bool Shares(const Client& client, const Client& other);  // a membership
+  JoinGroup JoinOf(const Client& client) const;
+  void LoseHub(Client& client);  // it reads on
+  void Resume(Client& client);
+  void GiveUpAway();            // those whose time is over
   void Die(Client& client);     // its session just ends
   void Retire(Client& client);  // for good
   void Commit(Client& client);

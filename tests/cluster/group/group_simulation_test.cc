@@ -52,6 +52,10 @@ TEST(GroupSimulationTest, WithoutFencingTheOlderSessionTwoReadOnePartition) {
   EXPECT_TRUE(SomeSeedBreaks({.fence_older_session = false}, "G1"));
 }
 
+TEST(GroupSimulationTest, WithoutKeepingThemForTheUnheardTwoReadOnePartition) {
+  EXPECT_TRUE(SomeSeedBreaks({.keep_for_unheard = false}, "G1"));
+}
+
 TEST(GroupSimulationTest, WithoutFencingTheSlowPartitionsAreStuck) {
   EXPECT_TRUE(SomeSeedBreaks({.fence_slow_revocation = false}, "G5"));
 }

@@ -65,7 +65,13 @@ std::string TranscriptPlayer::Run(const Words& words) {
     return Do(ChangeTopics{std::make_shared<GroupTopics>(topics_)});
   }
   if (verb == "join") return Do(Join(words));
+  if (verb == "resume") {
+    JoinGroup join = Join({words.begin(), words.end() - 1});
+    join.resumes_epoch = static_cast<int64_t>(Tail(words.back(), "epoch="));
+    return Do(join);
+  }
   if (verb == "lose") return Do(LoseSession{Tail(words.at(1), "s")});
+  if (verb == "unheard") return Do(LoseSession{.session = Tail(words.at(1), "s"), .unheard = true});
   if (verb == "leave") return Do(Leave(words));
   if (verb == "release") return Do(ReleasePartitions{Tail(words.at(1), "s"), Partitions(words.at(2))});
   if (verb == "commit" && words.at(2) == "-") {

@@ -5,6 +5,7 @@
 //   > join s1 a orders ~b.*         session 1, member a, topics and patterns; also instance=NAME, slow=MS
 //   (rebalance
 //                                   timeout, 60000), gone=MS (session timeout, 45000)
+//   > resume s2 a orders epoch=1    > unheard s2
 //   > lose s1    > leave s1    > leave a r7    > release s1 orders/0-1,3
 //   > commit r1 a epoch=3 orders/0@5    > commit r1 - orders/0@5    > reset r1 orders/0@0    > delete r1
 //   > at 5000                       both clocks stand at 5000 ms, and what is due happens
