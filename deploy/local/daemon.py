@@ -78,8 +78,11 @@ class Daemon:
         if self._child is not None and self._child.poll() is not None:
             return "gone"
         found = _stat(self.pid) if self.pid else None
-        if found is None or found[1] != self.began or found[0] in "ZX":
+        if found is None or found[1] != self.began:
             return "gone"
+        if found[0] in "ZX":
+            # Its first thread has ended. While others do, files and ports are still taken.
+            return "running" if not self._wait_end(0) else "gone"
         return "stopped" if found[0] in "Tt" else "running"
 
     def is_running(self):
@@ -106,6 +109,17 @@ class Daemon:
         finally:
             os.close(handle)
 
+    def _wait_end(self, seconds):
+        """Until all threads of the process have ended; whether they have."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return bool(select.select([handle], [], [], seconds)[0])
+        finally:
+            os.close(handle)
+
     def wait_gone(self, seconds):
         """False: it is still there."""
         deadline = time.monotonic() + seconds
@@ -113,14 +127,7 @@ class Daemon:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            try:
-                handle = os.pidfd_open(self.pid)
-            except ProcessLookupError:
-                continue
-            try:
-                select.select([handle], [], [], left)  # readable when it ends
-            finally:
-                os.close(handle)
+            self._wait_end(left)
         return True
 
     def kill(self):

@@ -3,7 +3,8 @@
 
   appender.py --stubs DIR --servers A,B,C --topic T
 
-One loop for each broker; what fails is tried again 20 ms later, so that what is measured is the cluster and not its client.
+One loop for each broker; what fails is tried again 20 ms later, so that what is measured is the cluster and not its
+client.
 A line "alter" on standard input changes the topic once, likewise. Ends with its standard input. On standard output,
 in nanoseconds of CLOCK_MONOTONIC:
 

@@ -36,7 +36,7 @@ HEAL_SECONDS_MAX = 60
 EXAMPLES_MAX = 5  # of each rule
 # What a producer of this topic may be told while its cluster suffers.
 REASONS = {"NO_LEADER", "LEADER_CHANGED", "COORDINATOR_LOADING", "NOT_ENOUGH_REPLICAS", "STALE_LEADER_EPOCH",
-           "STREAM_ITEM_SKIPPED", "TOO_MANY_IN_FLIGHT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}
+           "STREAM_ITEM_SKIPPED", "TOO_MANY_IN_FLIGHT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "stopped"}
 SKIPPED = 77  # exit code: SKIP_RETURN_CODE in CMakeLists.txt
 # Small, so that segments fill up; leadership goes back soon, so that it changes more often.
 BROKER_OPTIONS = ["--memory-limit", "256MiB", "--segment-bytes", "8MiB", "--checkpoint-bytes", "4MiB", "--disk-reserve",
@@ -100,7 +100,8 @@ class Run:
                           str(self.args.seed), *options)
 
     def start_clients(self):
-        self.start_load("producers", "--unary-producers", "3", "--stream-producers", "3", "--rate", str(self.args.rate))
+        self.start_load("producers", "--unary-producers", "2", "--stream-producers", "2",
+                        "--stamped-producers", "2", "--rate", str(self.args.rate))
         self.start_load("readers", "--fetch-readers", "2", "--subscribe-readers", "1")
         self.start_client("lookout", os.path.join(HERE, "lookout.py"), "--servers", self.cluster.servers, "--history",
                           self.history("lookout"), "--group", GROUP)
@@ -306,8 +307,8 @@ def main():
         print("skipped: etcd is not installed (apt-get install etcd-server)")
         return SKIPPED
     folder = tempfile.mkdtemp(prefix="naru-chaos-")
-    print(f"seed {args.seed}, in {folder}", flush=True)
     run = Run(args, folder)
+    print(f"seed {args.seed}, in {folder}; second 0 is {run.begun:.2f} of the histories", flush=True)
     try:
         run.go()
         run.report()

@@ -22,7 +22,8 @@ def main():
     for name in ["stubs", "servers", "history", "topic"]:
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--partitions", type=int, required=True)
-    for name in ["unary-producers", "stream-producers", "fetch-readers", "subscribe-readers", "seed"]:
+    for name in ["unary-producers", "stream-producers", "stamped-producers", "fetch-readers", "subscribe-readers",
+                 "seed"]:
         parser.add_argument("--" + name, type=int, default=0)
     parser.add_argument("--rate", type=float, default=20, help="batches a second of each producer")
     parser.add_argument("--drain", help="read everything once, under this name")
@@ -32,7 +33,7 @@ def main():
 
     import stubs as stub_folder
     from history import History
-    from producers import Source, StreamProducer, UnaryProducer
+    from producers import Source, StampedProducer, StreamProducer, UnaryProducer
     from readers import FetchReader, SubscribeReader, drain
     stubs = stub_folder.load(args.stubs)
     history, servers = History(args.history), args.servers.split(",")
@@ -43,10 +44,11 @@ def main():
         return 1 if wrong else 0
 
     threads = []
-    for i in range(args.unary_producers + args.stream_producers):
+    kinds = ([UnaryProducer] * args.unary_producers + [StreamProducer] * args.stream_producers +
+             [StampedProducer] * args.stamped_producers)
+    for i, kind in enumerate(kinds):
         source = Source(i + 1, stubs, history, args.topic, args.partitions, args.rate,
                         random.Random(f"{args.seed} {i}"))
-        kind = UnaryProducer if i < args.unary_producers else StreamProducer
         threads.append(kind(source, servers, stopping))
     for i in range(args.fetch_readers + args.subscribe_readers):
         kind = FetchReader if i < args.fetch_readers else SubscribeReader

@@ -3,15 +3,16 @@
 
   failover.py --bin build/release/bin [--kills 20] [--cases ...] [--json FILE]
 
-Three brokers, two coordinators, an etcd, defaults throughout (but for memory, and leadership stays where it is). The client
-(appender.py) writes single records with acks=all to a partition of three replicas and min_in_sync_replicas 2, through every
-broker at once. Cases:
+Three brokers, two coordinators, an etcd, defaults throughout (but for memory, and leadership stays where it is). The
+client (appender.py) writes single records with acks=all to a partition of three replicas and min_in_sync_replicas 2,
+through every broker at once. Cases:
 
-  leader killed          kill -9 of the leader: from there to the next ack
-  leader silent          SIGSTOP of the leader: the same
-  coordinator killed     kill -9 of the active coordinator: the longest time without an ack until topics can be changed again
-  topics after that      the same kill: from there to the next change of a topic
-  leader and coordinator both killed at once: from there to the next ack
+  leader killed           kill -9 of the leader: from there to the next ack
+  leader silent           SIGSTOP of the leader: the same
+  coordinator killed      kill -9 of the active coordinator: the longest time without an ack until topics can be changed
+                          again; and for comparison, undisturbed: the longest in about two seconds before
+  topics after that       the same kill: from there to the next change of a topic
+  leader and coordinator  both killed at once: from there to the next ack
 
 An ack counts when its call began after the kill. Before the next kill everybody is there again and in sync.
 """
@@ -37,6 +38,7 @@ from faults import active_coordinator, describe_topic  # noqa: E402
 
 TOPIC = "failover"
 SECONDS_MAX = 60
+CALM_SECONDS = 2
 SKIPPED = 77
 STAYS = ["--leader-rebalance-interval", "1h"]
 CASES = ["leader killed", "leader silent", "coordinator killed", "leader and coordinator"]
@@ -124,8 +126,9 @@ class Measurement:
 
     def measure(self, case):
         before = self.await_sync()
-        # At another moment of everybody's periods each time.
-        time.sleep(random.uniform(0, 0.5))
+        # At another moment of everybody's periods each time; and the first seconds are what it is compared with.
+        calm = time.monotonic_ns()
+        time.sleep(random.uniform(0, 0.5) + (CALM_SECONDS if case == "coordinator killed" else 0))
         leader = self.cluster.daemons[f"broker-{before['leader']}"]
         coordinator = self.cluster.daemons[active_coordinator(self.cluster)]
         begun = time.monotonic_ns()
@@ -136,6 +139,7 @@ class Measurement:
         if case in ("leader killed", "leader and coordinator"):
             leader.signal(signal.SIGKILL)
         if case == "coordinator killed":
+            self.note("undisturbed", self.client.longest_pause(calm, begun))
             self.client.alter()
             altered = self.client.first(self.client.altered, begun)
             self.note(case, self.client.longest_pause(begun, altered))

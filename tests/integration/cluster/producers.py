@@ -1,4 +1,5 @@
-"""Producers of the cluster test: batches with acks=all, single calls or pipelined on streams; nothing is sent twice."""
+"""Producers of the cluster test: batches with acks=all, single calls or pipelined on streams. Only stamped batches are
+sent again when nobody knows what became of them."""
 
 import collections
 import threading
@@ -7,7 +8,7 @@ import time
 import grpc
 
 from history import add_record, compress
-from routes import CERTAIN, Routes, reason_of
+from routes import CERTAIN, PASSING, Routes, reason_of
 
 BATCH_RECORDS_MAX = 12
 CALL_SECONDS = 4
@@ -119,6 +120,55 @@ class StreamProducer(threading.Thread):
             _Stream(self.source, self.stopping).run(channel)
             channel.close()
             self.stopping.wait(BACK_OFF_SECONDS)
+
+
+class StampedProducer(threading.Thread):
+    """Batches that carry a ProducerStamp, each sent again, through any broker, until it is acknowledged."""
+
+    def __init__(self, source, servers, stopping):
+        super().__init__(daemon=True)
+        self.source, self.stopping = source, stopping
+        self.routes = Routes(servers, source.chance.random())
+        self.channel, self.refusal = None, ""
+
+    def run(self):
+        pb = self.source.stubs
+        producer = self.insist(lambda channel: pb.transaction_grpc.TransactionServiceStub(channel).InitProducer,
+                               pb.transaction.InitProducerRequest())
+        sequences = [0] * self.source.partitions
+        while producer and not self.stopping.is_set():
+            self.source.wait(self.stopping)
+            id_, partition, values, request = self.source.next()
+            request.batch.producer.producer_id = producer.producer_id
+            request.batch.producer.epoch = producer.epoch
+            request.batch.producer.base_sequence = sequences[partition]
+            sequences[partition] += len(values)
+            answer = self.insist(lambda channel: pb.produce_grpc.ProduceServiceStub(channel).Produce, request)
+            if answer:
+                self.source.settle(id_, values, answer.results, self.source.order)
+            else:
+                self.source.history.unknown(self.source.order, id_, values, "stopped" if self.stopping.is_set() else
+                                            self.refusal)
+                return
+        if self.channel:
+            self.channel.close()
+
+    def insist(self, method, request):
+        """The answer; None when told to stop, or refused for good."""
+        while not self.stopping.is_set():
+            if self.channel is None:
+                self.channel = self.routes.connect(self.stopping)
+                continue
+            try:
+                return method(self.channel)(request, timeout=CALL_SECONDS)
+            except grpc.RpcError as error:
+                if error.code() not in PASSING:
+                    self.refusal = reason_of(error)
+                    return None
+            self.channel.close()
+            self.channel = None
+            self.stopping.wait(BACK_OFF_SECONDS)
+        return None
 
 
 class _Stream:

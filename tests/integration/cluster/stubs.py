@@ -11,7 +11,7 @@ import sys
 import types
 
 PROTO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../proto")
-NAMES = ["types", "produce", "consume", "admin", "cluster", "group"]
+NAMES = ["types", "produce", "consume", "admin", "cluster", "group", "transaction"]
 
 
 def generate(folder):

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""What chaos.py found once by chance, and others of its kind, on purpose: each test has a cluster of its own.
+
+  cluster_test.py --bin build/release/bin [unittest options]
+"""
+
+import argparse
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import grpc
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
+import stubs  # noqa: E402
+from cluster import Cluster, Layout  # noqa: E402
+from daemon import wait_until  # noqa: E402
+from faults import describe_topic  # noqa: E402
+from routes import PASSING, open_channel, reason_of  # noqa: E402
+
+SECONDS_MAX = 30
+SKIPPED = 77
+TOPIC = "events"
+
+
+class ClusterTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="naru-cluster-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        # Nothing changes leaders but what a test does.
+        calm = ["--leader-rebalance-interval", "1h"]
+        self.cluster = Cluster(self.folder, PROGRAMS, Layout.free(), coordinator_options=calm,
+                               broker_options=["--memory-limit", "256MiB", "--offsets-partitions", "1", *calm])
+        self.addCleanup(self.cluster.kill_all)
+        self.cluster.up()
+        self.naru("topic", "create", TOPIC, "--partitions", "3", "--replication-factor", "3", "--config",
+                  "min_in_sync_replicas=2")
+
+    def naru(self, *arguments, text=None):
+        done = subprocess.run([os.path.join(PROGRAMS, "naru"), "--server", self.cluster.servers, *arguments], input=text,
+                              capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def channel(self, name):
+        channel = open_channel(self.cluster.layout.address(name))
+        self.addCleanup(channel.close)
+        return channel
+
+    def produce(self, count, partition, through):
+        """The next offset."""
+        request = PB.produce.ProduceRequest(topic=TOPIC, partition=partition)
+        for i in range(count):
+            request.batch.records.add(value=b"%d" % i)
+        stub = PB.produce_grpc.ProduceServiceStub(self.channel(through))
+
+        def appended():
+            try:
+                return stub.Produce(request, timeout=5).results[0]
+            except grpc.RpcError as error:
+                self.assertIn(error.code(), PASSING, error.details())
+        return wait_until(appended, SECONDS_MAX, "an append").next_offset
+
+    def leaders(self, topic):
+        """By partition."""
+        return [f"broker-{partition['leader']}" for partition in describe_topic(self.cluster, topic)]
+
+    def another(self, *names):
+        return next(name for name in self.cluster.broker_names if name not in names)
+
+    def kill_coordinators(self):
+        for name in self.cluster.daemons:
+            if name.startswith("coordinator"):
+                self.cluster.daemons[name].kill()
+
+    def depose(self, partition, leader):
+        """Stops the leader; another takes over, and has ten records more. Then it goes on, and there is nobody from whom
+        it could hear of that. The end."""
+        self.cluster.daemons[leader].signal(signal.SIGSTOP)
+        end = self.produce(10, partition, self.another(leader))
+        yield end
+        self.kill_coordinators()
+        self.cluster.daemons[leader].signal(signal.SIGCONT)
+        yield end
+
+    def test_a_leader_that_does_not_know_that_it_was_deposed_refuses_no_offset_that_was_committed_since(self):
+        leader = self.leaders(TOPIC)[0]
+        self.produce(10, 0, leader)
+        *_, end = self.depose(0, leader)
+        stub = PB.consume_grpc.ConsumeServiceStub(self.channel(leader))
+        fetch = PB.consume.FetchRequest(topic=TOPIC, partition=0, offset=end)
+        for _ in range(20):
+            try:
+                self.assertEqual(stub.Fetch(fetch, timeout=5).next_offset, end)
+            except grpc.RpcError as error:
+                self.assertIn(error.code(), PASSING, error.details())
+
+    def test_a_group_goes_on_where_it_was_through_a_leader_that_does_not_know_that_it_was_deposed(self):
+        self.naru("consume", TOPIC, "--group", "g", "--until-idle", "10ms")
+        coordinating = self.leaders("__consumer_offsets")[0]
+        partition, leader = next((p, name) for p, name in enumerate(self.leaders(TOPIC)) if name != coordinating)
+        end = self.produce(10, partition, leader)
+        steps = self.depose(partition, leader)
+        self.naru("consume", TOPIC, "--group", "g", "--max", str(next(steps)))
+        next(steps)
+        self.assertEqual(self.committed(leader)[partition], end + 10)
+        # One that joins by it is given the position by the group's coordinator, and reads here.
+        stub = PB.group_grpc.GroupServiceStub(self.channel(leader))
+        requests = queue.SimpleQueue()
+        self.addCleanup(requests.put, None)
+        requests.put(PB.group.ConsumeRequest(join=PB.group.Join(group="g", topics=[TOPIC], idle_interval_ms=100)))
+        call = stub.Consume(iter(requests.get, None), timeout=SECONDS_MAX)
+        self.addCleanup(call.cancel)
+        kinds = []
+        for response in call:
+            kinds.append(response.WhichOneof("response"))
+            if kinds[-1] == "delivery":
+                self.fail(f"offset {response.delivery.records[0].offset} is delivered again")
+            if kinds[-1] == "idle":
+                break
+        self.assertEqual(kinds, ["joined", "assigned", "idle"])
+
+    def committed(self, name):
+        """{partition: offset} of the group as this broker says, or why it does not say."""
+        stub = PB.group_grpc.GroupServiceStub(self.channel(name))
+        try:
+            answer = stub.ListCommittedOffsets(PB.group.ListCommittedOffsetsRequest(group="g"), timeout=5)
+            return {offset.partition: offset.offset for offset in answer.offsets}
+        except grpc.RpcError as error:
+            return reason_of(error)
+
+    def test_a_broker_that_just_started_does_not_say_that_a_group_has_no_positions(self):
+        end = self.produce(10, 0, "broker-1")
+        self.naru("consume", TOPIC, "--group", "g", "--max", str(end))
+        coordinating = self.leaders("__consumer_offsets")[0]
+        other = self.another(coordinating)
+        self.assertEqual(self.committed(other)[0], end)
+        self.kill_coordinators()
+        self.cluster.daemons[coordinating].kill()
+        self.cluster.start(coordinating)
+
+        def listens():
+            with open(self.cluster.daemons[coordinating].log, encoding="utf-8") as log:
+                return log.read().count(" listening ") == 2
+        wait_until(listens, SECONDS_MAX, "the broker listens again")
+        # The other one forwards to it, sooner or later.
+        for _ in range(50):
+            for name in (other, coordinating):
+                said = self.committed(name)
+                self.assertTrue(isinstance(said, str) or said.get(0) == end, f"{name} said {said}")
+            time.sleep(0.02)
+        self.cluster.up()
+        wait_until(lambda: isinstance(said := self.committed(other), dict) and said.get(0) == end, SECONDS_MAX,
+                   "the positions are back")
+
+    def test_a_dry_run_and_a_change_that_changes_nothing_leave_the_coordinators_running(self):
+        self.naru("topic", "create", "other", "--replication-factor", "3", "--validate-only")
+        for _ in range(2):
+            self.naru("topic", "alter", TOPIC, "--config", "retention_ms=3600000")
+        self.assertEqual([name for name, daemon in self.cluster.daemons.items() if daemon.state() == "gone"], [])
+
+    def test_every_broker_gives_out_producer_ids_of_its_own(self):
+        ids = []
+        for name in self.cluster.broker_names:
+            stub = PB.transaction_grpc.TransactionServiceStub(self.channel(name))
+            ids += [stub.InitProducer(PB.transaction.InitProducerRequest(), timeout=5).producer_id for _ in range(3)]
+        self.assertEqual(len(set(ids)), len(ids), ids)
+
+    def test_a_cluster_that_lost_power_as_a_whole_has_everything(self):
+        for i in range(6):
+            self.produce(100, i % 3, f"broker-{i // 2 + 1}")
+        self.cluster.kill_all()
+        self.cluster.up()
+        wait_until(lambda: {p["high_watermark"] for p in describe_topic(self.cluster, TOPIC) or []} == {"200"},
+                   SECONDS_MAX, "everything is committed again")
+        self.assertEqual(len(self.naru("consume", TOPIC).split()), 600)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], add_help=False)
+    parser.add_argument("--bin", required=True, help="where narud and naru are")
+    arguments, rest = parser.parse_known_args()
+    if shutil.which("etcd") is None:
+        print("skipped: etcd is not installed (apt-get install etcd-server)")
+        sys.exit(SKIPPED)
+    PROGRAMS = arguments.bin
+    stub_folder = tempfile.mkdtemp(prefix="naru-stubs-")
+    stubs.generate(stub_folder)
+    PB = stubs.load(stub_folder)
+    shutil.rmtree(stub_folder)
+    unittest.main(argv=[sys.argv[0], *rest])
