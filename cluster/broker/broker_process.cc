@@ -329,9 +329,10 @@ void BrokerProcess::InitProducer(std::optional<ProducerIdentity> known, Producer
     }
   }
   if (id > 0) return done(ProducerIdentity{id, 0});
-  done(MakeError(Reason::kCoordinatorLoading,
-                 "this broker has not been registered by the cluster's coordinator yet; nothing was done; try "
-                 "again"));
+  done(
+      MakeError(Reason::kCoordinatorLoading,
+                "this broker has not been registered by the cluster's coordinator yet; nothing was done; try "
+                "again"));
 }
 
 // --- Changes of topics.

@@ -100,8 +100,8 @@ class BrokerProcess final : public TopicChanger, public ProducerRegistry {
   void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done) override;
   void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done) override;
   void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) override;
-  // ProducerRegistry: ids of a registration of this broker, which no other has. COORDINATOR_LOADING before the
-  // first.
+  // ProducerRegistry: ids of a registration of this broker, which no other has. COORDINATOR_LOADING before
+  // the first.
   void InitProducer(std::optional<ProducerIdentity> known, ProducerDone done) override;
   std::shared_ptr<const TopicCatalog> Current() const override { return publisher_.Current(); }
   WatchId Watch(std::function<void()> changed) override { return publisher_.Watch(std::move(changed)); }

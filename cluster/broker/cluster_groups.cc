@@ -57,6 +57,8 @@ std::shared_ptr<PeerGroups> ClusterGroups::Peer(BrokerId broker) {
   return peer;
 }
 
+bool ClusterGroups::HasTopic() const { return catalog_.Current()->topics.contains(kOffsetsTopic); }
+
 Groups* ClusterGroups::CoordinatorOf(std::string_view group, std::shared_ptr<PeerGroups>& peer) {
   const std::shared_ptr<const TopicCatalog> catalog = catalog_.Current();
   const auto topic = catalog->topics.find(kOffsetsTopic);
@@ -132,6 +134,7 @@ void ClusterGroups::Commit(const std::string& group, CommitOffsets commit, Done 
 }
 
 void ClusterGroups::Remove(const std::string& group, LeaveGroup leave, Done done) {
+  if (!HasTopic()) return done(absl::OkStatus());  // there are no groups
   std::shared_ptr<PeerGroups> peer;
   Groups* coordinator = CoordinatorOf(group, peer);
   if (coordinator == nullptr) return done(GroupMoves());
@@ -146,6 +149,7 @@ void ClusterGroups::Reset(const std::string& group, ResetOffsets reset, Done don
 }
 
 void ClusterGroups::Delete(const std::string& group, Done done) {
+  if (!HasTopic()) return done(GroupNotFound(group));  // there are no groups
   std::shared_ptr<PeerGroups> peer;
   Groups* coordinator = CoordinatorOf(group, peer);
   if (coordinator == nullptr) return done(GroupMoves());
@@ -153,6 +157,7 @@ void ClusterGroups::Delete(const std::string& group, Done done) {
 }
 
 void ClusterGroups::Describe(const std::string& group, SnapshotDone done) {
+  if (!HasTopic()) return done(GroupNotFound(group));  // there are no groups
   std::shared_ptr<PeerGroups> peer;
   Groups* coordinator = CoordinatorOf(group, peer);
   if (coordinator == nullptr) return done(GroupMoves());

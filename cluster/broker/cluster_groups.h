@@ -55,6 +55,7 @@ class ClusterGroups final : public Groups {
   // Who coordinates the group. `found` when it is this broker, or there is no topic yet; null: nobody, at
   // present.
   Groups* CoordinatorOf(std::string_view group, std::shared_ptr<PeerGroups>& peer);
+  bool HasTopic() const;
   std::shared_ptr<PeerGroups> Peer(BrokerId broker);
   Session Take(uint64_t session, bool ends);
 

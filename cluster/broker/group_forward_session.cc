@@ -61,8 +61,8 @@ Groups::Done GroupForwardSession::Answer(uint64_t id) {
   };
 }
 
-void GroupForwardSession::OnMessage(const v1::GroupRequest& message) {
-  using Request = v1::GroupRequest;
+void GroupForwardSession::OnMessage(const v1::GroupsRequest& message) {
+  using Request = v1::GroupsRequest;
   const uint64_t id = message.id();
   const std::string& group = message.group();
   switch (message.request_case()) {

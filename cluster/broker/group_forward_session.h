@@ -19,7 +19,7 @@ class GroupForwardSession : public std::enable_shared_from_this<GroupForwardSess
   class Stream {
    public:
     virtual ~Stream() = default;
-    virtual void Send(naru::internal::v1::GroupResponse message) = 0;
+    virtual void Send(naru::internal::v1::GroupsResponse message) = 0;
   };
 
   // `groups`, those that this broker coordinates, outlives the session and what it began.
@@ -27,12 +27,12 @@ class GroupForwardSession : public std::enable_shared_from_this<GroupForwardSess
       : groups_(groups), stream_(std::move(stream)) {}
 
   // In the order in which they came.
-  void OnMessage(const naru::internal::v1::GroupRequest& message);
+  void OnMessage(const naru::internal::v1::GroupsRequest& message);
   void Closed();
 
  private:
   class Listener;
-  using Response = naru::internal::v1::GroupResponse;
+  using Response = naru::internal::v1::GroupsResponse;
 
   Groups::Done Answer(uint64_t id);
   void Join(uint64_t id, const std::string& group, const naru::internal::v1::JoinOrder& order);

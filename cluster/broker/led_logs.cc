@@ -69,15 +69,15 @@ void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
   if (request.from > end) {
     const auto info = store_.Info(request.log);
     if (!info.ok()) return done(info.status());
-    if (front->knows_end) {
+    if (front->knows_end && front->alone) {
       return done(OffsetOutOfRange("offset", request.from, info->log_start, end));
     }
-    // It was committed under the leader before, and will be here in a moment.
-    ReadResult nothing;
-    nothing.next_offset = request.from;
-    nothing.log_start = info->log_start;
-    nothing.readable_end = end;
-    return done(std::move(nothing));
+    // It was committed under the leader before, and will be here in a moment; or another broker leads by now
+    // and has committed it, which this one cannot know: whoever is told that there is no such offset may go
+    // back to the beginning.
+    return done(
+        NoLeader(absl::StrCat("offset: ", request.from.value(), " is above the high watermark, ", end.value(),
+                              ", as far as this broker knows as the partition's leader")));
   }
   request.end = std::min(request.end, end);
   request.include_undurable = false;

@@ -45,8 +45,8 @@ class Links {
       const std::string& address, LinkEvents<naru::internal::v1::ReplicateResponse> events) = 0;
   virtual std::unique_ptr<Link<naru::internal::v1::ForwardRequest>> Forward(
       const std::string& address, LinkEvents<naru::internal::v1::ForwardResponse> events) = 0;
-  virtual std::unique_ptr<Link<naru::internal::v1::GroupRequest>> Groups(
-      const std::string& address, LinkEvents<naru::internal::v1::GroupResponse> events) = 0;
+  virtual std::unique_ptr<Link<naru::internal::v1::GroupsRequest>> Groups(
+      const std::string& address, LinkEvents<naru::internal::v1::GroupsResponse> events) = 0;
   // UNAVAILABLE without a reason: nobody knows whether it was done.
   using TopicsDone = absl::AnyInvocable<void(absl::StatusOr<naru::internal::v1::ChangeTopicsResponse>)>;
   virtual void ChangeTopics(const std::string& address,

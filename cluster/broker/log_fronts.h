@@ -19,6 +19,8 @@ struct LogFront {
   Offset high_watermark;
   // It may have been higher under the leader before (rule 11): the end of the log is not known.
   bool knows_end = false;
+  // No other broker holds a copy: nobody else can lead it meanwhile.
+  bool alone = false;
   // Enough replicas are in sync to commit what is appended.
   bool may_commit = false;
 };

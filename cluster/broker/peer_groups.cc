@@ -29,7 +29,7 @@ absl::Status ErrorOf(const naru::v1::Error& error) {
   return ReasonOf(status) == Reason::kShuttingDown ? GroupMoves() : GroupErrorForClient(status);
 }
 
-absl::Status ErrorOf(const absl::StatusOr<v1::GroupResponse>& response) {
+absl::Status ErrorOf(const absl::StatusOr<v1::GroupsResponse>& response) {
   if (!response.ok()) return response.status();
   return response->has_error() ? ErrorOf(response->error()) : absl::OkStatus();
 }

@@ -41,8 +41,8 @@ class PeerGroups final : public Groups {
   void Shutdown();
 
  private:
-  using Request = naru::internal::v1::GroupRequest;
-  using Response = naru::internal::v1::GroupResponse;
+  using Request = naru::internal::v1::GroupsRequest;
+  using Response = naru::internal::v1::GroupsResponse;
   using Answered = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 
   bool Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

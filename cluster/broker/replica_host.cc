@@ -346,6 +346,7 @@ void ReplicaHost::Settle(HostedReplica& part) {
     front = LogFront{.leader_epoch = epoch,
                      .high_watermark = leader->high_watermark(),
                      .knows_end = leader->knows_high_watermark(),
+                     .alone = leader->state().replicas.size() == 1,
                      .may_commit = leader->may_commit()};
   }
   // Before it is answered, so that who reads after an ack sees the record.

@@ -12,10 +12,6 @@
 namespace naru::cluster {
 namespace {
 
-absl::Status NoGroup(std::string_view group) {
-  return MakeError(Reason::kGroupNotFound, absl::StrCat("group: there is no group \"", group, "\""));
-}
-
 // Whether these offsets take more memory than what is committed there now.
 bool Grows(const GroupMachine& group, const CommittedOffsets& offsets) {
   return std::any_of(offsets.begin(), offsets.end(), [&group](const auto& offset) {
@@ -33,6 +29,10 @@ bool Grows(const GroupMachine& group, const GroupEvent& event) {
 }
 
 }  // namespace
+
+absl::Status GroupNotFound(std::string_view group) {
+  return MakeError(Reason::kGroupNotFound, absl::StrCat("group: there is no group \"", group, "\""));
+}
 
 GroupCoordinator::GroupCoordinator(const GroupCoordinatorOptions& options, LogStore& logs,
                                    CatalogSource& catalog, const Clock& clock, EventLog& events,
@@ -295,7 +295,9 @@ void GroupCoordinator::Ask(const std::string& group, absl::AnyInvocable<GroupEve
   if (absl::Status refused = Admit(); !refused.ok()) return done(std::move(refused));
   Post([this, group, event = std::move(event), done = std::move(done),
         without_topic = std::move(without_topic)]() mutable {
-    if (shards_.empty() && without_topic) return done(*std::move(without_topic));
+    if (shards_.empty() && without_topic) {
+      return done(options_.in_cluster ? NotGroupCoordinator() : *std::move(without_topic));
+    }
     const bool makes = !without_topic;
     WhenReady(group,
               [this, group, makes, event = std::move(event), done = std::move(done)](Shard& shard) mutable {
@@ -342,18 +344,18 @@ void GroupCoordinator::Reset(const std::string& group, ResetOffsets reset, Done 
 
 void GroupCoordinator::Delete(const std::string& group, Done done) {
   Ask(
-      group, [](uint64_t request) { return DeleteGroup{request}; }, std::move(done), NoGroup(group));
+      group, [](uint64_t request) { return DeleteGroup{request}; }, std::move(done), GroupNotFound(group));
 }
 
 void GroupCoordinator::Describe(const std::string& group, SnapshotDone done) {
   if (absl::Status refused = Admit(); !refused.ok()) return done(std::move(refused));
   Post([this, group, done = std::move(done)]() mutable {
-    if (shards_.empty()) return done(NoGroup(group));
+    if (shards_.empty()) return done(options_.in_cluster ? NotGroupCoordinator() : GroupNotFound(group));
     WhenReady(group, [this, group, done = std::move(done)](Shard& shard) mutable {
       if (!shard.broken.ok()) return done(shard.broken);
       const GroupMachine* machine = shard.groups->Find(group);
       if (machine == nullptr) {
-        return done(NoGroup(group));
+        return done(GroupNotFound(group));
       }
       // Taken now, told when all that it shows is written.
       shard.groups->Barrier(Remember(

@@ -45,6 +45,9 @@ struct GroupCoordinatorOptions {
   int64_t memory_bytes = int64_t{64} << 20;
   // Requests that may wait for the thread. Beyond: TOO_MANY_IN_FLIGHT. At least 1.
   size_t queued_requests_max = 100'000;
+  // Others forward to this broker what they take it to coordinate: as long as it has not heard of the topic
+  // it does not know what groups there are, and says NOT_COORDINATOR.
+  bool in_cluster = false;
   // After a write that failed, the groups are read again after so long. At least 1.
   int64_t reload_after_ms = 1'000;
 };

@@ -15,10 +15,6 @@ namespace {
 constexpr int64_t kReadBytes = 1 << 20;
 constexpr int64_t kLoadLaterMs = 20;
 
-absl::Status NotCoordinator() {
-  return MakeError(Reason::kNotCoordinator, "this broker does not coordinate the group; nothing was done");
-}
-
 std::shared_ptr<const GroupTopics> TopicsOf(const TopicCatalog& catalog) {
   auto topics = std::make_shared<GroupTopics>();
   for (const auto& [name, info] : catalog.topics) {
@@ -32,6 +28,10 @@ std::shared_ptr<const GroupTopics> TopicsOf(const TopicCatalog& catalog) {
 
 }  // namespace
 
+absl::Status NotGroupCoordinator() {
+  return MakeError(Reason::kNotCoordinator, "this broker does not coordinate the group; nothing was done");
+}
+
 absl::Status GroupsShuttingDown() {
   return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
 }
@@ -44,7 +44,7 @@ void GroupCoordinator::OpenShards(const TopicCatalog& catalog) {
   }
   for (const std::unique_ptr<Shard>& shard : shards_) {
     shard->groups = std::make_unique<GroupShard>(options_.limits, *shard);
-    shard->broken = NotCoordinator();
+    shard->broken = NotGroupCoordinator();
   }
   FollowLeaders(catalog);
   for (Task& task : std::exchange(homeless_.parked, {})) task();
@@ -68,8 +68,8 @@ void GroupCoordinator::FollowLeaders(const TopicCatalog& catalog) {
 void GroupCoordinator::GiveUp(Shard& shard) {
   ++shard.generation;
   shard.reload_at_ms.reset();
-  shard.groups->GiveUp(NotCoordinator());
-  Break(shard, NotCoordinator());
+  shard.groups->GiveUp(NotGroupCoordinator());
+  Break(shard, NotGroupCoordinator());
 }
 
 void GroupCoordinator::MakeTopic() {

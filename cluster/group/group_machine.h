@@ -136,7 +136,7 @@ class GroupMachine {
   void Changed(const std::string& id) { dirty_.insert(id); }
   template <typename Effect>
   void Say(Effect effect) {
-    said_.push_back(std::move(effect));
+    said_.emplace_back(std::move(effect));
   }
 
   const GroupLimits limits_;

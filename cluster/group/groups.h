@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -35,6 +36,10 @@ class GroupListener {
 
 // SHUTTING_DOWN.
 absl::Status GroupsShuttingDown();
+// GROUP_NOT_FOUND.
+absl::Status GroupNotFound(std::string_view group);
+// NOT_COORDINATOR: nothing was done.
+absl::Status NotGroupCoordinator();
 
 // Thread-safe. Completions run on the coordinator's thread, or inline when a request is refused at once, and
 // must not block. Errors beside those of the group's machine: SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, that of a

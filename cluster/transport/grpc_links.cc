@@ -78,9 +78,9 @@ std::unique_ptr<Link<v1::ForwardRequest>> GrpcLinks::Forward(const std::string& 
       });
 }
 
-std::unique_ptr<Link<v1::GroupRequest>> GrpcLinks::Groups(const std::string& address,
-                                                          LinkEvents<v1::GroupResponse> events) {
-  return Open<v1::GroupRequest>(std::move(events), calls_, [&](grpc::ClientContext& context, auto& reactor) {
+std::unique_ptr<Link<v1::GroupsRequest>> GrpcLinks::Groups(const std::string& address,
+                                                           LinkEvents<v1::GroupsResponse> events) {
+  return Open<v1::GroupsRequest>(std::move(events), calls_, [&](grpc::ClientContext& context, auto& reactor) {
     v1::PeerService::NewStub(ChannelTo(address))->async()->Groups(&context, &reactor);
   });
 }

@@ -27,8 +27,8 @@ class GrpcLinks final : public Links {
       const std::string& address, LinkEvents<naru::internal::v1::ReplicateResponse> events) override;
   std::unique_ptr<Link<naru::internal::v1::ForwardRequest>> Forward(
       const std::string& address, LinkEvents<naru::internal::v1::ForwardResponse> events) override;
-  std::unique_ptr<Link<naru::internal::v1::GroupRequest>> Groups(
-      const std::string& address, LinkEvents<naru::internal::v1::GroupResponse> events) override;
+  std::unique_ptr<Link<naru::internal::v1::GroupsRequest>> Groups(
+      const std::string& address, LinkEvents<naru::internal::v1::GroupsResponse> events) override;
   void ChangeTopics(const std::string& address, const naru::internal::v1::ChangeTopicsRequest& request,
                     TopicsDone done) override;
 

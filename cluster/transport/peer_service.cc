@@ -13,7 +13,7 @@ namespace v1 = naru::internal::v1;
 namespace {
 
 using ReplicateStream = ServerStream<v1::ReplicateResponse, v1::ReplicateRequest>;
-using GroupStream = ServerStream<v1::GroupResponse, v1::GroupRequest>;
+using GroupStream = ServerStream<v1::GroupsResponse, v1::GroupsRequest>;
 using ForwardStream = ServerStream<v1::ForwardResponse, v1::ForwardRequest>;
 
 class FollowerStream final : public LeaderStreams::Stream {
@@ -43,8 +43,8 @@ class AnswerStream final : public ForwardSession::Stream {
 class NewsStream final : public GroupForwardSession::Stream {
  public:
   explicit NewsStream(std::shared_ptr<GroupStream> stream) : stream_(std::move(stream)) {}
-  void Send(v1::GroupResponse message) override {
-    stream_->Enqueue(std::make_shared<const v1::GroupResponse>(std::move(message)));
+  void Send(v1::GroupsResponse message) override {
+    stream_->Enqueue(std::make_shared<const v1::GroupsResponse>(std::move(message)));
   }
 
  private:
@@ -77,11 +77,11 @@ grpc::ServerBidiReactor<v1::ForwardRequest, v1::ForwardResponse>* PeerService::F
   return stream.get();
 }
 
-grpc::ServerBidiReactor<v1::GroupRequest, v1::GroupResponse>* PeerService::Groups(
+grpc::ServerBidiReactor<v1::GroupsRequest, v1::GroupsResponse>* PeerService::Groups(
     grpc::CallbackServerContext* context) {
   auto stream = GroupStream::Make();
   const auto session = std::make_shared<GroupForwardSession>(groups_, std::make_shared<NewsStream>(stream));
-  stream->Begin({.message = [session](const v1::GroupRequest& message) { session->OnMessage(message); },
+  stream->Begin({.message = [session](const v1::GroupsRequest& message) { session->OnMessage(message); },
                  .drained = nullptr,
                  .closed = [session] { session->Closed(); }});
   return stream.get();

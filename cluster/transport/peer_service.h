@@ -18,7 +18,7 @@ class PeerService final : public naru::internal::v1::PeerService::CallbackServic
   Replicate(grpc::CallbackServerContext* context) override;
   grpc::ServerBidiReactor<naru::internal::v1::ForwardRequest, naru::internal::v1::ForwardResponse>* Forward(
       grpc::CallbackServerContext* context) override;
-  grpc::ServerBidiReactor<naru::internal::v1::GroupRequest, naru::internal::v1::GroupResponse>* Groups(
+  grpc::ServerBidiReactor<naru::internal::v1::GroupsRequest, naru::internal::v1::GroupsResponse>* Groups(
       grpc::CallbackServerContext* context) override;
 
  private:

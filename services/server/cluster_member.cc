@@ -59,8 +59,10 @@ absl::Status ClusterMember::MakeBroker(const cluster::GroupCoordinatorOptions& g
     broker_->CreateInternalTopic(OffsetsTopicRequest(options_), std::move(done));
   };
   // It writes only what this broker leads: one that was deposed must not have its writes forwarded.
-  group_coordinator_ = std::make_unique<cluster::GroupCoordinator>(groups, broker_->led_logs(), *broker_,
-                                                                   clock_, events_, make_topic);
+  cluster::GroupCoordinatorOptions own = groups;
+  own.in_cluster = true;
+  group_coordinator_ = std::make_unique<cluster::GroupCoordinator>(own, broker_->led_logs(), *broker_, clock_,
+                                                                   events_, make_topic);
   cluster_groups_ = std::make_unique<cluster::ClusterGroups>(*group_coordinator_, *broker_, links_, clock_);
   broker_->OnAddress(
       [this](BrokerId broker, const std::string& address) { cluster_groups_->SetAddress(broker, address); });

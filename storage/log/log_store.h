@@ -216,10 +216,10 @@ class LogStore {
   // (the end, with include_undurable). PARTITION_NOT_FOUND. CORRUPT_DATA when what is stored fails its
   // checksum.
   virtual void Read(ReadRequest request, ReadDone done) = 0;
-  // Calls `written` for logs that were appended to, when that can be read with include_undurable: mostly before
-  // it is durable, so that replicas can copy it meanwhile. On the store's threads, short. Takes the place of
-  // the one before, which is not called any more when this returns; null: nobody listens. A store may have
-  // nothing to say before appends complete.
+  // Calls `written` for logs that were appended to, when that can be read with include_undurable: mostly
+  // before it is durable, so that replicas can copy it meanwhile. On the store's threads, short. Takes the
+  // place of the one before, which is not called any more when this returns; null: nobody listens. A store
+  // may have nothing to say before appends complete.
   virtual void OnWritten(std::function<void(const std::vector<LogId>& logs)> written) {}
   // The first record at or after the time among [log start, readable end).
   virtual void FindByTime(LogId log, int64_t timestamp_ms, TimeDone done) = 0;

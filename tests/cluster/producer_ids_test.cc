@@ -1,9 +1,8 @@
 #include "cluster/coordinator/producer_ids.h"
 
-#include "cluster/metadata/producer_registry.h"
-
 #include <set>
 
+#include "cluster/metadata/producer_registry.h"
 #include "gtest/gtest.h"
 #include "storage/base/status.h"
 

@@ -208,8 +208,8 @@ int RunDescribeCluster(const GlobalArguments& global) {
     for (const auto& broker : cluster.brokers()) {
       // Each broker says how it is itself; of the others it knows that they are there.
       if (broker.version().empty()) {
-        brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), "-", "-", "-", "-",
-                        "-", "-", "up"});
+        brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), "-", "-", "-",
+                        "-", "-", "-", "up"});
         continue;
       }
       brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), broker.version(),

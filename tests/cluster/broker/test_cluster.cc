@@ -107,8 +107,8 @@ void TestCluster::StartBroker(int id) {
   broker.process = std::make_unique<BrokerProcess>(options, *broker.store, *broker.links, clock_, events_,
                                                    [](const std::string&) {});
   broker.coordinator = std::make_unique<GroupCoordinator>(
-      GroupCoordinatorOptions{}, broker.process->led_logs(), *broker.process, clock_, events_,
-      [process = broker.process.get()](auto done) {
+      GroupCoordinatorOptions{.in_cluster = true}, broker.process->led_logs(), *broker.process, clock_,
+      events_, [process = broker.process.get()](auto done) {
         naru::v1::CreateTopicRequest request;
         request.set_name(std::string(kOffsetsTopic));
         request.set_partition_count(3);
