@@ -102,6 +102,30 @@ class ClusterTest(unittest.TestCase):
             except grpc.RpcError as error:
                 self.assertIn(error.code(), PASSING, error.details())
 
+    def test_a_leader_that_does_not_know_that_it_was_deposed_says_of_no_batch_that_others_before_it_are_missing(self):
+        leader = self.leaders(TOPIC)[0]
+        other = self.another(leader)
+        ids = PB.transaction_grpc.TransactionServiceStub(self.channel(other))
+        producer = ids.InitProducer(PB.transaction.InitProducerRequest(), timeout=5)
+        sequences = iter(range(100))
+
+        def append(name):
+            request = PB.produce.ProduceRequest(topic=TOPIC, partition=0)
+            request.batch.records.add(value=b"stamped")
+            request.batch.producer.producer_id = producer.producer_id
+            request.batch.producer.epoch = producer.epoch
+            request.batch.producer.base_sequence = next(sequences)
+            return PB.produce_grpc.ProduceServiceStub(self.channel(name)).Produce(request, timeout=5)
+        append(leader)
+        steps = self.depose(0, leader)
+        next(steps)
+        append(other)
+        next(steps)
+        try:
+            append(leader)
+        except grpc.RpcError as error:
+            self.assertIn(error.code(), PASSING, error.details())
+
     def test_a_group_goes_on_where_it_was_through_a_leader_that_does_not_know_that_it_was_deposed(self):
         self.naru("consume", TOPIC, "--group", "g", "--until-idle", "10ms")
         coordinating = self.leaders("__consumer_offsets")[0]
