@@ -43,8 +43,8 @@ class ClusterTest(unittest.TestCase):
         self.naru("topic", "create", TOPIC, "--partitions", "3", "--replication-factor", "3", "--config",
                   "min_in_sync_replicas=2")
 
-    def naru(self, *arguments, text=None):
-        done = subprocess.run([os.path.join(PROGRAMS, "naru"), "--server", self.cluster.servers, *arguments], input=text,
+    def naru(self, *arguments):
+        done = subprocess.run([os.path.join(PROGRAMS, "naru"), "--server", self.cluster.servers, *arguments],
                               capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
@@ -81,8 +81,8 @@ class ClusterTest(unittest.TestCase):
                 self.cluster.daemons[name].kill()
 
     def depose(self, partition, leader):
-        """Stops the leader; another takes over, and has ten records more. Then it goes on, and there is nobody from whom
-        it could hear of that. The end."""
+        """Stops the leader; another takes over, and has ten records more. In a second step it goes on, and there is
+        nobody from whom it could hear of that. Yields the log's end."""
         self.cluster.daemons[leader].signal(signal.SIGSTOP)
         end = self.produce(10, partition, self.another(leader))
         yield end

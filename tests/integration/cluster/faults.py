@@ -56,8 +56,7 @@ class Faults:
     def begin(self, fault):
         what, whom = fault.split(" ", 1)
         names = [name for name in self.targets(whom) if name not in self.down and name not in self.silent]
-        # No copy may be missing when one is destroyed.
-        if not names or (what == "replace" and (self.down or self.silent or not all_in_sync(self.cluster, self.topic, "__consumer_offsets"))):
+        if not names or (what == "replace" and not self.can_spare_a_copy()):
             return
         self.counts[fault] = self.counts.get(fault, 0) + 1
         self.tell(f"{fault}: {', '.join(names)}")
@@ -71,6 +70,9 @@ class Faults:
                 self.stops.append((time.monotonic_ns(), name))
                 self.cluster.daemons[name].signal(signal.SIGSTOP)
                 self.silent[name] = time.monotonic() + self.chance.uniform(*SILENT_SECONDS)
+
+    def can_spare_a_copy(self):
+        return not self.down and not self.silent and all_in_sync(self.cluster, self.topic, "__consumer_offsets")
 
     def targets(self, whom):
         brokers = self.cluster.broker_names
@@ -86,7 +88,8 @@ class Faults:
             return coordinators
         if whom == "an etcd":
             return [self.chance.choice([name for name in self.cluster.daemons if name.startswith("etcd")])]
-        return self.chance.sample(brokers, {"any broker": 1, "a disk": 1, "two brokers": 2, "all brokers": len(brokers)}[whom])
+        count = {"any broker": 1, "a disk": 1, "two brokers": 2, "all brokers": len(brokers)}[whom]
+        return self.chance.sample(brokers, count)
 
     def leaders(self):
         """Of the topic's partitions, those that have one; none when nobody says."""

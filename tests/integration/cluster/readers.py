@@ -139,7 +139,7 @@ class Drain:
             time.sleep(0.05)
 
     def end_of(self, partition):
-        """A leader that was just elected may know of less than is committed, and serve that; then it does not say this."""
+        """A leader that was just elected may serve less than is committed; it says where the end is when it knows."""
         pb = self.stubs.consume
         request = pb.ListOffsetsRequest(topic=self.topic, partitions=[partition],
                                         position=self.stubs.types.POSITION_LATEST)
