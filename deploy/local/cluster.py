@@ -111,6 +111,10 @@ class Cluster:
     def broker_names(self):
         return [f"broker-{i}" for i in range(1, self.layout.brokers + 1)]
 
+    def data_of(self, name):
+        """Where a process keeps what outlives it."""
+        return os.path.join(self.folder, name, "data")
+
     def _commands(self, broker_options, coordinator_options):
         layout, narud = self.layout, os.path.join(self.programs, "narud")
         members = ",".join(f"etcd-{i}=http://{layout.address(f'etcd-{i}-peer')}" for i in range(1, layout.etcds + 1))
@@ -118,7 +122,7 @@ class Cluster:
             name = f"etcd-{i}"
             client, peer = f"http://{layout.address(name)}", f"http://{layout.address(name + '-peer')}"
             yield name, [shutil.which("etcd") or "etcd", "--name", name,
-                         "--data-dir", os.path.join(self.folder, name, "data"),
+                         "--data-dir", self.data_of(name),
                          "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
                          "--initial-advertise-peer-urls", peer, "--initial-cluster", members, "--logger", "zap",
                          "--log-level", "warn"]
@@ -129,7 +133,7 @@ class Cluster:
         for i in range(1, layout.brokers + 1):
             name = f"broker-{i}"
             yield name, [
-                narud, "--roles", "broker", "--broker-id", i, "--data-dir", os.path.join(self.folder, name, "data"),
+                narud, "--roles", "broker", "--broker-id", i, "--data-dir", self.data_of(name),
                 "--coordinators", ",".join(layout.addresses("coordinator")), "--listen", layout.address(name),
                 "--http", layout.address(name + "-http"), "--peer-listen", layout.address(name + "-peer"),
                 *broker_options]

@@ -29,7 +29,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "deploy/local")]
 import stubs  # noqa: E402
 from cluster import Cluster, Layout  # noqa: E402
 from daemon import Daemon, Failure, wait_until  # noqa: E402
-from faults import Faults, describe_topic, write_backtraces  # noqa: E402
+from faults import Faults, all_in_sync, describe_topic, write_backtraces  # noqa: E402
 
 TOPIC, PARTITIONS, GROUP, MEMBERS = "chaos", 6, "g", 3
 HEAL_SECONDS_MAX = 60
@@ -177,12 +177,7 @@ class Run:
         self.tell(f"{what}, after {time.monotonic() - begun:.1f} s")
 
     def in_sync(self):
-        for topic in (TOPIC, "__consumer_offsets"):
-            partitions = describe_topic(self.cluster, topic)
-            if partitions is None or any(len(p["in_sync_replicas"]) < len(p["replicas"]) or p["leader"] < 1
-                                         for p in partitions):
-                return False
-        return True
+        return all_in_sync(self.cluster, TOPIC, "__consumer_offsets")
 
     def heal(self):
         self.tell("heals")

@@ -34,11 +34,11 @@ def main():
     import stubs as stub_folder
     from history import History
     from producers import Source, StampedProducer, StreamProducer, UnaryProducer
-    from readers import FetchReader, SubscribeReader, drain
+    from readers import Drain, FetchReader, SubscribeReader
     stubs = stub_folder.load(args.stubs)
     history, servers = History(args.history), args.servers.split(",")
     if args.drain:
-        wrong = drain(args.drain, stubs, history, args.topic, args.partitions, servers[0])
+        wrong = Drain(args.drain, stubs, history, args.topic, args.partitions, servers[0]).wrong
         if wrong:
             print(wrong, file=sys.stderr, flush=True)
         return 1 if wrong else 0

@@ -43,8 +43,8 @@ class ClusterTest(unittest.TestCase):
         self.naru("topic", "create", TOPIC, "--partitions", "3", "--replication-factor", "3", "--config",
                   "min_in_sync_replicas=2")
 
-    def naru(self, *arguments, text=None):
-        done = subprocess.run([os.path.join(PROGRAMS, "naru"), "--server", self.cluster.servers, *arguments], input=text,
+    def naru(self, *arguments):
+        done = subprocess.run([os.path.join(PROGRAMS, "naru"), "--server", self.cluster.servers, *arguments],
                               capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
@@ -81,8 +81,8 @@ class ClusterTest(unittest.TestCase):
                 self.cluster.daemons[name].kill()
 
     def depose(self, partition, leader):
-        """Stops the leader; another takes over, and has ten records more. Then it goes on, and there is nobody from whom
-        it could hear of that. The end."""
+        """Stops the leader; another takes over, and has ten records more. In a second step it goes on, and there is
+        nobody from whom it could hear of that. Yields the log's end."""
         self.cluster.daemons[leader].signal(signal.SIGSTOP)
         end = self.produce(10, partition, self.another(leader))
         yield end
@@ -101,6 +101,30 @@ class ClusterTest(unittest.TestCase):
                 self.assertEqual(stub.Fetch(fetch, timeout=5).next_offset, end)
             except grpc.RpcError as error:
                 self.assertIn(error.code(), PASSING, error.details())
+
+    def test_a_leader_that_does_not_know_that_it_was_deposed_says_of_no_batch_that_others_before_it_are_missing(self):
+        leader = self.leaders(TOPIC)[0]
+        other = self.another(leader)
+        ids = PB.transaction_grpc.TransactionServiceStub(self.channel(other))
+        producer = ids.InitProducer(PB.transaction.InitProducerRequest(), timeout=5)
+        sequences = iter(range(100))
+
+        def append(name):
+            request = PB.produce.ProduceRequest(topic=TOPIC, partition=0)
+            request.batch.records.add(value=b"stamped")
+            request.batch.producer.producer_id = producer.producer_id
+            request.batch.producer.epoch = producer.epoch
+            request.batch.producer.base_sequence = next(sequences)
+            return PB.produce_grpc.ProduceServiceStub(self.channel(name)).Produce(request, timeout=5)
+        append(leader)
+        steps = self.depose(0, leader)
+        next(steps)
+        append(other)
+        next(steps)
+        try:
+            append(leader)
+        except grpc.RpcError as error:
+            self.assertIn(error.code(), PASSING, error.details())
 
     def test_a_group_goes_on_where_it_was_through_a_leader_that_does_not_know_that_it_was_deposed(self):
         self.naru("consume", TOPIC, "--group", "g", "--until-idle", "10ms")

@@ -16,7 +16,7 @@ SILENT_SECONDS = (0.3, 7)  # stopped
 # What happens how often.
 FAULTS = {"kill a leader": 6, "kill any broker": 2, "kill two brokers": 2, "kill all brokers": 1, "stop a leader": 5,
           "stop any broker": 2, "kill the active coordinator": 3, "stop the active coordinator": 3,
-          "kill both coordinators": 1, "stop an etcd": 2, "kill an etcd": 1}
+          "kill both coordinators": 1, "stop an etcd": 2, "kill an etcd": 1, "replace a disk": 1}
 
 
 class Faults:
@@ -56,18 +56,23 @@ class Faults:
     def begin(self, fault):
         what, whom = fault.split(" ", 1)
         names = [name for name in self.targets(whom) if name not in self.down and name not in self.silent]
-        if not names:
+        if not names or (what == "replace" and not self.can_spare_a_copy()):
             return
         self.counts[fault] = self.counts.get(fault, 0) + 1
         self.tell(f"{fault}: {', '.join(names)}")
         for name in names:
-            if what == "kill":
+            if what in ("kill", "replace"):
                 self.cluster.daemons[name].kill()
+                if what == "replace":
+                    shutil.rmtree(self.cluster.data_of(name))
                 self.down[name] = time.monotonic() + self.chance.uniform(*DOWN_SECONDS)
             else:
                 self.stops.append((time.monotonic_ns(), name))
                 self.cluster.daemons[name].signal(signal.SIGSTOP)
                 self.silent[name] = time.monotonic() + self.chance.uniform(*SILENT_SECONDS)
+
+    def can_spare_a_copy(self):
+        return not self.down and not self.silent and all_in_sync(self.cluster, self.topic, "__consumer_offsets")
 
     def targets(self, whom):
         brokers = self.cluster.broker_names
@@ -83,7 +88,8 @@ class Faults:
             return coordinators
         if whom == "an etcd":
             return [self.chance.choice([name for name in self.cluster.daemons if name.startswith("etcd")])]
-        return self.chance.sample(brokers, {"any broker": 1, "two brokers": 2, "all brokers": len(brokers)}[whom])
+        count = {"any broker": 1, "a disk": 1, "two brokers": 2, "all brokers": len(brokers)}[whom]
+        return self.chance.sample(brokers, count)
 
     def leaders(self):
         """Of the topic's partitions, those that have one; none when nobody says."""
@@ -116,6 +122,17 @@ def describe_topic(cluster, topic, servers=None, timeout="3s"):
                            timeout, "--output", "json", "topic", "describe", topic], capture_output=True, text=True,
                           check=False)
     return json.loads(made.stdout)["partitions"] if made.returncode == 0 else None
+
+
+def all_in_sync(cluster, *topics):
+    """Whether every replica of these topics is in sync, as every broker says."""
+    for server in cluster.layout.addresses("broker"):
+        for topic in topics:
+            partitions = describe_topic(cluster, topic, server)
+            if partitions is None or any(len(p["in_sync_replicas"]) < len(p["replicas"]) or p["leader"] < 1
+                                         for p in partitions):
+                return False
+    return True
 
 
 def active_coordinator(cluster):

@@ -115,26 +115,54 @@ class SubscribeReader(Reader):
                 return
 
 
-def drain(name, stubs, history, topic, partitions, server):
-    """Reads everything once through one broker. What went wrong, or None."""
-    with open_channel(server) as channel:
-        stub = stubs.consume_grpc.ConsumeServiceStub(channel)
-        deadline = time.monotonic() + DRAIN_SECONDS_MAX
-        for partition in range(partitions):
-            from_, end = 0, None
-            while from_ != end:
-                begun = now()
-                try:
-                    answer = fetch(stubs, stub, topic, partition, from_, 0)
-                except grpc.RpcError as error:
-                    if error.code() not in PASSING or time.monotonic() > deadline:
-                        return (f"drain of partition {partition} from {from_} through {server}: {reason_of(error)}: "
-                                f"{error.details()}")
-                    time.sleep(0.05)
-                    continue
-                if answer.next_offset == from_ and answer.high_watermark != from_:
-                    return (f"drain of partition {partition} through {server} stands still at {from_}, below "
-                            f"{answer.high_watermark}")
-                history.poll(name, begun, from_, answer, drain=True)
-                from_, end = answer.next_offset, answer.high_watermark
-    return None
+class Drain:
+    """Reads everything once through one broker. `wrong` says what went wrong, or None."""
+
+    def __init__(self, name, stubs, history, topic, partitions, server):
+        self.name, self.stubs, self.history, self.topic, self.server = name, stubs, history, topic, server
+        self.deadline = time.monotonic() + DRAIN_SECONDS_MAX
+        self.wrong = None
+        with open_channel(server) as channel:
+            self.stub = stubs.consume_grpc.ConsumeServiceStub(channel)
+            for partition in range(partitions):
+                self.wrong = self.wrong or self.read(partition)
+
+    def insist(self, call):
+        """What it returns, however often it takes; None when it is refused, or time is up."""
+        while True:
+            try:
+                return call()
+            except grpc.RpcError as error:
+                if error.code() not in PASSING or time.monotonic() > self.deadline:
+                    self.wrong = f"{self.name}, through {self.server}: {reason_of(error)}: {error.details()}"
+                    return None
+            time.sleep(0.05)
+
+    def end_of(self, partition):
+        """A leader that was just elected may serve less than is committed; it says where the end is when it knows."""
+        pb = self.stubs.consume
+        request = pb.ListOffsetsRequest(topic=self.topic, partitions=[partition],
+                                        position=self.stubs.types.POSITION_LATEST)
+        while time.monotonic() < self.deadline:
+            answer = self.insist(lambda: self.stub.ListOffsets(request, timeout=CALL_SECONDS))
+            if answer is None:
+                return None
+            if not answer.offsets[0].HasField("error"):
+                return answer.offsets[0].offset
+            time.sleep(0.05)
+        self.wrong = f"{self.name}: nobody knows where partition {partition} ends: {answer.offsets[0].error.message}"
+        return None
+
+    def read(self, partition):
+        end, from_ = self.end_of(partition), 0
+        while end is not None and from_ < end:
+            begun = now()
+            answer = self.insist(lambda: fetch(self.stubs, self.stub, self.topic, partition, from_, 50))
+            if answer is None:
+                break
+            if answer.next_offset > from_:
+                self.history.poll(self.name, begun, from_, answer, drain=True)
+                from_ = answer.next_offset
+            elif time.monotonic() > self.deadline:
+                return f"{self.name} stands still at {from_} of partition {partition}, which ends at {end}"
+        return self.wrong
