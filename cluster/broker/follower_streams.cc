@@ -94,14 +94,17 @@ void FollowerStreams::OnBroken(BrokerId leader, uint64_t number, const absl::Sta
     part->last_fetch.reset();
   }
   if (upstream.logs.empty() || std::exchange(upstream.waiting, true)) return;
-  host_.events_.Write(Severity::kWarning, "leader_unreachable",
-                      {{"leader", leader.value()}, {"address", upstream.address}, {"why", why.ToString()}});
+  if (!std::exchange(upstream.missed, true)) {
+    host_.events_.Write(Severity::kWarning, "leader_unreachable",
+                        {{"leader", leader.value()}, {"address", upstream.address}, {"why", why.ToString()}});
+  }
   host_.loop_.After(host_.options_.retry_ms, [this, leader] { Retry(leader); });
 }
 
 void FollowerStreams::OnMessage(BrokerId leader, uint64_t number, ReplicateResponse message) {
   const auto found = upstreams_.find(leader);
   if (found == upstreams_.end() || found->second.number != number) return;
+  found->second.missed = false;
   for (FetchedPartition& answer : *message.mutable_partitions()) OnAnswer(answer);
 }
 

@@ -36,6 +36,7 @@ class FollowerStreams {
     std::unique_ptr<Link<naru::internal::v1::ReplicateRequest>> link;
     uint64_t number = 0;   // of the link
     bool waiting = false;  // to try again
+    bool missed = false;   // it was said that it cannot be reached, and it has not answered since
     std::set<LogId> logs;
     naru::internal::v1::ReplicateRequest outgoing;
   };

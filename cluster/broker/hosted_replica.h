@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "cluster/broker/handed_log.h"
 #include "cluster/metadata/topic_partition.h"
 #include "cluster/replication/replica.h"
@@ -26,6 +27,14 @@ struct HostedReplica {
     LeaderEpoch leader_epoch;
     Offset below;
     LogStore::Done done;
+  };
+  // Whether this broker still leads: it does when all that are in sync with it have answered it once more.
+  struct Confirmation {
+    LeaderEpoch leader_epoch;
+    // Who has not; true: what it says next, it says after it was asked.
+    std::map<BrokerId, bool> missing;
+    int64_t until_ms = 0;
+    absl::AnyInvocable<void(bool leads)> done;
   };
   // A follower's fetch that is not answered yet.
   struct WaitingFetch {
@@ -55,6 +64,7 @@ struct HostedReplica {
   std::multimap<Offset, WaitingAppend> appends;  // by next offset
   std::vector<WaitingMove> moves;
   std::map<BrokerId, WaitingFetch> fetches;
+  std::vector<Confirmation> confirmations;
 
   // As follower.
   bool fetch_sent = false;  // and not answered yet

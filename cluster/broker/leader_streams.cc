@@ -102,8 +102,26 @@ void LeaderStreams::Handle(SessionId id, Session& session, HostedReplica& part, 
                                     .early = false,
                                     .queued = more};
     if (more) session.turns.push_back(part.log);
+    host_.OnFollowerHeard(part, fetch.follower);
   }
   host_.Do(part, effects);
+}
+
+bool LeaderStreams::AnswerNow(HostedReplica& part, BrokerId follower) {
+  const auto waiting = part.fetches.find(follower);
+  if (waiting == part.fetches.end() || waiting->second.early) return false;
+  if (waiting->second.queued) return true;  // its answer comes
+  const auto session = sessions_.find(waiting->second.session);
+  const PartitionLeader* leader = part.replica->leader();
+  if (session == sessions_.end() || leader == nullptr) return false;
+  Answer(session->second, ToMessage(part.log, {.kind = Kind::kBatches,
+                                               .leader_epoch = leader->state().leader_epoch,
+                                               .offset = waiting->second.fetch.offset,
+                                               .epoch_end = {},
+                                               .high_watermark = leader->high_watermark(),
+                                               .log_start = part.view->Positions().start}));
+  part.fetches.erase(waiting);
+  return true;
 }
 
 void LeaderStreams::Serve(HostedReplica& part) {

@@ -47,6 +47,8 @@ class LeaderStreams {
   void ServeEarly(HostedReplica& part);
   // Followers that wait hear of a high watermark or a log start that they do not know.
   void Tell(HostedReplica& part);
+  // A fetch of this follower that waits is answered, with nothing; false: none waits.
+  bool AnswerNow(HostedReplica& part, BrokerId follower);
   void Flush();
   void EndAll();
 

@@ -46,10 +46,7 @@ void LedLogs::Append(AppendRequest request, LogStore::AppendDone done) {
   store_.Append(
       std::move(request), [this, log, epoch = front->leader_epoch, wait, fence = std::move(fence), order,
                            done = std::move(done)](absl::StatusOr<Appended> appended) mutable {
-        if (!appended.ok()) {
-          const bool stale = ReasonOf(appended.status()) == Reason::kStaleLeaderEpoch;
-          return done(stale ? NotLed() : appended.status());
-        }
+        if (!appended.ok()) return Refuse(log, epoch, appended.status(), std::move(done));
         if (!wait) {
           host_.OnWritten(log);
           return done(std::move(appended));
@@ -62,6 +59,19 @@ void LedLogs::Append(AppendRequest request, LogStore::AppendDone done) {
       });
 }
 
+void LedLogs::Refuse(LogId log, LeaderEpoch epoch, const absl::Status& status, LogStore::AppendDone done) {
+  const std::optional<Reason> reason = ReasonOf(status);
+  if (reason == Reason::kStaleLeaderEpoch) return done(NotLed());
+  const bool by_what_is_there = reason == Reason::kOutOfOrderSequence || reason == Reason::kProducerFenced ||
+                                reason == Reason::kExpectedOffsetMismatch;
+  if (!by_what_is_there) return done(status);
+  // Another broker may lead by now, and know of more than this one.
+  host_.Confirm(log, epoch, [status, done = std::move(done)](bool leads) mutable {
+    if (leads) return done(status);
+    done(NoLeader("this broker may have been deposed as the partition's leader"));
+  });
+}
+
 void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
   const auto front = fronts_.Find(request.log);
   if (!front) return done(NotLed());
@@ -72,12 +82,9 @@ void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
     if (front->knows_end && front->alone) {
       return done(OffsetOutOfRange("offset", request.from, info->log_start, end));
     }
-    // It was committed under the leader before, and will be here in a moment; or another broker leads by now
-    // and has committed it, which this one cannot know: whoever is told that there is no such offset may go
-    // back to the beginning.
-    return done(
-        NoLeader(absl::StrCat("offset: ", request.from.value(), " is above the high watermark, ", end.value(),
-                              ", as far as this broker knows as the partition's leader")));
+    if (front->knows_end) return ReadAbove(request.log, request.from, *front, std::move(done));
+    // It was committed under the leader before, and will be here in a moment.
+    return done(NoLeader("the partition's leader was just elected and is finding its end"));
   }
   request.end = std::min(request.end, end);
   request.include_undurable = false;
@@ -89,6 +96,19 @@ void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
                 }
                 done(std::move(result));
               });
+}
+
+// Another broker may lead by now and have committed what is not here: whoever is told that there is no such
+// offset may go back to the beginning.
+void LedLogs::ReadAbove(LogId log, Offset from, const LogFront& front, LogStore::ReadDone done) {
+  host_.Confirm(log, front.leader_epoch, [this, log, from, done = std::move(done)](bool leads) mutable {
+    const auto now = fronts_.Find(log);
+    const auto info = store_.Info(log);
+    if (!leads || !now || !info.ok() || from <= now->high_watermark) {
+      return done(NoLeader("this broker may have been deposed as the partition's leader"));
+    }
+    done(OffsetOutOfRange("offset", from, info->log_start, now->high_watermark));
+  });
 }
 
 void LedLogs::FindByTime(LogId log, int64_t timestamp_ms, LogStore::TimeDone done) {

@@ -21,8 +21,8 @@ class LedLogs {
   // As LogStore's; and NOT_ENOUGH_REPLICAS, not appended, when it would have to be on all in sync and they
   // are too few; LEADER_CHANGED when nobody knows whether it stays.
   void Append(AppendRequest request, LogStore::AppendDone done);
-  // A read from above the high watermark says NO_LEADER where another broker may lead by now:
-  // OFFSET_OUT_OF_RANGE only where none can.
+  // A read from above the high watermark is OFFSET_OUT_OF_RANGE when it is sure that no other broker leads by
+  // now, else NO_LEADER. The same goes for appends that are refused by what stands in the log.
   void Read(ReadRequest request, LogStore::ReadDone done);
   void FindByTime(LogId log, int64_t timestamp_ms, LogStore::TimeDone done);
   // The readable end is the high watermark. NO_LEADER also while it is not known (rule 11).
@@ -32,6 +32,9 @@ class LedLogs {
   void MoveLogStart(LogId log, Offset start, LogStore::Done done);
 
  private:
+  void Refuse(LogId log, LeaderEpoch epoch, const absl::Status& status, LogStore::AppendDone done);
+  void ReadAbove(LogId log, Offset from, const LogFront& front, LogStore::ReadDone done);
+
   LogStore& store_;
   LogFronts& fronts_;
   ReplicaHost& host_;

@@ -13,6 +13,9 @@
 namespace naru::cluster {
 namespace {
 
+// How long those in sync have to say that they still follow.
+constexpr int64_t kConfirmMs = 1'000;
+
 absl::Status LeaderChanged() {
   return MakeError(Reason::kLeaderChanged,
                    "the partition has another leader now, and nobody knows whether the records were kept; "
@@ -90,6 +93,7 @@ void ReplicaHost::Register(BrokerEpoch epoch) {
   for (auto& [log, part] : const_cast<std::map<LogId, HostedReplica>&>(before)) {
     for (auto& [offset, append] : part.appends) append.done(LeaderChanged());
     for (auto& move : part.moves) move.done(LeaderChanged());
+    for (auto& asked : part.confirmations) asked.done(false);
   }
 }
 
@@ -188,6 +192,7 @@ void ReplicaHost::DropReplica(LogId log) {
   fronts_.Set(log, std::nullopt);
   for (auto& [offset, append] : part.mapped().appends) append.done(LogNotFound(log));
   for (auto& move : part.mapped().moves) move.done(LogNotFound(log));
+  for (auto& asked : part.mapped().confirmations) asked.done(false);
 }
 
 void ReplicaHost::OnLogExists(HostedReplica& part) {
@@ -351,6 +356,7 @@ void ReplicaHost::Settle(HostedReplica& part) {
   }
   // Before it is answered, so that who reads after an ack sees the record.
   fronts_.Set(part.log, front);
+  if (leader == nullptr && !part.confirmations.empty()) SettleConfirmations(part);
   for (auto at = part.appends.begin(); at != part.appends.end();) {
     HostedReplica::WaitingAppend& append = at->second;
     if (leader == nullptr || append.leader_epoch != epoch) {
@@ -411,6 +417,55 @@ void ReplicaHost::MoveStart(LogId log, Offset start, LogStore::Done done) {
   });
 }
 
+void ReplicaHost::Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool)> done) {
+  loop_.Post([this, log, epoch, done = std::move(done)]() mutable {
+    HostedReplica* part = stopped_ ? nullptr : Find(log);
+    const PartitionLeader* leader =
+        part != nullptr && part->replica != nullptr ? part->replica->leader() : nullptr;
+    if (leader == nullptr || leader->state().leader_epoch != epoch) return done(false);
+    HostedReplica::Confirmation asked{.leader_epoch = epoch,
+                                      .missing = {},
+                                      .until_ms = loop_.NowMs() + kConfirmMs,
+                                      .done = std::move(done)};
+    // Whoever leads next is one of these.
+    std::set<BrokerId> candidates = leader->MaximalIsr();
+    candidates.insert(leader->state().elr.begin(), leader->state().elr.end());
+    candidates.erase(self_);
+    for (const BrokerId follower : candidates) asked.missing[follower] = leaders_.AnswerNow(*part, follower);
+    part->confirmations.push_back(std::move(asked));
+    SettleConfirmations(*part);
+  });
+}
+
+void ReplicaHost::OnFollowerHeard(HostedReplica& part, BrokerId follower) {
+  if (part.confirmations.empty()) return;
+  bool ask = false;
+  for (HostedReplica::Confirmation& asked : part.confirmations) {
+    const auto missing = asked.missing.find(follower);
+    if (missing == asked.missing.end()) continue;
+    if (missing->second) {
+      asked.missing.erase(missing);
+    } else {
+      // It may have been sent before; the next one is not.
+      missing->second = ask = true;
+    }
+  }
+  if (ask) leaders_.AnswerNow(part, follower);
+  SettleConfirmations(part);
+}
+
+void ReplicaHost::SettleConfirmations(HostedReplica& part) {
+  const PartitionLeader* leader = part.replica->leader();
+  std::vector<std::pair<absl::AnyInvocable<void(bool)>, bool>> settled;
+  std::erase_if(part.confirmations, [&](HostedReplica::Confirmation& asked) {
+    const bool leads = leader != nullptr && asked.leader_epoch == leader->state().leader_epoch;
+    const bool over = !leads || asked.missing.empty() || loop_.NowMs() >= asked.until_ms;
+    if (over) settled.emplace_back(std::move(asked.done), leads && asked.missing.empty());
+    return over;
+  });
+  for (auto& [done, leads] : settled) done(leads);
+}
+
 // --- The coordinator's answers, and time.
 
 void ReplicaHost::OnIsrAnswer(const TopicPartition& partition, int64_t attempt, IsrOutcome outcome,
@@ -440,6 +495,7 @@ void ReplicaHost::Tick() {
     if (part.replica == nullptr || part.replica->leader() == nullptr) continue;
     Do(part, part.replica->Tick(*part.view, loop_.NowMs()));
     leaders_.Tell(part);
+    if (!part.confirmations.empty()) SettleConfirmations(part);
   }
 }
 

@@ -68,6 +68,10 @@ class ReplicaHost {
   void Commit(LogId log, LeaderEpoch epoch, Appended appended, LogStore::AppendDone done);
   // An append that nobody waits for is on this broker's disk.
   void OnWritten(LogId log);
+  // Whether this broker leads the log in this epoch, and nobody else has led it meanwhile: before it says for
+  // good that something is not there, which the next leader may have committed (rule 20). False also when
+  // those in sync do not answer within a second.
+  void Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool leads)> done);
   // As LogStore::MoveLogStart, of a log led here; at most to what is committed.
   void MoveStart(LogId log, Offset start, LogStore::Done done);
   LeaderStreams& leader_streams() { return leaders_; }
@@ -103,6 +107,9 @@ class ReplicaHost {
   void Append(HostedReplica& part, ReplicaAppendRequest fetched);
   void OnReplicaAppended(HostedReplica& part, const absl::Status& status);
   void OnDurable(HostedReplica& part);
+  // A follower has fetched in this leader epoch.
+  void OnFollowerHeard(HostedReplica& part, BrokerId follower);
+  void SettleConfirmations(HostedReplica& part);
   // After anything that may have moved the high watermark or the role: answers what waits.
   void Settle(HostedReplica& part);
   // A completion of the store that runs `task` with the replica and the status on the loop, if the replica is

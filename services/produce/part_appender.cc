@@ -68,6 +68,7 @@ void AppendParts(LogStore& store, const cluster::CatalogSource& catalog, const P
                           .batch = std::move(parts[i].batch),
                           .info = parts[i].info,
                           .expected_offset = target.expected_offset,
+                          .on_all_in_sync = target.on_all_in_sync,
                           .producer = parts[i].info.producer};
     if (!places.empty()) {
       if (!places[i].refusal.ok()) {

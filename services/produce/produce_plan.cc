@@ -54,6 +54,7 @@ absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
   NARU_RETURN_IF_ERROR(CheckAcks(request.acks));
   NARU_RETURN_IF_ERROR(CheckExpectedOffset(request));
   target.wants_ack = request.acks != naru::v1::ACKS_NONE;
+  target.on_all_in_sync = target.wants_ack && request.acks != naru::v1::ACKS_LEADER;
   if (request.expected_offset) target.expected_offset = Offset(*request.expected_offset);
   if (request.partition) {
     NARU_RETURN_IF_ERROR(FindPartition(*target.topic, *request.partition).status());

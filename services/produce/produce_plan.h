@@ -25,6 +25,8 @@ struct ProduceTarget {
   // `partition` is what the request names, and not what its partition_key maps to.
   bool partition_named = false;
   bool wants_ack = true;
+  // Answered when all replicas in sync have it (ACKS_ALL), and not when the leader has.
+  bool on_all_in_sync = true;
   std::optional<Offset> expected_offset;
 };
 

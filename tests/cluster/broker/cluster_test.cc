@@ -132,6 +132,37 @@ TEST(Cluster, AnotherCoordinatorTakesOverAndRecordsFlowMeanwhile) {
   EXPECT_THAT(*read, IsSupersetOf({"before", "between", "after"}));
 }
 
+TEST(Cluster, WhatIsNotThereIsRefusedForGoodByALeaderThatIsSureToLead) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "a", unknown).ok());
+  for (int through = 1; through <= 3; ++through) {
+    EXPECT_EQ(ReasonOf(cluster.ReadFrom(through, log, Offset(7)).status()), Reason::kOffsetOutOfRange);
+    EXPECT_EQ(ReasonOf(cluster.AppendAt(through, log, Offset(7)).status()), Reason::kExpectedOffsetMismatch);
+  }
+  // Those in sync are not there to say that they still follow.
+  cluster.StopCoordinator(0);
+  cluster.StopBroker(2);
+  cluster.StopBroker(3);
+  EXPECT_EQ(ReasonOf(cluster.ReadFrom(1, log, Offset(7)).status()), Reason::kNoLeader);
+  EXPECT_EQ(ReasonOf(cluster.AppendAt(1, log, Offset(7)).status()), Reason::kNoLeader);
+}
+
+TEST(Cluster, ARecordThatOnlyTheLeaderIsToHaveIsAnsweredWithoutTheOthers) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 3).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "with all", unknown).ok());
+  cluster.StopBroker(3);
+  cluster.WaitForTooFewInSync(1);
+  EXPECT_EQ(ReasonOf(cluster.Append(2, log, "with all").status()), Reason::kNotEnoughReplicas);
+  const auto appended = cluster.Append(2, log, "here", /*on_all_in_sync=*/false);
+  EXPECT_TRUE(appended.ok()) << appended.status();
+}
+
 TEST(Cluster, ATopicThatIsDeletedIsGoneEverywhere) {
   TestCluster cluster(1, 3);
   ASSERT_TRUE(cluster.CreateTopic(1, "events", 2, 3).ok());

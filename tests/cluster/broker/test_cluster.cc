@@ -211,8 +211,22 @@ LogId TestCluster::LogOf(const std::string& topic, int32_t partition) {
   return metadata_.Read().topics.at(topic)->partitions.at(static_cast<size_t>(partition)).log;
 }
 
-absl::StatusOr<Appended> TestCluster::Append(int through, LogId log, const std::string& value) {
+absl::StatusOr<Appended> TestCluster::AppendAt(int through, LogId log, Offset expected) {
+  AppendRequest request = testing::AppendOf(log, testing::MakeBatch({"at"}));
+  request.expected_offset = expected;
+  return Await<absl::StatusOr<Appended>>(
+      [&](auto done) { broker(through).logs().Append(std::move(request), std::move(done)); });
+}
+
+absl::StatusOr<ReadResult> TestCluster::ReadFrom(int through, LogId log, Offset from) {
+  return Await<absl::StatusOr<ReadResult>>(
+      [&](auto done) { broker(through).logs().Read({.log = log, .from = from}, std::move(done)); });
+}
+
+absl::StatusOr<Appended> TestCluster::Append(int through, LogId log, const std::string& value,
+                                             bool on_all_in_sync) {
   AppendRequest request = testing::AppendOf(log, testing::MakeBatch({value}));
+  request.on_all_in_sync = on_all_in_sync;
   return Await<absl::StatusOr<Appended>>(
       [&](auto done) { broker(through).logs().Append(std::move(request), std::move(done)); });
 }

@@ -55,7 +55,11 @@ class TestCluster {
                                                                int32_t min_in_sync = 1);
   LogId LogOf(const std::string& topic, int32_t partition);
   // One record, through that broker.
-  absl::StatusOr<Appended> Append(int through, LogId log, const std::string& value);
+  absl::StatusOr<Appended> Append(int through, LogId log, const std::string& value,
+                                  bool on_all_in_sync = true);
+  // One record, if that is the end.
+  absl::StatusOr<Appended> AppendAt(int through, LogId log, Offset expected);
+  absl::StatusOr<ReadResult> ReadFrom(int through, LogId log, Offset from);
   // Again and again until it is in, for at most 20 s. `unknown` counts the attempts whose outcome is not
   // known.
   absl::StatusOr<Appended> AppendUntilDone(int through, LogId log, const std::string& value, int& unknown);
