@@ -37,6 +37,9 @@ struct ReplicaHostOptions {
   int64_t tick_ms = 250;
 };
 
+// LEADER_CHANGED: nobody knows whether the records of an append stay.
+absl::Status LeaderChanged();
+
 class ReplicaHost {
  public:
   // Hands a proposal to the coordinator; false: there is none to hand it to.

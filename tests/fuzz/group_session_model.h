@@ -259,7 +259,7 @@ class GroupSessionModel final : private GroupSession::Effects {
     position.set_topic("orders");
     position.set_partition(number);
     position.set_offset(choices_.Next(static_cast<int>(place.end) + 2));
-    own_.insert(++numbers_);
+    asked_.emplace(number, position.offset());
     session_.Commit(commit);
   }
   // Where everything that was delivered is acknowledged up to; -1: nothing is.
@@ -278,7 +278,14 @@ class GroupSessionModel final : private GroupSession::Effects {
   void Join(const std::string&, const cluster::JoinGroup&) override {}
   void Commit(GroupSession::CommitNumber number, cluster::CommitOffsets commit) override {
     NARU_CHECK(!finished_ && commit.member_id == "m" && commit.member_epoch == 3 && !commit.offsets.empty());
-    numbers_ = std::max(numbers_, number);
+    // Which of them the client asked for shows by what is in it: one of acks with just that is as good.
+    if (commit.offsets.size() == 1) {
+      const auto& [partition, committed] = *commit.offsets.begin();
+      if (const auto asked = asked_.find({partition.partition, committed.offset}); asked != asked_.end()) {
+        asked_.erase(asked);
+        own_.insert(number);
+      }
+    }
     for (const auto& [partition, committed] : commit.offsets) {
       Place& place = At(partition);
       if (own_.contains(number)) continue;  // what the client commits itself is its affair
@@ -392,8 +399,8 @@ class GroupSessionModel final : private GroupSession::Effects {
   };
   std::map<int64_t, Open> open_;  // deliveries without an ack
   int64_t last_id_ = 0;
-  GroupSession::CommitNumber numbers_ = 0;  // of commits, so far
-  std::set<GroupSession::CommitNumber> own_;
+  std::multiset<std::pair<int, int64_t>> asked_;  // commits of the client's own, not sent yet
+  std::set<GroupSession::CommitNumber> own_;      // those sent
   bool writing_ = false;
   bool half_closed_ = false;
   bool ended_ = false;

@@ -1,0 +1,149 @@
+// What calls ask of the replicas that this broker leads, and how they are answered.
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "cluster/broker/replica_host.h"
+#include "storage/base/status.h"
+#include "storage/log/log_state.h"
+
+namespace naru::cluster {
+namespace {
+
+// How long those in sync have to say that they still follow.
+constexpr int64_t kConfirmMs = 1'000;
+
+absl::Status NoLeaderHere() {
+  return MakeError(Reason::kNoLeader, "this broker does not lead the partition; nothing was done; try again");
+}
+
+}  // namespace
+
+absl::Status LeaderChanged() {
+  return MakeError(Reason::kLeaderChanged,
+                   "the partition has another leader now, and nobody knows whether the records were kept; "
+                   "read them back, or send them again as an idempotent producer");
+}
+
+void ReplicaHost::Settle(HostedReplica& part) {
+  const PartitionLeader* leader = part.replica->leader();
+  const LeaderEpoch epoch = part.replica->leader_epoch();
+  std::optional<LogFront> front;
+  if (leader != nullptr) {
+    front = LogFront{.leader_epoch = epoch,
+                     .high_watermark = leader->high_watermark(),
+                     .knows_end = leader->knows_high_watermark(),
+                     .alone = leader->state().replicas.size() == 1,
+                     .may_commit = leader->may_commit()};
+  }
+  // Before it is answered, so that who reads after an ack sees the record.
+  fronts_.Set(part.log, front);
+  if (leader == nullptr && !part.confirmations.empty()) SettleConfirmations(part);
+  for (auto at = part.appends.begin(); at != part.appends.end();) {
+    HostedReplica::WaitingAppend& append = at->second;
+    if (leader == nullptr || append.leader_epoch != epoch) {
+      append.done(LeaderChanged());
+    } else if (at->first <= leader->high_watermark()) {
+      append.done(append.appended);
+    } else {
+      break;  // of this epoch, as all that follow, or they are answered when the epoch ends
+    }
+    at = part.appends.erase(at);
+  }
+  std::erase_if(part.moves, [&](HostedReplica::WaitingMove& move) {
+    if (leader == nullptr || move.leader_epoch != epoch) {
+      move.done(LeaderChanged());
+    } else if (leader->deleted_below(part.view->Positions()) >= move.below) {
+      move.done(absl::OkStatus());
+    } else {
+      return false;
+    }
+    return true;
+  });
+}
+
+void ReplicaHost::Commit(LogId log, LeaderEpoch epoch, Appended appended, LogStore::AppendDone done) {
+  loop_.Post([this, log, epoch, appended, done = std::move(done)]() mutable {
+    HostedReplica* part = stopped_ ? nullptr : Find(log);
+    if (part == nullptr || part->replica == nullptr || part->replica->leader() == nullptr ||
+        part->replica->leader_epoch() != epoch) {
+      return done(LeaderChanged());
+    }
+    part->appends.emplace(appended.next_offset,
+                          HostedReplica::WaitingAppend{epoch, appended, std::move(done)});
+    OnDurable(*part);
+  });
+}
+
+void ReplicaHost::OnWritten(LogId log) {
+  loop_.Post([this, log] {
+    HostedReplica* part = stopped_ ? nullptr : Find(log);
+    if (part != nullptr && part->replica != nullptr) OnDurable(*part);
+  });
+}
+
+void ReplicaHost::MoveStart(LogId log, Offset start, LogStore::Done done) {
+  loop_.Post([this, log, start, done = std::move(done)]() mutable {
+    HostedReplica* part = stopped_ ? nullptr : Find(log);
+    const PartitionLeader* leader =
+        part != nullptr && part->replica != nullptr ? part->replica->leader() : nullptr;
+    if (leader == nullptr) return done(NoLeaderHere());
+    if (start > leader->high_watermark()) {
+      return done(OffsetOutOfRange("log_start_offset", start, part->view->Positions().start,
+                                   leader->high_watermark()));
+    }
+    part->moves.push_back({part->replica->leader_epoch(), start, std::move(done)});
+    MoveStart(*part, start);
+  });
+}
+
+void ReplicaHost::Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool)> done) {
+  loop_.Post([this, log, epoch, done = std::move(done)]() mutable {
+    HostedReplica* part = stopped_ ? nullptr : Find(log);
+    const PartitionLeader* leader =
+        part != nullptr && part->replica != nullptr ? part->replica->leader() : nullptr;
+    if (leader == nullptr || leader->state().leader_epoch != epoch) return done(false);
+    HostedReplica::Confirmation asked{.leader_epoch = epoch,
+                                      .missing = {},
+                                      .until_ms = loop_.NowMs() + kConfirmMs,
+                                      .done = std::move(done)};
+    // Whoever leads next is one of these.
+    std::set<BrokerId> candidates = leader->MaximalIsr();
+    candidates.insert(leader->state().elr.begin(), leader->state().elr.end());
+    candidates.erase(self_);
+    for (const BrokerId follower : candidates) asked.missing[follower] = leaders_.AnswerNow(*part, follower);
+    part->confirmations.push_back(std::move(asked));
+    SettleConfirmations(*part);
+  });
+}
+
+void ReplicaHost::OnFollowerHeard(HostedReplica& part, BrokerId follower) {
+  if (part.confirmations.empty()) return;
+  bool ask = false;
+  for (HostedReplica::Confirmation& asked : part.confirmations) {
+    const auto missing = asked.missing.find(follower);
+    if (missing == asked.missing.end()) continue;
+    if (missing->second) {
+      asked.missing.erase(missing);
+    } else {
+      // It may have been sent before; the next one is not.
+      missing->second = ask = true;
+    }
+  }
+  if (ask) leaders_.AnswerNow(part, follower);
+  SettleConfirmations(part);
+}
+
+void ReplicaHost::SettleConfirmations(HostedReplica& part) {
+  const PartitionLeader* leader = part.replica->leader();
+  std::vector<std::pair<absl::AnyInvocable<void(bool)>, bool>> settled;
+  std::erase_if(part.confirmations, [&](HostedReplica::Confirmation& asked) {
+    const bool leads = leader != nullptr && asked.leader_epoch == leader->state().leader_epoch;
+    const bool over = !leads || asked.missing.empty() || loop_.NowMs() >= asked.until_ms;
+    if (over) settled.emplace_back(std::move(asked.done), leads && asked.missing.empty());
+    return over;
+  });
+  for (auto& [done, leads] : settled) done(leads);
+}
+
+}  // namespace naru::cluster
