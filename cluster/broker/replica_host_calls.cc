@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/broker/certain.h"
 #include "cluster/broker/replica_host.h"
 #include "storage/base/status.h"
 #include "storage/log/log_state.h"
@@ -63,7 +64,8 @@ void ReplicaHost::Settle(HostedReplica& part) {
 }
 
 void ReplicaHost::Commit(LogId log, LeaderEpoch epoch, Appended appended, LogStore::AppendDone done) {
-  loop_.Post([this, log, epoch, appended, done = std::move(done)]() mutable {
+  Certain<absl::StatusOr<Appended>> certain(std::move(done), LeaderChanged());
+  loop_.Post([this, log, epoch, appended, done = std::move(certain)]() mutable {
     HostedReplica* part = stopped_ ? nullptr : Find(log);
     if (part == nullptr || part->replica == nullptr || part->replica->leader() == nullptr ||
         part->replica->leader_epoch() != epoch) {
@@ -83,7 +85,8 @@ void ReplicaHost::OnWritten(LogId log) {
 }
 
 void ReplicaHost::MoveStart(LogId log, Offset start, LogStore::Done done) {
-  loop_.Post([this, log, start, done = std::move(done)]() mutable {
+  Certain<absl::Status> certain(std::move(done), NoLeaderHere());
+  loop_.Post([this, log, start, done = std::move(certain)]() mutable {
     HostedReplica* part = stopped_ ? nullptr : Find(log);
     const PartitionLeader* leader =
         part != nullptr && part->replica != nullptr ? part->replica->leader() : nullptr;
@@ -98,7 +101,8 @@ void ReplicaHost::MoveStart(LogId log, Offset start, LogStore::Done done) {
 }
 
 void ReplicaHost::Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool)> done) {
-  loop_.Post([this, log, epoch, done = std::move(done)]() mutable {
+  Certain<bool> certain(std::move(done), false);
+  loop_.Post([this, log, epoch, done = std::move(certain)]() mutable {
     HostedReplica* part = stopped_ ? nullptr : Find(log);
     const PartitionLeader* leader =
         part != nullptr && part->replica != nullptr ? part->replica->leader() : nullptr;

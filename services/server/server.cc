@@ -289,12 +289,14 @@ void Server::Shutdown(int64_t drain_timeout_ms) {
   if (transaction_) transaction_->Shutdown();
   if (listener_.server) {
     WaitForCalls(drain_timeout_ms);
+    // What still waits for other members does not wait for ever.
+    if (member_) member_->Stop();
     // What is left now are calls that did not end in time, and health watches, which never end by themselves.
     listener_.server->Shutdown(std::chrono::system_clock::now());
     listener_.server->Wait();
   }
   metrics_.Detach();
-  if (member_) member_->Stop();
+  if (member_) member_->Stop();  // where no client was served
   if (lag_) lag_->Stop();
   if (groups_) groups_->Stop();
   if (coordinator_) coordinator_->Stop();

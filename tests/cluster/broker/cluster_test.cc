@@ -8,6 +8,7 @@
 #include "absl/synchronization/notification.h"
 #include "storage/base/status.h"
 #include "tests/cluster/broker/test_cluster.h"
+#include "tests/storage/log/record_batches.h"
 
 namespace naru::cluster {
 namespace {
@@ -161,6 +162,27 @@ TEST(Cluster, ARecordThatOnlyTheLeaderIsToHaveIsAnsweredWithoutTheOthers) {
   EXPECT_EQ(ReasonOf(cluster.Append(2, log, "with all").status()), Reason::kNotEnoughReplicas);
   const auto appended = cluster.Append(2, log, "here", /*on_all_in_sync=*/false);
   EXPECT_TRUE(appended.ok()) << appended.status();
+}
+
+TEST(Cluster, WhatWaitsIsAnsweredWhenItsBrokerStops) {
+  TestCluster cluster(1, 2);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "with both", unknown).ok());
+  cluster.store(2).HoldDurability(true);  // it claims nothing any more
+  absl::Notification answered;
+  absl::Status status;
+  AppendRequest request = testing::AppendOf(log, testing::MakeBatch({"never"}));
+  cluster.broker(1).logs().Append(std::move(request), [&](const absl::StatusOr<Appended>& appended) {
+    status = appended.status();
+    answered.Notify();
+  });
+  EXPECT_FALSE(answered.HasBeenNotified());
+  cluster.StopBroker(1);
+  ASSERT_TRUE(answered.HasBeenNotified()) << "before the broker is gone";
+  EXPECT_EQ(ReasonOf(status), Reason::kLeaderChanged) << status;
+  cluster.store(2).HoldDurability(false);
 }
 
 TEST(Cluster, ATopicThatIsDeletedIsGoneEverywhere) {
