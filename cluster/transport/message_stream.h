@@ -76,6 +76,8 @@ class MessageStream : public Reactor {
     while (outgoing_.size() > 1) outgoing_.pop_back();
   }
   bool writing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !outgoing_.empty(); }
+  // gRPC says that the other reactions are over; whoever was in them has let go of the lock too.
+  void AwaitOthers() ABSL_LOCKS_EXCLUDED(mutex_) { const absl::MutexLock lock(&mutex_); }
   // A write has ended, and nothing is being written.
   virtual void MaybeEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {}
 
@@ -159,6 +161,7 @@ class ClientStream final : public MessageStream<grpc::ClientBidiReactor<Out, In>
       Leave();
     }
     const std::shared_ptr<OpenCalls> calls = calls_;
+    this->AwaitOthers();
     self_.reset();
     calls->End();
   }
@@ -242,6 +245,7 @@ class ServerStream final : public MessageStream<grpc::ServerBidiReactor<In, Out>
   void OnCancel() override { End(absl::CancelledError("the other side is gone")); }
   void OnDone() override {
     if (events_.closed) events_.closed();
+    this->AwaitOthers();
     self_.reset();
   }
 
