@@ -85,6 +85,8 @@ class BrokerProcess final : public TopicChanger, public ProducerRegistry {
   LogStore& logs() { return cluster_logs_; }
   // Only those that this broker leads: of any other it says NO_LEADER. For who must not write as another.
   LogStore& led_logs() { return own_logs_; }
+  // As LogFronts::CommittedEnd: up to where the replica here may be compacted.
+  Offset CommittedEnd(LogId log) const { return fronts_.CommittedEnd(log); }
   // What other brokers do here.
   LeaderStreams& leader_streams() { return host_.leader_streams(); }
   std::shared_ptr<ForwardSession> OpenForward(std::shared_ptr<ForwardSession::Stream> stream) {

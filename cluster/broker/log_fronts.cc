@@ -10,10 +10,21 @@ std::optional<LogFront> LogFronts::Find(LogId log) const {
   return found == fronts_.end() ? std::nullopt : std::optional(found->second);
 }
 
-void LogFronts::Set(LogId log, std::optional<LogFront> front) {
+Offset LogFronts::CommittedEnd(LogId log) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto found = committed_.find(log);
+  return found == committed_.end() ? Offset(0) : found->second;
+}
+
+void LogFronts::Set(LogId log, std::optional<LogFront> front, Offset committed) {
   bool risen = false;
   {
     absl::MutexLock lock(&mutex_);
+    if (committed > Offset(0)) {
+      committed_[log] = committed;
+    } else {
+      committed_.erase(log);
+    }
     const auto found = fronts_.find(log);
     if (!front) {
       if (found == fronts_.end()) return;

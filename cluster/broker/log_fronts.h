@@ -30,7 +30,10 @@ class LogFronts {
   // Nothing: this broker does not lead it.
   std::optional<LogFront> Find(LogId log) const;
   // What is to be told of it from now on; nothing: it is not led any more. Fires watches that this passes.
-  void Set(LogId log, std::optional<LogFront> front);
+  // `committed`: of the replica here, leader or not, what is surely committed; 0: there is none.
+  void Set(LogId log, std::optional<LogFront> front, Offset committed);
+  // Below it everything is committed, and no truncation takes it away. 0 where that is not known.
+  Offset CommittedEnd(LogId log) const;
 
   // As LogStore::Watch, for the high watermark. Of a log that is not led here it fires at once, and of one
   // that was, when it is not any more.
@@ -40,6 +43,7 @@ class LogFronts {
  private:
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<LogId, LogFront> fronts_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<LogId, Offset> committed_ ABSL_GUARDED_BY(mutex_);
   LogWatches watches_;
 };
 

@@ -73,7 +73,7 @@ void ReplicaHost::Register(BrokerEpoch epoch) {
   followers_.Reset();
   ++registration_;
   epoch_ = epoch;
-  for (const auto& [log, part] : before) fronts_.Set(log, std::nullopt);
+  for (const auto& [log, part] : before) fronts_.Set(log, std::nullopt, Offset(0));
   for (auto& [log, part] : const_cast<std::map<LogId, HostedReplica>&>(before)) {
     for (auto& [offset, append] : part.appends) append.done(LeaderChanged());
     for (auto& move : part.moves) move.done(LeaderChanged());
@@ -173,7 +173,7 @@ void ReplicaHost::DropReplica(LogId log) {
   if (!part) return;
   logs_.erase(part.mapped().partition);
   followers_.Leave(part.mapped());
-  fronts_.Set(log, std::nullopt);
+  fronts_.Set(log, std::nullopt, Offset(0));
   for (auto& [offset, append] : part.mapped().appends) append.done(LogNotFound(log));
   for (auto& move : part.mapped().moves) move.done(LogNotFound(log));
   for (auto& asked : part.mapped().confirmations) asked.done(false);

@@ -38,7 +38,7 @@ void ReplicaHost::Settle(HostedReplica& part) {
                      .may_commit = leader->may_commit()};
   }
   // Before it is answered, so that who reads after an ack sees the record.
-  fronts_.Set(part.log, front);
+  fronts_.Set(part.log, front, part.replica->high_watermark());
   if (leader == nullptr && !part.confirmations.empty()) SettleConfirmations(part);
   for (auto at = part.appends.begin(); at != part.appends.end();) {
     HostedReplica::WaitingAppend& append = at->second;

@@ -1,18 +1,14 @@
 #include "cluster/coordinator/coordinator_process.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <utility>
 #include <variant>
 
-#include "absl/strings/escaping.h"
 #include "absl/synchronization/notification.h"
 #include "cluster/coordinator/cluster_record.h"
 #include "cluster/coordinator/metadata_update.h"
 #include "cluster/metadata/error_message.h"
+#include "cluster/metadata/random_id.h"
 #include "cluster/metadata/topic_record.h"
-#include "storage/base/check.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
 
@@ -23,12 +19,6 @@ using naru::internal::v1::AttendRequest;
 using naru::internal::v1::AttendResponse;
 using naru::internal::v1::ChangeTopicsRequest;
 using naru::internal::v1::ChangeTopicsResponse;
-
-std::string RandomId() {
-  std::array<char, 16> bytes;
-  NARU_CHECK(getentropy(bytes.data(), bytes.size()) == 0);
-  return {bytes.data(), bytes.size()};
-}
 
 absl::Status ShuttingDown() {
   return MakeError(Reason::kShuttingDown, "the coordinator is shutting down; another one takes over");
@@ -120,7 +110,7 @@ void CoordinatorProcess::Begin(int64_t term, ClusterMetadata stored) {
                  {"partitions", stored.partitions.size()},
                  {"brokers", stored.brokers.size()}});
   CoordinatorMachineOptions options = options_.machine;
-  if (options.new_cluster_id.empty()) options.new_cluster_id = absl::BytesToHexString(RandomId());
+  if (options.new_cluster_id.empty()) options.new_cluster_id = RandomIdDigits();
   machine_ = std::make_unique<CoordinatorMachine>(options, rules_, term, std::move(stored), loop_.NowMs());
   Do(machine_->Start());
 }

@@ -1,15 +1,13 @@
 #include "cluster/coordinator/topic_coordinator.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <span>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
+#include "cluster/metadata/random_id.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
@@ -23,13 +21,6 @@ constexpr BrokerId kFirstBroker(1);
 // So many epochs are begun before the first is waited for: they share the store's writes and syncs, and leave
 // room in its queue for others.
 constexpr size_t kEpochsAtOnce = 1'000;
-
-// 16 bytes that nobody has drawn before.
-std::string RandomId() {
-  std::array<char, 16> bytes;
-  NARU_CHECK(getentropy(bytes.data(), bytes.size()) == 0);
-  return {bytes.data(), bytes.size()};
-}
 
 // Calls the store and waits for its completion.
 template <typename Call>
@@ -85,7 +76,7 @@ absl::StatusOr<StoredMetadata> TopicCoordinator::LoadOrInitialize() {
     return MakeError(Reason::kCorruptData, absl::StrCat("there is no metadata, and the store has ", orphans,
                                                         " logs: the metadata was lost; nothing was changed"));
   }
-  stored.identity = Identity{absl::BytesToHexString(RandomId()), kFirstBroker};
+  stored.identity = Identity{RandomIdDigits(), kFirstBroker};
   NARU_RETURN_IF_ERROR(metadata_.WriteIdentity(*stored.identity, stored.counters));
   events_.Write(Severity::kInfo, "cluster_created",
                 {{"cluster_id", stored.identity->cluster_id}, {"broker_id", kFirstBroker.value()}});

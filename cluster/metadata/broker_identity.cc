@@ -1,13 +1,8 @@
 #include "cluster/metadata/broker_identity.h"
 
-#include <unistd.h>
-
-#include <array>
-
-#include "absl/strings/escaping.h"
 #include "cluster/metadata/metadata_store.h"
+#include "cluster/metadata/random_id.h"
 #include "naru/internal/v1/metadata.pb.h"
-#include "storage/base/check.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
 
@@ -15,12 +10,6 @@ namespace naru::cluster {
 namespace {
 
 constexpr std::string_view kBrokerKey = "broker";
-
-std::string RandomDigits() {
-  std::array<char, 16> bytes;
-  NARU_CHECK(getentropy(bytes.data(), bytes.size()) == 0);
-  return absl::BytesToHexString({bytes.data(), bytes.size()});
-}
 
 absl::StatusOr<std::optional<BrokerIdentity>> Read(const OrderedMapStore& map) {
   NARU_ASSIGN_OR_RETURN(const std::optional<std::string> value, map.Get(kBrokerKey));
@@ -44,7 +33,7 @@ absl::StatusOr<BrokerIdentity> LoadOrMakeBrokerIdentity(OrderedMapStore& map, Br
   }
   NARU_ASSIGN_OR_RETURN(const std::optional<BrokerIdentity> known, Read(map));
   if (!known) {
-    const BrokerIdentity made{.broker = broker, .incarnation = RandomDigits(), .cluster_id = ""};
+    const BrokerIdentity made{.broker = broker, .incarnation = RandomIdDigits(), .cluster_id = ""};
     NARU_RETURN_IF_ERROR(WriteBrokerIdentity(map, made));
     return made;
   }

@@ -92,6 +92,13 @@ absl::Status Server::StartHttp() {
 }
 
 absl::Status Server::OpenStorage() {
+  if (options_.cluster.in_cluster()) {
+    // What has made an older record go must not be taken away itself when the leader changes.
+    store_options_.compaction_bound = [this](LogId log) {
+      const cluster::BrokerProcess* broker = committed_of_.load(std::memory_order_acquire);
+      return broker == nullptr ? Offset(0) : broker->CommittedEnd(log);
+    };
+  }
   // The directory first: a second process must not take the first one's ports, or its port file.
   NARU_ASSIGN_OR_RETURN(directory_, DataDirectory::Open(options_.data_dir, PosixFileSystem()));
   if (!options_.port_file.empty() && PosixFileSystem().Exists(options_.port_file)) {
@@ -116,6 +123,7 @@ absl::Status Server::JoinCluster() {
   group_coordinator_ = &member_->group_coordinator();
   logs_ = &member_->broker()->logs();
   topics_ = member_->broker();
+  committed_of_.store(member_->broker(), std::memory_order_release);
   call_limit_.Close();
   return absl::OkStatus();
 }

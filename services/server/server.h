@@ -6,6 +6,7 @@
 // A process that is only a coordinator has no data directory and no services.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -84,7 +85,9 @@ class Server {
 
   const ServerOptions options_;
   const MemoryPlan plan_;
-  const StoreOptions store_options_;
+  // Whom the store asks how far a log is committed; null: nobody yet. Outlives the store.
+  std::atomic<const cluster::BrokerProcess*> committed_of_{nullptr};
+  StoreOptions store_options_;
   EventLog& events_;
   const SystemClock clock_;
   const int64_t start_time_ms_;

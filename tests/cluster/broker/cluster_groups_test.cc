@@ -44,6 +44,12 @@ class Member final : public GroupListener {
     ended_ = why;
   }
 
+  // It has joined, or it has ended.
+  void WaitForAnswer() {
+    absl::MutexLock lock(&mutex_);
+    const auto so = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return epoch_ != 0 || ended_; };
+    mutex_.AwaitWithTimeout(absl::Condition(&so), kPatience);
+  }
   bool WaitForPartitions(size_t count) {
     absl::MutexLock lock(&mutex_);
     const auto so = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return owned_.size() == count || ended_; };
@@ -105,8 +111,7 @@ class ClusterGroupsTest : public ::testing::Test {
     while (true) {
       auto member = std::make_shared<Member>();
       const uint64_t session = cluster_.groups(through).Join("g", JoinOf(id), member);
-      while (!member->ended() && member->epoch() == 0 && absl::Now() < until)
-        absl::SleepFor(absl::Milliseconds(2));
+      member->WaitForAnswer();
       if (!member->ended() || absl::Now() > until) return {member, session};
     }
   }

@@ -84,6 +84,24 @@ TEST(Cluster, WhatWasAcknowledgedOutlivesItsLeader) {
   EXPECT_THAT(*read, IsSupersetOf(acknowledged));
 }
 
+TEST(Cluster, WhatIsCommittedMayBeCompactedAndNothingElse) {
+  TestCluster cluster(1, 2);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  EXPECT_EQ(cluster.broker(1).CommittedEnd(log), Offset(0));
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "committed", unknown).ok());
+  const Offset committed = cluster.store(1).Info(log)->end;
+  EXPECT_EQ(cluster.broker(1).CommittedEnd(log), committed);
+  cluster.store(2).HoldDurability(true);  // it claims nothing any more
+  ASSERT_TRUE(cluster.Append(1, log, "not yet", false).ok());
+  EXPECT_GT(cluster.store(1).Info(log)->end, committed);
+  EXPECT_EQ(cluster.broker(1).CommittedEnd(log), committed);
+  EXPECT_LE(cluster.broker(2).CommittedEnd(log), committed) << "a follower knows it from its leader";
+  EXPECT_EQ(cluster.broker(1).CommittedEnd(LogId(12'345)), Offset(0)) << "not known here";
+  cluster.store(2).HoldDurability(false);
+}
+
 TEST(Cluster, ALostDiskIsFilledAgainFromTheLeader) {
   TestCluster cluster(1, 3);
   ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "cluster/coordinator/cluster_store.h"
 #include "cluster/loop/event_loop.h"
 
@@ -51,6 +53,12 @@ class MemoryClusterMetadata {
   ClusterMetadata Read() const {
     absl::MutexLock lock(&mutex_);
     return stored_;
+  }
+  // Waits until what is stored is so, and says whether it is; `so` is called with each state of it.
+  bool Await(absl::Duration patience, const std::function<bool(const ClusterMetadata&)>& so) const {
+    absl::MutexLock lock(&mutex_);
+    const auto stored_is_so = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return so(stored_); };
+    return mutex_.AwaitWithTimeout(absl::Condition(&stored_is_so), patience);
   }
   WriteOutcome Write(const MetadataWrite& write) {
     absl::MutexLock lock(&mutex_);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <algorithm>
 #include <utility>
 
 #include "absl/synchronization/notification.h"
@@ -16,12 +16,11 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
 
-void WaitFor(const std::string& what, const std::function<bool()>& so) {
-  const absl::Time until = absl::Now() + kPatience;
-  while (!so()) {
-    ASSERT_LT(absl::Now(), until) << "waited in vain for " << what;
-    absl::SleepFor(absl::Milliseconds(2));
-  }
+// Until the coordinator has decided something, but not for long: brokers hear of it later than the store.
+void WaitForDecision(const MemoryClusterMetadata& metadata) {
+  metadata.Await(absl::Milliseconds(5), [head = metadata.Read().head](const ClusterMetadata& stored) {
+    return stored.head != head;
+  });
 }
 
 // Calls something that completes, and waits for it.
@@ -159,39 +158,40 @@ void TestCluster::StopCoordinator(int index) {
 }
 
 void TestCluster::WaitForBrokers(int count) {
-  WaitFor(std::to_string(count) + " brokers", [&] {
-    int there = 0;
-    for (const auto& [id, record] : metadata_.Read().brokers) there += record.fenced ? 0 : 1;
-    return there == count;
-  });
-}
-
-PartitionState TestCluster::StateOf(const std::string& topic, int32_t partition) const {
-  const ClusterMetadata metadata = metadata_.Read();
-  const auto found = metadata.topics.find(topic);
-  if (found == metadata.topics.end()) return {};
-  return metadata.partitions.at({ToTopicId(*found->second), partition});
+  const auto so = [&](const ClusterMetadata& metadata) {
+    return std::ranges::count_if(metadata.brokers, [](const auto& known) { return !known.second.fenced; }) ==
+           count;
+  };
+  ASSERT_TRUE(metadata_.Await(kPatience, so)) << "waited in vain for " << count << " brokers";
 }
 
 void TestCluster::WaitForLeader(const std::string& topic, int32_t partition, int leader) {
-  WaitFor("leader " + std::to_string(leader),
-          [&] { return StateOf(topic, partition).leader == BrokerId(leader); });
+  const auto so = [&](const ClusterMetadata& metadata) {
+    const auto found = metadata.topics.find(topic);
+    return found != metadata.topics.end() &&
+           metadata.partitions.at({ToTopicId(*found->second), partition}).leader == BrokerId(leader);
+  };
+  ASSERT_TRUE(metadata_.Await(kPatience, so)) << "waited in vain for leader " << leader;
 }
 
 void TestCluster::WaitForIsr(const std::string& topic, size_t size) {
-  WaitFor(std::to_string(size) + " in sync", [&] {
-    const ClusterMetadata metadata = metadata_.Read();
+  const auto so = [&](const ClusterMetadata& metadata) {
     const auto found = metadata.topics.find(topic);
     if (found == metadata.topics.end()) return false;
     for (int32_t i = 0; i < found->second->partition_count(); ++i) {
       if (metadata.partitions.at({ToTopicId(*found->second), i}).isr.size() != size) return false;
     }
     return true;
-  });
+  };
+  ASSERT_TRUE(metadata_.Await(kPatience, so)) << "waited in vain for " << size << " in sync";
 }
 
 void TestCluster::WaitForTooFewInSync(int id) {
-  WaitFor("too few in sync", [&] { return broker(id).Snapshot().replicas.under_min_isr > 0; });
+  const absl::Time until = absl::Now() + kPatience;
+  while (broker(id).Snapshot().replicas.under_min_isr == 0) {
+    ASSERT_LT(absl::Now(), until) << "waited in vain for too few in sync";
+    WaitForDecision(metadata_);
+  }
 }
 
 absl::StatusOr<std::shared_ptr<const TopicInfo>> TestCluster::CreateTopic(int through,
@@ -238,7 +238,7 @@ absl::StatusOr<Appended> TestCluster::AppendUntilDone(int through, LogId log, co
     absl::StatusOr<Appended> appended = Append(through, log, value);
     if (appended.ok() || absl::Now() > until) return appended;
     if (ReasonOf(appended.status()) == Reason::kLeaderChanged) ++unknown;
-    absl::SleepFor(absl::Milliseconds(5));
+    WaitForDecision(metadata_);
   }
 }
 

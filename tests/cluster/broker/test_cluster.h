@@ -85,8 +85,6 @@ class TestCluster {
     std::unique_ptr<grpc::Server> server;
   };
 
-  PartitionState StateOf(const std::string& topic, int32_t partition) const;
-
   SystemClock clock_;
   NullEventLog events_;
   MemoryClusterMetadata metadata_;
