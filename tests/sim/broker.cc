@@ -245,7 +245,7 @@ void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffect
     } else if (const auto* propose = std::get_if<ProposeIsr>(&effect)) {
       Propose(partition, propose->proposal);
     } else if (!batches.empty()) {
-      ReplicaAppendRequest request{.log = part.log, .batches = batches, .producers = {}};
+      ReplicaAppendRequest request{.log = part.log, .batches = batches};
       store_->AppendAsReplica(std::move(request),
                               InThisLife([this, partition](const absl::StatusOr<Appended>& appended) {
                                 Part* own = Find(partition);
