@@ -93,6 +93,12 @@ absl::StatusOr<naru::v1::DeleteRecordsResponse> Admin::DeleteRecords(
   return CallUnary<naru::v1::AdminService>(*client_, CallKind::kWrite, request, &AdminStub::DeleteRecords);
 }
 
+absl::StatusOr<naru::v1::ElectLeadersResponse> Admin::ElectLeaders(
+    const naru::v1::ElectLeadersRequest& request) {
+  return CallUnary<naru::v1::ClusterService>(*client_, CallKind::kWrite, request,
+                                             &naru::v1::ClusterService::Stub::ElectLeaders);
+}
+
 absl::StatusOr<naru::v1::DescribeClusterResponse> Admin::DescribeCluster() {
   return CallUnary<naru::v1::ClusterService>(*client_, CallKind::kRead, naru::v1::DescribeClusterRequest(),
                                              &naru::v1::ClusterService::Stub::DescribeCluster);

@@ -33,6 +33,7 @@ class Admin {
   absl::StatusOr<naru::v1::DeleteRecordsResponse> DeleteRecords(
       const naru::v1::DeleteRecordsRequest& request);
   absl::StatusOr<naru::v1::DescribeClusterResponse> DescribeCluster();
+  absl::StatusOr<naru::v1::ElectLeadersResponse> ElectLeaders(const naru::v1::ElectLeadersRequest& request);
 
  private:
   const std::shared_ptr<Client> client_;

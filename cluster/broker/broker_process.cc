@@ -374,6 +374,12 @@ void BrokerProcess::CreatePartitions(naru::v1::CreatePartitionsRequest request, 
   ChangeTopics(std::move(change), std::move(done));
 }
 
+void BrokerProcess::ElectLeaders(naru::v1::ElectLeadersRequest request, TopicDone done) {
+  Change change;
+  *change.mutable_elect_leaders() = std::move(request);
+  ChangeTopics(std::move(change), std::move(done));
+}
+
 void BrokerProcess::DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) {
   Change change;
   *change.mutable_delete_() = std::move(request);

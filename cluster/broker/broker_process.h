@@ -102,6 +102,7 @@ class BrokerProcess final : public TopicChanger, public ProducerRegistry {
   void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done) override;
   void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done) override;
   void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) override;
+  void ElectLeaders(naru::v1::ElectLeadersRequest request, TopicDone done) override;
   // ProducerRegistry: ids of a registration of this broker, which no other has. COORDINATOR_LOADING before
   // the first.
   void InitProducer(std::optional<ProducerIdentity> known, ProducerDone done) override;

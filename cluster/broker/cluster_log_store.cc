@@ -48,7 +48,7 @@ absl::StatusOr<BrokerId> ClusterLogStore::LeaderOf(LogId log) const {
 }
 
 void ClusterLogStore::Append(AppendRequest request, AppendDone done) {
-  if (led_.Leads(request.log)) return led_.Append(std::move(request), std::move(done));
+  if (request.here_only || led_.Leads(request.log)) return led_.Append(std::move(request), std::move(done));
   const auto leader = LeaderOf(request.log);
   if (leader.ok()) return peers_->Append(*leader, std::move(request), std::move(done));
   if (request.fence != nullptr) request.fence->Fail(request.fence_order);

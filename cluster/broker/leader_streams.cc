@@ -1,5 +1,6 @@
 #include "cluster/broker/leader_streams.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,8 @@ namespace {
 
 // A message goes out when it has come to this; or when the loop has nothing else to do.
 constexpr int64_t kMessageBytes = 1 << 20;
+// How often the bucket of those that catch up is looked into while it is empty.
+constexpr int64_t kCatchUpMs = 20;
 
 }  // namespace
 
@@ -201,10 +204,51 @@ void LeaderStreams::Pump(SessionId id, Session& session) {
     if (part == nullptr) continue;
     const auto waiting = part->fetches.find(session.broker);
     if (waiting == part->fetches.end() || waiting->second.session != id || !waiting->second.queued) continue;
+    if (CatchesUp(*part, session.broker) && !MayCatchUp()) {
+      session.waiting.push_back(part->log);
+      WaitToCatchUp();
+      continue;
+    }
     const ReplicaFetch fetch = waiting->second.fetch;
     part->fetches.erase(waiting);
     Read(id, session, *part, fetch);
   }
+}
+
+bool LeaderStreams::CatchesUp(const HostedReplica& part, BrokerId follower) {
+  const PartitionLeader* leader = part.replica ? part.replica->leader() : nullptr;
+  return leader != nullptr && !leader->state().isr.contains(follower);
+}
+
+bool LeaderStreams::MayCatchUp() {
+  const auto rate = static_cast<double>(host_.options_.catch_up_bytes_per_second);
+  if (rate <= 0) return true;
+  const int64_t now_ms = host_.loop_.NowMs();
+  const double seconds = static_cast<double>(now_ms - catch_up_filled_ms_) / 1'000;
+  catch_up_filled_ms_ = now_ms;
+  catch_up_left_ = std::min(catch_up_left_ + rate * seconds, rate / 10);
+  return catch_up_left_ > 0;
+}
+
+void LeaderStreams::WaitToCatchUp() {
+  if (std::exchange(catch_up_timer_, true)) return;
+  host_.loop_.After(kCatchUpMs, [this] {
+    catch_up_timer_ = false;
+    std::vector<SessionId> ids;
+    for (auto& [id, session] : sessions_) {
+      if (session.waiting.empty()) continue;
+      session.turns.insert(session.turns.end(), session.waiting.begin(), session.waiting.end());
+      session.waiting.clear();
+      ids.push_back(id);
+    }
+    for (const SessionId id : ids) Pump(id, sessions_.at(id));
+  });
+}
+
+int64_t LeaderStreams::catch_up_waiting() const {
+  int64_t waiting = 0;
+  for (const auto& [id, session] : sessions_) waiting += static_cast<int64_t>(session.waiting.size());
+  return waiting;
 }
 
 void LeaderStreams::Read(SessionId id, Session& session, HostedReplica& part, const ReplicaFetch& fetch) {
@@ -252,7 +296,15 @@ void LeaderStreams::OnRead(SessionId id, LogId log, const ReplicaFetch& fetch,
     answer.log_start = result->log_start;
     FetchedPartition message = ToMessage(log, answer);
     message.set_gaps(result->gaps);
-    for (const StoredBatchView& batch : result->batches) ToMessage(batch, *message.add_batches());
+    int64_t bytes = 0;
+    for (const StoredBatchView& batch : result->batches) {
+      ToMessage(batch, *message.add_batches());
+      bytes += static_cast<int64_t>(batch.bytes.size());
+    }
+    if (CatchesUp(*part, session.broker)) {
+      catch_up_bytes_ += bytes;
+      catch_up_left_ -= static_cast<double>(bytes);
+    }
     Answer(session, std::move(message));
   }
   Pump(id, session);

@@ -52,12 +52,17 @@ class LeaderStreams {
   void Flush();
   void EndAll();
 
+  int64_t catch_up_bytes() const { return catch_up_bytes_; }
+  int64_t catch_up_waiting() const;
+
  private:
   struct Session {
     std::shared_ptr<Stream> stream;
     BrokerId broker = kNoBroker;
     BrokerEpoch epoch;
     std::deque<LogId> turns;
+    // Of logs that the follower is not in sync with, when those have had their share.
+    std::deque<LogId> waiting;
     int64_t reading_bytes = 0;
     naru::internal::v1::ReplicateResponse outgoing;
     int64_t outgoing_bytes = 0;
@@ -67,11 +72,20 @@ class LeaderStreams {
   void Handle(SessionId id, Session& session, HostedReplica& part, const ReplicaFetch& fetch);
   void Answer(Session& session, naru::internal::v1::FetchedPartition answer);
   void Pump(SessionId id, Session& session);
+  // Of a follower that is not in sync; then it is bounded what it is given.
+  static bool CatchesUp(const HostedReplica& part, BrokerId follower);
+  bool MayCatchUp();
+  void WaitToCatchUp();
   void Read(SessionId id, Session& session, HostedReplica& part, const ReplicaFetch& fetch);
   void OnRead(SessionId id, LogId log, const ReplicaFetch& fetch, absl::StatusOr<ReadResult> result);
 
   ReplicaHost& host_;
   std::map<SessionId, Session> sessions_;
+  // A bucket that holds what may be given at once: refilled with time, to a tenth of a second's at most.
+  double catch_up_left_ = 0;
+  int64_t catch_up_filled_ms_ = 0;
+  bool catch_up_timer_ = false;
+  int64_t catch_up_bytes_ = 0;
   std::atomic<SessionId> last_session_{0};
 };
 

@@ -216,6 +216,7 @@ void ReplicaHost::OnEpochBegun(HostedReplica& part, LeaderEpoch epoch) {
   if (epoch != part.replica->leader_epoch()) return;
   if (part.replica->role() == Replica::Role::kStarting) {
     Do(part, part.replica->OnEpochBegun(epoch, *part.view, loop_.NowMs()));
+    ++elections_;
     leaders_.ServeEarly(part);
   } else {
     followers_.Fetch(part);
@@ -377,7 +378,10 @@ void ReplicaHost::Shutdown() {
 }
 
 ReplicaHost::Gauges ReplicaHost::Count() const {
-  Gauges gauges{.replicas = static_cast<int64_t>(replicas_.size())};
+  Gauges gauges{.replicas = static_cast<int64_t>(replicas_.size()),
+                .elections = elections_,
+                .catch_up_bytes = leaders_.catch_up_bytes(),
+                .catch_up_waiting = leaders_.catch_up_waiting()};
   for (const auto& [log, part] : replicas_) {
     gauges.damaged += damaged_.contains(log) ? 1 : 0;
     const PartitionLeader* leader = part.replica ? part.replica->leader() : nullptr;
@@ -385,6 +389,10 @@ ReplicaHost::Gauges ReplicaHost::Count() const {
     ++gauges.led;
     gauges.under_replicated += leader->state().isr.size() < leader->state().replicas.size() ? 1 : 0;
     gauges.under_min_isr += leader->may_commit() ? 0 : 1;
+    const Offset end = part.view->Positions().end;
+    for (const auto& [broker, follower] : leader->followers()) {
+      gauges.lag_offsets_max = std::max(gauges.lag_offsets_max, end - follower.durable_end);
+    }
   }
   return gauges;
 }

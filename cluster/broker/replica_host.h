@@ -31,6 +31,8 @@ struct ReplicaHostOptions {
   int64_t fetch_bytes_max = 1 << 20;
   // Bytes on their way to one follower; beyond, its fetches wait. At least 1.
   int64_t stream_bytes_max = 8 << 20;
+  // Bytes a second that followers out of the ISR are given from here, all together; 0: no bound.
+  int64_t catch_up_bytes_per_second = 0;
   // Between attempts to reach a leader, and after a refusal, milliseconds. At least 1.
   int64_t retry_ms = 50;
   // How often lag is looked for, and followers are told of a high watermark that nothing else tells of,
@@ -94,6 +96,10 @@ class ReplicaHost {
     int64_t under_replicated = 0;  // led, with fewer in sync than there are replicas
     int64_t under_min_isr = 0;     // led, and nothing can be committed
     int64_t damaged = 0;           // copies that are to be made anew
+    int64_t lag_offsets_max = 0;   // of any follower of a partition led, behind the end
+    int64_t elections = 0;         // times that this broker began to lead a partition
+    int64_t catch_up_bytes = 0;    // given to followers out of the ISR
+    int64_t catch_up_waiting = 0;  // their fetches that wait for their turn, for the bound's sake
   };
   // On the loop.
   Gauges Count() const;
@@ -147,6 +153,7 @@ class ReplicaHost {
   std::map<TopicPartition, LogId> logs_;
   // Whose copy here is damaged, whatever the registration.
   std::set<LogId> damaged_;
+  int64_t elections_ = 0;
   // Proposals that wait for their answer, by partition.
   std::map<TopicPartition, int64_t> proposed_;
   bool stopped_ = false;

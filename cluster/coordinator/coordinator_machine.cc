@@ -205,10 +205,11 @@ void CoordinatorMachine::WriteTopic(MetadataWrite& write) {
   while (!topic_wishes_.empty() && !write.changes_something()) {
     TopicWish wish = std::move(topic_wishes_.front());
     topic_wishes_.pop_front();
-    auto planned = PlanTopicChange(wish.wish, stored_, options_.limits);
+    auto planned = PlanTopicChange(wish.wish, stored_, options_.limits, options_.keys_per_write_max);
     if (planned.ok() && planned->write.changes_something()) {
       write = std::move(planned->write);
       wish.topic = std::move(planned->topic);
+      wish.unfinished = planned->unfinished;
       writing_topic_ = std::move(wish);
       return;
     }
@@ -335,7 +336,11 @@ void CoordinatorMachine::Apply(const MetadataWrite& write) {
                                       .partitions = write.partitions});
   if (writing_topic_) {
     TopicWish wish = *std::exchange(writing_topic_, std::nullopt);
-    effects_.emplace_back(AnswerTopicRequest{wish.request, stored_.head, std::move(wish.topic)});
+    if (wish.unfinished) {
+      topic_wishes_.push_front(std::move(wish));
+    } else {
+      effects_.emplace_back(AnswerTopicRequest{wish.request, stored_.head, std::move(wish.topic)});
+    }
   }
   if (writing_epoch_) {
     const Registration registration = *std::exchange(writing_epoch_, std::nullopt);

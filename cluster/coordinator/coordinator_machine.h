@@ -141,6 +141,7 @@ class CoordinatorMachine {
     uint64_t request = 0;
     TopicRequest wish;
     std::shared_ptr<const TopicInfo> topic;  // as planned, while it is written
+    bool unfinished = false;
   };
   struct Damage {
     BrokerId broker;

@@ -291,6 +291,14 @@ void CoordinatorProcess::ChangeTopics(ChangeTopicsRequest request, TopicsDone do
       case ChangeTopicsRequest::kDelete:
         wish.change = request.delete_();
         break;
+      case ChangeTopicsRequest::kElectLeaders:
+        wish.change = request.elect_leaders();
+        if (request.elect_leaders().accept_loss()) {
+          events_.Write(
+              Severity::kWarning, "election_with_loss_asked_for",
+              {{"topic", request.elect_leaders().topic()}, {"leader", request.elect_leaders().leader()}});
+        }
+        break;
       case ChangeTopicsRequest::CHANGE_NOT_SET:
         return done(InvalidField("change", "none", "one of those that this coordinator knows is needed"));
     }

@@ -133,16 +133,28 @@ std::optional<PartitionState> GiveUpCopy(const PartitionState& state, BrokerId b
   return next;
 }
 
+PartitionState HandOver(const PartitionState& state, BrokerId leader) {
+  PartitionState next = state;
+  next.leader = leader;
+  ++next.leader_epoch;
+  ++next.epoch;
+  return next;
+}
+
+PartitionState ElectWithLoss(const PartitionState& state, BrokerId leader) {
+  PartitionState next = HandOver(state, leader);
+  next.isr = {leader};
+  next.elr.clear();
+  next.last_known_elr.clear();
+  return next;
+}
+
 std::optional<PartitionState> PreferLeader(const PartitionState& state) {
   const BrokerId preferred = state.replicas.front();
   if (state.leader == kNoBroker || state.leader == preferred || !state.isr.contains(preferred)) {
     return std::nullopt;
   }
-  PartitionState next = state;
-  next.leader = preferred;
-  ++next.leader_epoch;
-  ++next.epoch;
-  return next;
+  return HandOver(state, preferred);
 }
 
 }  // namespace naru::cluster

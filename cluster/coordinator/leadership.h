@@ -52,6 +52,13 @@ std::optional<PartitionState> GiveUpCopy(const PartitionState& state, BrokerId b
                                          LeaderEpoch leader_epoch, const BrokerRecords& brokers,
                                          const ReplicationRules& rules = {});
 
+// The state with `leader`, who is in the ISR, leading.
+PartitionState HandOver(const PartitionState& state, BrokerId leader);
+
+// The state of a partition without a leader with `leader` leading, and what it holds being all there is: only
+// when somebody asks for it who accepts that records are lost.
+PartitionState ElectWithLoss(const PartitionState& state, BrokerId leader);
+
 // The state with its preferred leader leading, if it is in sync and another one leads.
 std::optional<PartitionState> PreferLeader(const PartitionState& state);
 

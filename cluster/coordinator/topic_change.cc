@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/coordinator/leader_election.h"
 #include "storage/base/status.h"
 
 namespace naru::cluster {
@@ -71,8 +72,9 @@ PlannedTopicChange Plan(const TopicChange& change, const ClusterMetadata& metada
 
 class Planner {
  public:
-  Planner(const TopicRequest& request, const ClusterMetadata& metadata, const TopicLimits& limits)
-      : request_(request), metadata_(metadata), limits_(limits) {
+  Planner(const TopicRequest& request, const ClusterMetadata& metadata, const TopicLimits& limits,
+          size_t elections_max)
+      : request_(request), metadata_(metadata), limits_(limits), elections_max_(elections_max) {
     for (const auto& [broker, record] : metadata.brokers) brokers_ += record.fenced ? 0 : 1;
   }
 
@@ -124,6 +126,10 @@ class Planner {
     return Plan(change, metadata_);
   }
 
+  absl::StatusOr<PlannedTopicChange> operator()(const naru::v1::ElectLeadersRequest& elect) const {
+    return PlanElection(elect, metadata_, elections_max_);
+  }
+
  private:
   static absl::Status NoBroker() {
     return MakeError(Reason::kNotEnoughReplicas,
@@ -133,15 +139,16 @@ class Planner {
   const TopicRequest& request_;
   const ClusterMetadata& metadata_;
   const TopicLimits& limits_;
+  const size_t elections_max_;
   int32_t brokers_ = 0;
 };
 
 }  // namespace
 
 absl::StatusOr<PlannedTopicChange> PlanTopicChange(const TopicRequest& request,
-                                                   const ClusterMetadata& metadata,
-                                                   const TopicLimits& limits) {
-  return std::visit(Planner(request, metadata, limits), request.change);
+                                                   const ClusterMetadata& metadata, const TopicLimits& limits,
+                                                   size_t elections_max) {
+  return std::visit(Planner(request, metadata, limits, elections_max), request.change);
 }
 
 }  // namespace naru::cluster

@@ -1,4 +1,5 @@
-// What a client's wish to make, change, grow or delete a topic of a cluster comes to, given the metadata as
+// What a client's wish to make, change, grow or delete a topic of a cluster, or to have its partitions led
+// elsewhere, comes to, given the metadata as
 // it is. Pure.
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "cluster/coordinator/cluster_metadata.h"
 #include "cluster/coordinator/topic_ledger.h"
 #include "naru/v1/admin.pb.h"
+#include "naru/v1/cluster.pb.h"
 
 namespace naru::cluster {
 
@@ -21,7 +23,7 @@ inline constexpr int32_t kReplicationFactorDefault = 3;
 
 struct TopicRequest {
   std::variant<naru::v1::CreateTopicRequest, naru::v1::UpdateTopicRequest, naru::v1::CreatePartitionsRequest,
-               naru::v1::DeleteTopicRequest>
+               naru::v1::DeleteTopicRequest, naru::v1::ElectLeadersRequest>
       change;
   // From naru itself, which makes topics of reserved names: then one that is there is no error.
   bool internal = false;
@@ -37,11 +39,14 @@ struct PlannedTopicChange {
   MetadataWrite write;
   // As it is then; null: it is gone.
   std::shared_ptr<const TopicInfo> topic;
+  // More than one write takes: when it is written, the same request goes on.
+  bool unfinished = false;
 };
 
-// Errors are those of TopicLedger; brokers that are fenced count as not there.
+// Errors are those of TopicLedger and PlanElection; brokers that are fenced count as not there.
+// `elections_max`: of one write.
 absl::StatusOr<PlannedTopicChange> PlanTopicChange(const TopicRequest& request,
-                                                   const ClusterMetadata& metadata,
-                                                   const TopicLimits& limits);
+                                                   const ClusterMetadata& metadata, const TopicLimits& limits,
+                                                   size_t elections_max = 100);
 
 }  // namespace naru::cluster

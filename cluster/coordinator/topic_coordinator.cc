@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
+#include "cluster/coordinator/leader_election.h"
 #include "cluster/metadata/random_id.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"
@@ -179,6 +180,13 @@ void TopicCoordinator::CreatePartitions(naru::v1::CreatePartitionsRequest reques
   Enqueue([this, request = std::move(request), done = std::move(done)](absl::Status todo) mutable {
     if (!todo.ok()) return done(std::move(todo));
     done(DoGrow(request));
+  });
+}
+
+void TopicCoordinator::ElectLeaders(naru::v1::ElectLeadersRequest request, TopicDone done) {
+  Enqueue([this, request = std::move(request), done = std::move(done)](absl::Status todo) mutable {
+    if (!todo.ok()) return done(std::move(todo));
+    done(FindForElection(request, ledger_->catalog()));
   });
 }
 

@@ -77,6 +77,8 @@ class TopicCoordinator final : public TopicChanger, public ProducerRegistry {
   void CreateInternalTopic(naru::v1::CreateTopicRequest request, Done done) override;
   void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done) override;
   void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done) override;
+  // There is one broker, and it leads everything.
+  void ElectLeaders(naru::v1::ElectLeadersRequest request, TopicDone done) override;
   void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) override;
 
   // ProducerRegistry.

@@ -67,6 +67,32 @@ absl::StatusOr<std::shared_ptr<const TopicInfo>> TopicCatalog::Find(std::string_
   return topic;
 }
 
+absl::Status CheckLedHere(const TopicCatalog& catalog, const TopicInfo& topic, int32_t partition,
+                          LeaderEpoch leader_epoch) {
+  const PartitionPlacement& placement = topic.partitions[static_cast<size_t>(partition)];
+  if (placement.leader == catalog.self && placement.leader_epoch == leader_epoch) return absl::OkStatus();
+  const std::string name = absl::StrCat("partition ", partition, " of topic \"", topic.name, "\"");
+  if (placement.leader == BrokerId(0)) {
+    return MakeError(Reason::kNoLeader, absl::StrCat(name, " has no leader at present; try again"));
+  }
+  std::string address;
+  for (const BrokerInfo& broker : catalog.brokers) {
+    if (broker.id == placement.leader) address = broker.address;
+  }
+  return MakeError(Reason::kNotLeader,
+                   absl::StrCat("leader_epoch: ", leader_epoch.value(), " is not allowed at broker ",
+                                catalog.self.value(), "; ", name, " is led by broker ",
+                                placement.leader.value(), " at ", address, " in leader epoch ",
+                                placement.leader_epoch.value(), "; ask there, or leave leader_epoch out"),
+                   {{"leader", absl::StrCat(placement.leader.value())},
+                    {"address", address},
+                    {"leader_epoch", absl::StrCat(placement.leader_epoch.value())}});
+}
+
+BrokerId LeaderElsewhere(const TopicCatalog& catalog, const PartitionPlacement& partition) {
+  return partition.leader == catalog.self ? BrokerId(0) : partition.leader;
+}
+
 std::shared_ptr<const TopicInfo> TopicCatalog::FindById(std::string_view topic_id) const {
   for (const auto& [name, topic] : topics) {
     if (topic->topic_id == topic_id) return topic;

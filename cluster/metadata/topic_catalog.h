@@ -92,6 +92,15 @@ struct TopicCatalog {
 // PARTITION_NOT_FOUND (metadata partitions) unless 0 ≤ partition < partition_count.
 absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, int32_t partition);
 
+// For a client that does not want to be forwarded: OK where this broker leads the partition in that leader
+// epoch; NOT_LEADER (metadata leader, address, leader_epoch) where it is another broker or epoch; NO_LEADER
+// where there is none. `partition` exists.
+absl::Status CheckLedHere(const TopicCatalog& catalog, const TopicInfo& topic, int32_t partition,
+                          LeaderEpoch leader_epoch);
+
+// Who leads the partition, unless it is this broker: then 0, and where nobody does.
+BrokerId LeaderElsewhere(const TopicCatalog& catalog, const PartitionPlacement& partition);
+
 // TOPIC_NOT_FOUND (metadata topic).
 absl::Status TopicDeleted(std::string_view name);
 

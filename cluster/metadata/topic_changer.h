@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "cluster/metadata/topic_catalog.h"
 #include "naru/v1/admin.pb.h"
+#include "naru/v1/cluster.pb.h"
 
 namespace naru::cluster {
 
@@ -28,6 +29,8 @@ class TopicChanger : public CatalogSource {
   virtual void UpdateTopic(naru::v1::UpdateTopicRequest request, TopicDone done) = 0;
   virtual void CreatePartitions(naru::v1::CreatePartitionsRequest request, TopicDone done) = 0;
   virtual void DeleteTopic(naru::v1::DeleteTopicRequest request, Done done) = 0;
+  // Errors are those of ClusterService. The answer is the topic with its leaders as they are then.
+  virtual void ElectLeaders(naru::v1::ElectLeadersRequest request, TopicDone done) = 0;
 };
 
 }  // namespace naru::cluster

@@ -1,6 +1,7 @@
 #include "services/cluster/cluster_service.h"
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,14 +25,28 @@ absl::StatusOr<std::vector<std::string>> ReadNames(const grpc::ByteBuffer& bytes
   return names;
 }
 
+// Who leads the partitions that were asked about.
+void AddLeaders(const cluster::TopicInfo& topic, const naru::v1::ElectLeadersRequest& request,
+                naru::v1::ElectLeadersResponse& response) {
+  const std::set<int32_t> asked(request.partitions().begin(), request.partitions().end());
+  for (int32_t i = 0; i < topic.partition_count(); ++i) {
+    if (!asked.empty() && !asked.contains(i)) continue;
+    const cluster::PartitionPlacement& placement = topic.partitions[static_cast<size_t>(i)];
+    naru::v1::PartitionMetadata& partition = *response.add_partitions();
+    partition.set_partition(i);
+    partition.set_leader(placement.leader.value());
+    partition.set_leader_epoch(placement.leader_epoch.value());
+  }
+}
+
 }  // namespace
 
-ClusterService::ClusterService(cluster::CatalogSource& catalog, DescribeBroker describe,
+ClusterService::ClusterService(cluster::TopicChanger& topics, DescribeBroker describe,
                                ClusterServiceOptions options)
-    : catalog_(catalog),
+    : topics_(topics),
       describe_(std::move(describe)),
       snapshots_(options.message_bytes_max, options.pending_bytes_max),
-      broadcaster_(catalog, snapshots_, options.watches_max) {}
+      broadcaster_(topics, snapshots_, options.watches_max) {}
 
 void ClusterService::Shutdown() {
   stopping_.store(true, std::memory_order_relaxed);
@@ -55,7 +70,7 @@ absl::Status ClusterService::Answer(const grpc::ByteBuffer& request, grpc::ByteB
   NARU_RETURN_IF_ERROR(CheckRunning());
   NARU_ASSIGN_OR_RETURN(const std::vector<std::string> names,
                         ReadNames<naru::v1::GetMetadataRequest>(request));
-  NARU_ASSIGN_OR_RETURN(const auto snapshot, snapshots_.Make(*catalog_.Current(), names));
+  NARU_ASSIGN_OR_RETURN(const auto snapshot, snapshots_.Make(*topics_.Current(), names));
   response = snapshot->bytes;
   return absl::OkStatus();
 }
@@ -78,13 +93,47 @@ grpc::ServerUnaryReactor* ClusterService::DescribeCluster(grpc::CallbackServerCo
   return call.reactor();
 }
 
+grpc::ServerUnaryReactor* ClusterService::ElectLeaders(grpc::CallbackServerContext* context,
+                                                       const grpc::ByteBuffer* request,
+                                                       grpc::ByteBuffer* response) {
+  const auto call =
+      std::make_shared<MessageCall<naru::v1::ElectLeadersRequest, naru::v1::ElectLeadersResponse>>(*context,
+                                                                                                   *response);
+  absl::Status status = CheckRunning();
+  if (status.ok()) status = call->Parse(*request);
+  if (!status.ok()) {
+    call->Finish(status);
+    return call->reactor();
+  }
+  topics_.ElectLeaders(call->request(),
+                       [call](absl::StatusOr<std::shared_ptr<const cluster::TopicInfo>> topic) {
+                         if (topic.ok() && *topic == nullptr) {
+                           topic = cluster::TopicDeleted(call->request().topic());
+                         }
+                         if (topic.ok()) AddLeaders(**topic, call->request(), call->response());
+                         call->Finish(topic.status());
+                       });
+  return call->reactor();
+}
+
 void ClusterService::Describe(naru::v1::DescribeClusterResponse& response) const {
-  const std::shared_ptr<const cluster::TopicCatalog> catalog = catalog_.Current();
+  const std::shared_ptr<const cluster::TopicCatalog> catalog = topics_.Current();
   response.set_cluster_id(catalog->cluster_id);
   response.set_topic_count(static_cast<int64_t>(catalog->topics.size()));
   int64_t partitions = 0;
-  for (const auto& [name, topic] : catalog->topics) partitions += topic->partition_count();
+  int64_t under_replicated = 0;
+  int64_t offline = 0;
+  for (const auto& [name, topic] : catalog->topics) {
+    partitions += topic->partition_count();
+    for (const cluster::PartitionPlacement& partition : topic->partitions) {
+      offline += partition.leader == BrokerId(0) ? 1 : 0;
+      const bool all = !partition.in_sync || partition.in_sync->size() == partition.replicas.size();
+      under_replicated += all ? 0 : 1;
+    }
+  }
   response.set_partition_count(partitions);
+  response.set_under_replicated_partition_count(under_replicated);
+  response.set_offline_partition_count(offline);
   for (const cluster::BrokerInfo& broker : catalog->brokers) {
     naru::v1::BrokerState* state = response.add_brokers();
     if (broker.id == catalog->self) *state = describe_();

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "cluster/metadata/topic_catalog.h"
+#include "cluster/metadata/topic_changer.h"
 #include "naru/v1/cluster.grpc.pb.h"
 #include "services/cluster/metadata_broadcaster.h"
 #include "services/cluster/metadata_snapshot.h"
@@ -29,15 +30,15 @@ struct ClusterServiceOptions {
 class ClusterService : public naru::v1::ClusterService::WithRawCallbackMethod_GetMetadata<
                            naru::v1::ClusterService::WithRawCallbackMethod_WatchMetadata<
                                naru::v1::ClusterService::WithRawCallbackMethod_DescribeCluster<
-                                   naru::v1::ClusterService::Service>>> {
+                                   naru::v1::ClusterService::WithRawCallbackMethod_ElectLeaders<
+                                       naru::v1::ClusterService::Service>>>> {
  public:
   // How this broker is, all but `broker`, which comes from the catalog. Called on gRPC's threads; must not
   // block.
   using DescribeBroker = std::function<naru::v1::BrokerState()>;
 
-  // The catalog outlives the service, and the service the gRPC server that it is registered with.
-  ClusterService(cluster::CatalogSource& catalog, DescribeBroker describe,
-                 ClusterServiceOptions options = {});
+  // The changer of topics outlives the service, and the service the gRPC server that it is registered with.
+  ClusterService(cluster::TopicChanger& topics, DescribeBroker describe, ClusterServiceOptions options = {});
 
   // Ends the streams, and every call from now on, with SHUTTING_DOWN. Before the server's Shutdown().
   // Idempotent.
@@ -50,13 +51,16 @@ class ClusterService : public naru::v1::ClusterService::WithRawCallbackMethod_Ge
   grpc::ServerUnaryReactor* DescribeCluster(grpc::CallbackServerContext* context,
                                             const grpc::ByteBuffer* request,
                                             grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ElectLeaders(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override;
 
  private:
   absl::Status CheckRunning() const;
   absl::Status Answer(const grpc::ByteBuffer& request, grpc::ByteBuffer& response);
   void Describe(naru::v1::DescribeClusterResponse& response) const;
 
-  cluster::CatalogSource& catalog_;
+  cluster::TopicChanger& topics_;
   const DescribeBroker describe_;
   MetadataSnapshots snapshots_;
   MetadataBroadcaster broadcaster_;

@@ -20,6 +20,7 @@ std::string EncodeFrame(const FetchPlan& plan, const Delivery& delivery) {
   frame.set_high_watermark(delivery.high_watermark().value());
   frame.set_log_start_offset(delivery.log_start().value());
   frame.set_topic_id(plan.topic->topic_id);
+  frame.set_leader(plan.leader.value());
   return frame.SerializeAsString();
 }
 

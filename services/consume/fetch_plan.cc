@@ -56,6 +56,12 @@ absl::StatusOr<FetchPlan> PlanFetch(const naru::v1::FetchRequest& request,
                         FindPartition(*plan.topic, request.partition()));
   plan.partition = request.partition();
   plan.log = placement->log;
+  plan.leader = LeaderElsewhere(catalog, *placement);
+  if (request.has_leader_epoch()) {
+    NARU_RETURN_IF_ERROR(CheckNotNegative("leader_epoch", request.leader_epoch()));
+    NARU_RETURN_IF_ERROR(
+        CheckLedHere(catalog, *plan.topic, request.partition(), LeaderEpoch(request.leader_epoch())));
+  }
   NARU_ASSIGN_OR_RETURN(plan.start, StartOf(request));
   NARU_ASSIGN_OR_RETURN(plan.form, CheckDelivery(request.delivery()));
   if (request.has_end_offset()) {

@@ -31,6 +31,8 @@ struct FetchPlan {
   std::shared_ptr<const cluster::TopicInfo> topic;
   int32_t partition = 0;
   LogId log;
+  // Who leads it; 0: this broker.
+  BrokerId leader{0};
   StartPoint start;
   naru::v1::Delivery form = naru::v1::DELIVERY_RECORDS;
   DeliveryBounds bounds;
@@ -39,7 +41,7 @@ struct FetchPlan {
   std::chrono::milliseconds max_wait{0};
 };
 
-// INVALID_FIELD, TOPIC_NOT_FOUND, TOPIC_ID_MISMATCH, PARTITION_NOT_FOUND.
+// INVALID_FIELD, TOPIC_NOT_FOUND, TOPIC_ID_MISMATCH, PARTITION_NOT_FOUND, NOT_LEADER.
 absl::StatusOr<FetchPlan> PlanFetch(const naru::v1::FetchRequest& request,
                                     const cluster::TopicCatalog& catalog, const ConsumeOptions& options);
 

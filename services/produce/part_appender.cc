@@ -12,6 +12,10 @@ namespace {
 // About what a part's structures take in this service and in the store.
 constexpr int64_t kPartBytes = 512;
 
+const cluster::PartitionPlacement& PlacementOf(const ProduceTarget& target, const ProducePart& part) {
+  return target.topic->partitions[static_cast<size_t>(part.partition.value())];
+}
+
 struct Gathering {
   Gathering(const cluster::CatalogSource& catalog, std::shared_ptr<const cluster::TopicInfo> topic)
       : catalog(catalog), topic(std::move(topic)) {}
@@ -55,11 +59,13 @@ void AppendParts(LogStore& store, const cluster::CatalogSource& catalog, const P
                  std::vector<ProducePart> parts, std::vector<PartPlace> places, MemoryGate::Hold hold,
                  absl::AnyInvocable<void(std::vector<PartOutcome>)> done) {
   const auto gathering = std::make_shared<Gathering>(catalog, target.topic);
+  const std::shared_ptr<const cluster::TopicCatalog> now = catalog.Current();
   gathering->left.store(parts.size(), std::memory_order_relaxed);
   gathering->outcomes.reserve(parts.size());
   for (ProducePart& part : parts) {
     gathering->outcomes.push_back({part.partition, absl::UnknownError("not finished"),
-                                   std::move(part.record_indexes), part.info.size_bytes});
+                                   std::move(part.record_indexes), part.info.size_bytes,
+                                   LeaderElsewhere(*now, PlacementOf(target, part))});
   }
   gathering->hold = std::move(hold);
   gathering->done = std::move(done);
@@ -77,6 +83,15 @@ void AppendParts(LogStore& store, const cluster::CatalogSource& catalog, const P
       }
       request.fence = std::move(places[i].fence);
       request.fence_order = places[i].order;
+    }
+    if (target.leader_epoch) {
+      request.here_only = true;
+      absl::Status led = CheckLedHere(*now, *target.topic, parts[i].partition.value(), *target.leader_epoch);
+      if (!led.ok()) {
+        if (request.fence != nullptr) request.fence->Fail(request.fence_order);
+        gathering->Finish(i, std::move(led));
+        continue;
+      }
     }
     store.Append(std::move(request), [gathering, i](absl::StatusOr<Appended> appended) {
       gathering->Finish(i, std::move(appended));

@@ -15,6 +15,7 @@ constexpr uint32_t kStreamResultError = 3;
 constexpr uint32_t kResultRecordIndexes = 6;
 constexpr uint32_t kResultError = 7;
 constexpr uint32_t kResultDuplicate = 8;
+constexpr uint32_t kResultLeader = 9;
 
 void AppendNonZero(uint32_t field, int64_t value, std::string& out) {
   if (value != 0) wire::AppendVarintField(out, field, static_cast<uint64_t>(value));
@@ -50,6 +51,7 @@ std::string EncodeResult(const PartOutcome& outcome, bool brief) {
     const absl::Status& status = outcome.appended.status();
     AppendError(kResultError, brief ? BriefError(status) : ToError(status), result);
   }
+  AppendNonZero(kResultLeader, outcome.leader.value(), result);
   if (!outcome.record_indexes.empty()) {
     std::string packed;
     for (const uint32_t index : outcome.record_indexes) wire::AppendVarint(packed, index);

@@ -16,6 +16,8 @@ struct PartOutcome {
   absl::StatusOr<Appended> appended;
   std::vector<uint32_t> record_indexes;
   int64_t batch_bytes = 0;
+  // The broker that it was handed on to; 0: this one leads the partition.
+  BrokerId leader{0};
 };
 
 // The error that all parts share (by reason), or OK when there is none.

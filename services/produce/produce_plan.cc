@@ -18,12 +18,13 @@ absl::Status CheckAcks(int32_t acks) {
                       "it is ACKS_NONE (1), ACKS_LEADER (2), ACKS_ALL (3) or absent");
 }
 
-absl::Status CheckExpectedOffset(const RawProduceRequest& request) {
-  if (!request.expected_offset) return absl::OkStatus();
-  const int64_t offset = *request.expected_offset;
-  if (offset < 0) return InvalidField("expected_offset", absl::StrCat(offset), "it is 0 or more");
+// Of a field that is about one partition.
+absl::Status CheckOfOnePartition(std::string_view field, std::optional<int64_t> value,
+                                 const RawProduceRequest& request) {
+  if (!value) return absl::OkStatus();
+  if (*value < 0) return InvalidField(field, absl::StrCat(*value), "it is 0 or more");
   if (request.partition || request.partition_key) return absl::OkStatus();
-  return InvalidField("expected_offset", absl::StrCat(offset), "it needs partition or partition_key");
+  return InvalidField(field, absl::StrCat(*value), "it needs partition or partition_key");
 }
 
 ProducePart WholeBatch(const cluster::TopicInfo& topic, PartitionId partition, const absl::Cord& batch,
@@ -52,10 +53,12 @@ absl::StatusOr<ProduceTarget> FindTarget(const RawProduceRequest& request,
   NARU_ASSIGN_OR_RETURN(target.topic, catalog.Find(request.topic, request.topic_id));
   NARU_RETURN_IF_ERROR(cluster::CheckChangeable("topic", request.topic));
   NARU_RETURN_IF_ERROR(CheckAcks(request.acks));
-  NARU_RETURN_IF_ERROR(CheckExpectedOffset(request));
+  NARU_RETURN_IF_ERROR(CheckOfOnePartition("expected_offset", request.expected_offset, request));
+  NARU_RETURN_IF_ERROR(CheckOfOnePartition("leader_epoch", request.leader_epoch, request));
   target.wants_ack = request.acks != naru::v1::ACKS_NONE;
   target.on_all_in_sync = target.wants_ack && request.acks != naru::v1::ACKS_LEADER;
   if (request.expected_offset) target.expected_offset = Offset(*request.expected_offset);
+  if (request.leader_epoch) target.leader_epoch = LeaderEpoch(*request.leader_epoch);
   if (request.partition) {
     NARU_RETURN_IF_ERROR(FindPartition(*target.topic, *request.partition).status());
     target.partition = PartitionId(*request.partition);

@@ -16,6 +16,7 @@ constexpr uint32_t kPartition = 2;
 constexpr uint32_t kPartitionKey = 3;
 constexpr uint32_t kAcks = 4;
 constexpr uint32_t kExpectedOffset = 5;
+constexpr uint32_t kLeaderEpoch = 7;
 constexpr uint32_t kTopicId = 8;
 constexpr uint32_t kBatch = 15;
 
@@ -60,6 +61,10 @@ absl::Status TakeField(RawField& field, bool& has_batch, RawProduceRequest& requ
     case kExpectedOffset:
       NARU_RETURN_IF_ERROR(CheckWireType(field, Type::kVarint, "expected_offset"));
       request.expected_offset = static_cast<int64_t>(field.value);
+      break;
+    case kLeaderEpoch:
+      NARU_RETURN_IF_ERROR(CheckWireType(field, Type::kVarint, "leader_epoch"));
+      request.leader_epoch = ToInt32(field.value);
       break;
     case kTopicId:
       NARU_RETURN_IF_ERROR(CheckWireType(field, Type::kLength, "topic_id"));

@@ -25,6 +25,7 @@ struct RawProduceRequest {
   // As sent; any number.
   int32_t acks = 0;
   std::optional<int64_t> expected_offset;
+  std::optional<int32_t> leader_epoch;
   // Not looked into; empty when absent.
   absl::Cord batch;
 };

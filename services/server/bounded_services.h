@@ -122,6 +122,9 @@ class BoundedClusterService final : public BoundedService<ClusterService> {
   UnaryReactor* DescribeCluster(Context* context, const Bytes* request, Bytes* response) override {
     return Unary(context, [&] { return ClusterService::DescribeCluster(context, request, response); });
   }
+  UnaryReactor* ElectLeaders(Context* context, const Bytes* request, Bytes* response) override {
+    return Unary(context, [&] { return ClusterService::ElectLeaders(context, request, response); });
+  }
 };
 
 class BoundedGroupService final : public BoundedService<GroupService> {

@@ -52,6 +52,7 @@ absl::Status ClusterMember::MakeBroker(const cluster::GroupCoordinatorOptions& g
   options.cluster_id = identity_.cluster_id;
   options.heartbeat_ms = std::max<int64_t>(1, options_.broker_session_ms / 8);
   options.replicas.replication.lag_ms_max = options_.replica_lag_ms;
+  options.replicas.catch_up_bytes_per_second = options_.cluster.catch_up_bytes_per_second;
   broker_ = std::make_unique<cluster::BrokerProcess>(
       options, store, links_, clock_, events_,
       [this](const std::string& cluster_id) { OnRegistered(cluster_id); });

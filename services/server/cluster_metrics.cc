@@ -26,6 +26,17 @@ void AddBroker(const cluster::BrokerProcessSnapshot& broker, MetricPage& page) {
       "Partitions that this broker leads with fewer copies in sync than min_in_sync_replicas: nothing is "
       "committed.",
       Value(broker.replicas.under_min_isr));
+  page.Gauge(
+      "naru_replica_lag_offsets_max",
+      "Of the followers of partitions that this broker leads, how far the one that is farthest behind is.",
+      Value(broker.replicas.lag_offsets_max));
+  page.Counter("naru_partition_elections_total", "Times that this broker began to lead a partition.",
+               Value(broker.replicas.elections));
+  page.Counter("naru_replica_catch_up_bytes_total", "Batches given to replicas that were not in sync.",
+               Value(broker.replicas.catch_up_bytes));
+  page.Gauge("naru_replica_catch_up_waiting",
+             "Fetches of replicas that are not in sync that wait because of --replica-catch-up-rate.",
+             Value(broker.replicas.catch_up_waiting));
   page.Gauge("naru_replicas_damaged",
              "Copies on this broker in which something fails its checksum: they are made anew as soon as "
              "another one leads.",

@@ -23,6 +23,11 @@ struct ClusterOptions {
   std::string peer_listen = "127.0.0.1:9412";
   // HOST:PORT for them; empty: `peer_listen` with the real port.
   std::string peer_advertise;
+  // A store that fails its checks when a broker starts is put aside, and what it held copied from others;
+  // false: the broker refuses to start.
+  bool refetch_damaged = true;
+  // Bytes a second that replicas out of sync are given from this broker together; 0: as many as they take.
+  int64_t catch_up_bytes_per_second = 0;
 
   bool is_broker() const { return Has("broker"); }
   bool is_coordinator() const { return Has("coordinator"); }

@@ -4,6 +4,7 @@
 //   DATA/lock       held by the process that serves it
 //   DATA/metadata/  topics and identity (an index of its own)
 //   DATA/store/     segments and their index (storage/FORMAT.md)
+//   DATA/damaged-N/ stores that failed their checks while others had what they held (damaged_store.h)
 //   DATA/salvaged   there from a salvage until the first start after it: logs may be missing
 #pragma once
 
@@ -26,8 +27,10 @@ class DataDirectory {
   // locked, will do.
   static absl::StatusOr<DataDirectory> OpenDamaged(const std::string& path, FileSystem& files);
 
+  const std::string& path() const { return path_; }
   std::string metadata_path() const { return path_ + "/metadata"; }
   std::string store_path() const { return path_ + "/store"; }
+  std::string damaged_store_path(int number) const { return path_ + "/damaged-" + std::to_string(number); }
   // What a salvage leaves for the next start.
   std::string salvaged_mark_path() const { return path_ + "/salvaged"; }
 

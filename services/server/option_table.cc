@@ -62,6 +62,17 @@ std::vector<OptionSpec> ClusterOptionsTable() {
       {"peer-advertise", "Cluster",
        "Address that they are told to use. Empty: the peer-listen address with its real port.",
        AddressOption{NARU_OPTION(cluster.peer_advertise), "", true, 1}},
+      {"on-damage", "Cluster",
+       "What a broker does at its start with a store that fails its checks: puts it aside and copies "
+       "everything "
+       "from the others again, or refuses to start.",
+       ChoiceOption{[](const ServerOptions& o) { return o.cluster.refetch_damaged ? 0 : 1; },
+                    [](ServerOptions& o, int i) { o.cluster.refetch_damaged = i == 0; },
+                    {"refetch", "refuse"}}},
+      {"replica-catch-up-rate", "Cluster",
+       "Bytes a second that replicas which are not in sync may take from this broker, all together, so that "
+       "clients have the rest. 0: no bound.",
+       SizeOption{NARU_OPTION(cluster.catch_up_bytes_per_second), 0, int64_t{1} << 40}},
       {"broker-session", "Cluster",
        "A broker that the coordinator does not hear of for this long leads nothing any more.",
        DurationOption{NARU_OPTION(broker_session_ms), 500, 60'000}},

@@ -7,6 +7,7 @@
 #include "services/server/allocator.h"
 #include "services/server/bounded_services.h"
 #include "services/server/build_info.h"
+#include "services/server/damaged_store.h"
 #include "services/server/process_usage.h"
 #include "storage/base/files.h"
 #include "storage/base/status.h"
@@ -111,7 +112,16 @@ absl::Status Server::OpenStorage() {
                  {"memory_limit", FormatSize(plan_.limit_bytes)},
                  {"http", http_ ? http_->address().ToString() : "off"}});
   NARU_ASSIGN_OR_RETURN(metadata_, OpenRocksMapStore(directory_->metadata_path()));
-  NARU_ASSIGN_OR_RETURN(store_, PartitionStore::Open(store_options_, PosixFileSystem(), clock_, events_));
+  auto opened = PartitionStore::Open(store_options_, PosixFileSystem(), clock_, events_);
+  if (absl::IsDataLoss(opened.status()) && options_.cluster.in_cluster() &&
+      options_.cluster.refetch_damaged) {
+    const BrokerId broker(static_cast<int32_t>(options_.cluster.broker_id));
+    NARU_RETURN_IF_ERROR(
+        SetDamagedStoreAside(*directory_, broker, *metadata_, PosixFileSystem(), events_, opened.status()));
+    opened = PartitionStore::Open(store_options_, PosixFileSystem(), clock_, events_);
+  }
+  NARU_RETURN_IF_ERROR(opened.status());
+  store_ = *std::move(opened);
   return absl::OkStatus();
 }
 

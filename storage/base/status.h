@@ -25,7 +25,7 @@ enum class Reason {
   kMemberFenced,
   kGroupNotEmpty,
   kNoCommittedOffset,  // metadata: topic, partition
-  kNotLeader,          // metadata: leader_epoch, leader
+  kNotLeader,          // metadata: leader, address, leader_epoch
   kNotCoordinator,     // metadata: address; between brokers and coordinators alone
   // OUT_OF_RANGE
   kOffsetOutOfRange,  // metadata: log_start_offset, high_watermark

@@ -90,6 +90,9 @@ struct AppendRequest {
   // Where several brokers hold the log: complete it when all replicas in sync have it, and not when this copy
   // does. A store with one copy makes no difference.
   bool on_all_in_sync = true;
+  // Where several brokers hold the log: NO_LEADER, and nothing is done, unless this one leads it. Else it is
+  // handed on to the one that does.
+  bool here_only = false;
   // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not
   // the next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five
   // batches, which then completes OK with `duplicate`. A new epoch, or a producer not known to the log,

@@ -92,6 +92,14 @@ class Topics(CliTest):
         self.assertEqual(len(cluster["cluster_id"]), 32)
         self.assertEqual(cluster["brokers"][0]["broker"]["broker_id"], 1)
 
+    def test_leaders_are_elected(self):
+        topic = self.topic(partitions=2)
+        elected = json.loads(self.naru("cluster", "elect", topic, "--output", "json").out)
+        self.assertEqual([p["leader"] for p in elected["partitions"]], [1, 1])
+        self.assertRegex(self.naru("cluster", "elect", topic, "--partitions", "1", "--leader", "1").out,
+                         r"(?m)^ +1 +1 +0$")
+        self.assertIn("leader: 2", self.naru("cluster", "elect", topic, "--leader", "2", status=1).err)
+
 
 class Records(CliTest):
     def test_lines_come_back_as_they_went(self):

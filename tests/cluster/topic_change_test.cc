@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <vector>
+
 #include "storage/base/status.h"
 
 namespace naru::cluster {
@@ -142,6 +145,79 @@ TEST_F(TopicChangeTest, ATopicThatGoesTakesItsPartitionsAlong) {
   TopicRequest again = Delete("events");
   again.in_doubt = true;
   EXPECT_TRUE(Plan(again).ok());
+}
+
+// Three partitions on 1,2,3 · 2,3,1 · 3,1,2.
+class ElectionTest : public TopicChangeTest {
+ protected:
+  ElectionTest() { id_ = ToTopicId(*Do(Create("events", 3)).topic); }
+
+  PartitionState& State(int32_t partition) { return metadata_.partitions.at({id_, partition}); }
+  static TopicRequest Elect(std::vector<int32_t> partitions, std::optional<int32_t> leader = std::nullopt,
+                            bool accept_loss = false) {
+    naru::v1::ElectLeadersRequest request;
+    request.set_topic("events");
+    request.mutable_partitions()->Assign(partitions.begin(), partitions.end());
+    if (leader) request.set_leader(*leader);
+    request.set_accept_loss(accept_loss);
+    return {.change = request};
+  }
+
+  TopicId id_;
+};
+
+TEST_F(ElectionTest, ANamedBrokerThatIsInSyncLeads) {
+  Do(Elect({0, 2}, 2));
+  EXPECT_EQ(ToText(State(0)), "leader 2 epoch 1 partition epoch 1 isr 1,2,3");
+  EXPECT_EQ(ToText(State(1)), "leader 2 epoch 0 partition epoch 0 isr 1,2,3") << "not asked for";
+  EXPECT_EQ(ToText(State(2)), "leader 2 epoch 1 partition epoch 1 isr 1,2,3");
+  EXPECT_FALSE(Do(Elect({0}, 2)).write.changes_something()) << "it leads already";
+}
+
+TEST_F(ElectionTest, WithoutANameThePreferredLeadWhereTheyAreInSync) {
+  Do(Elect({}, 2));
+  State(2).isr.erase(BrokerId(3));
+  Do(Elect({}));
+  EXPECT_EQ(State(0).leader, BrokerId(1));
+  EXPECT_EQ(State(1).leader, BrokerId(2));
+  EXPECT_EQ(State(2).leader, BrokerId(2)) << "3 is not in sync";
+}
+
+TEST_F(ElectionTest, WhoIsNotInSyncLeadsOnlyWithALossThatIsAcceptedAndWhereNobodyLeads) {
+  State(0).isr.erase(BrokerId(3));
+  EXPECT_EQ(ReasonOf(Plan(Elect({0}, 3)).status()), Reason::kInvalidTopicState);
+  EXPECT_EQ(ReasonOf(Plan(Elect({0}, 3, true)).status()), Reason::kInvalidTopicState) << "1 leads";
+  State(0).leader = kNoBroker;
+  State(0).isr.clear();
+  State(0).elr = {BrokerId(1)};
+  EXPECT_EQ(ReasonOf(Plan(Elect({0}, 3)).status()), Reason::kInvalidTopicState) << "not accepted";
+  metadata_.brokers[BrokerId(3)].fenced = true;
+  EXPECT_EQ(ReasonOf(Plan(Elect({0}, 3, true)).status()), Reason::kInvalidTopicState) << "not there";
+  metadata_.brokers[BrokerId(3)].fenced = false;
+  Do(Elect({0}, 3, true));
+  EXPECT_EQ(ToText(State(0)), "leader 3 epoch 1 partition epoch 1 isr 3");
+}
+
+TEST_F(ElectionTest, BadRequestsNameWhatIsWrong) {
+  EXPECT_EQ(ReasonOf(Plan(Elect({3})).status()), Reason::kPartitionNotFound);
+  EXPECT_EQ(MetadataValue(Plan(Elect({1, 1})).status(), "field"), "partitions");
+  EXPECT_EQ(MetadataValue(Plan(Elect({0}, 4)).status(), "field"), "leader");
+  EXPECT_EQ(MetadataValue(Plan(Elect({0}, std::nullopt, true)).status(), "field"), "accept_loss");
+  naru::v1::ElectLeadersRequest unknown;
+  unknown.set_topic("other");
+  EXPECT_EQ(ReasonOf(Plan({.change = unknown}).status()), Reason::kTopicNotFound);
+}
+
+TEST_F(ElectionTest, MoreThanOneWriteTakesGoesOn) {
+  auto planned = PlanTopicChange(Elect({}, 1), metadata_, {}, 1);
+  ASSERT_TRUE(planned.ok());
+  EXPECT_TRUE(planned->unfinished);
+  EXPECT_EQ(planned->write.partitions.size(), 1u);
+  planned->write.head = metadata_.head;
+  ApplyWrite(planned->write, metadata_);
+  planned = PlanTopicChange(Elect({}, 1), metadata_, {}, 1);
+  EXPECT_FALSE(planned->unfinished);
+  EXPECT_EQ(planned->write.partitions.size(), 1u);
 }
 
 TEST_F(TopicChangeTest, WhatIsOnlyValidatedWritesNothing) {

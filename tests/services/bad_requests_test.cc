@@ -81,6 +81,12 @@ std::vector<Row> ProduceFieldRows() {
        "expected_offset"},
       {"a negative expected offset", Topic() + Varint(2, 0) + Varint(5, ~uint64_t{0}) + Good(), kInvalid,
        kBad, "value", "-1"},
+      {"a leader epoch without a partition", Topic() + Varint(7, 0) + Good(), kInvalid, kBad, "field",
+       "leader_epoch"},
+      {"a negative leader epoch", Topic() + Varint(2, 0) + Varint(7, ~uint64_t{0}) + Good(), kInvalid, kBad,
+       "value", "-1"},
+      {"another leader epoch", Topic() + Varint(2, 0) + Varint(7, 3) + Good(),
+       StatusCode::FAILED_PRECONDITION, "NOT_LEADER", "leader", "1"},
       {"an expected offset that is not the end", Topic() + Varint(2, 0) + Varint(5, 7) + Good(),
        StatusCode::FAILED_PRECONDITION, "EXPECTED_OFFSET_MISMATCH", "end_offset", "1"},
   };

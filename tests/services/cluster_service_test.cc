@@ -36,6 +36,30 @@ cluster::TopicInfo MakeTopic(const std::string& name, int32_t partitions) {
   return topic;
 }
 
+// Gives out what a publisher publishes; of the changes only elections.
+class Topics final : public cluster::TopicChanger {
+ public:
+  explicit Topics(cluster::CatalogPublisher& publisher) : publisher_(publisher) {}
+
+  std::shared_ptr<const cluster::TopicCatalog> Current() const override { return publisher_.Current(); }
+  WatchId Watch(std::function<void()> changed) override { return publisher_.Watch(std::move(changed)); }
+  void CancelWatch(WatchId watch) override { publisher_.CancelWatch(watch); }
+  void ElectLeaders(naru::v1::ElectLeadersRequest request, TopicDone done) override {
+    done(Current()->Find(request.topic()));
+  }
+
+  void CreateTopic(naru::v1::CreateTopicRequest, TopicDone done) override { done(None()); }
+  void CreateInternalTopic(naru::v1::CreateTopicRequest, Done done) override { done(None()); }
+  void UpdateTopic(naru::v1::UpdateTopicRequest, TopicDone done) override { done(None()); }
+  void CreatePartitions(naru::v1::CreatePartitionsRequest, TopicDone done) override { done(None()); }
+  void DeleteTopic(naru::v1::DeleteTopicRequest, Done done) override { done(None()); }
+
+ private:
+  static absl::Status None() { return absl::UnimplementedError("not in this test"); }
+
+  cluster::CatalogPublisher& publisher_;
+};
+
 class ClusterServiceTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -60,7 +84,7 @@ class ClusterServiceTest : public ::testing::Test {
       state.set_live_bytes(7);
       return state;
     };
-    service_.emplace(publisher_, describe, options);
+    service_.emplace(topics_, describe, options);
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -121,6 +145,7 @@ class ClusterServiceTest : public ::testing::Test {
 
   cluster::TopicCatalog catalog_;
   cluster::CatalogPublisher publisher_;
+  Topics topics_{publisher_};
   std::optional<ClusterService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string target_;
@@ -131,6 +156,29 @@ class ClusterServiceTest : public ::testing::Test {
   std::string reason_;
   std::map<std::string, std::string> metadata_;
 };
+
+TEST_F(ClusterServiceTest, AnElectionIsAnsweredWithWhoLeadsThePartitionsAskedFor) {
+  Serve();
+  naru::v1::ElectLeadersRequest request;
+  request.set_topic("orders");
+  const auto elect = [&] {
+    grpc::ClientContext context;
+    naru::v1::ElectLeadersResponse response;
+    status_ = stub_->ElectLeaders(&context, request, &response);
+    return response;
+  };
+  EXPECT_EQ(elect().partitions_size(), 3);
+  request.add_partitions(2);
+  const naru::v1::ElectLeadersResponse response = elect();
+  ASSERT_TRUE(status_.ok()) << status_.error_message();
+  ASSERT_EQ(response.partitions_size(), 1);
+  EXPECT_EQ(response.partitions(0).partition(), 2);
+  EXPECT_EQ(response.partitions(0).leader(), 3);
+  EXPECT_EQ(response.partitions(0).leader_epoch(), 2);
+  request.set_topic("unknown");
+  elect();
+  EXPECT_EQ(status_.error_code(), grpc::StatusCode::NOT_FOUND);
+}
 
 TEST_F(ClusterServiceTest, GetMetadataTellsWhoLeadsWhat) {
   Serve();

@@ -59,6 +59,24 @@ TEST_F(FetchTest, RecordsComeWithTheirOffsetsAndTimestamps) {
   EXPECT_THAT(response.batches(), IsEmpty());
 }
 
+TEST_F(FetchTest, WhoDoesNotWantToBeForwardedIsToldTheLeader) {
+  hub_.Append("t", 0, {"a"});
+  hub_.catalog.SetLeader("t", 0, BrokerId(2), LeaderEpoch(4));
+  naru::v1::FetchRequest request = From(0);
+  EXPECT_EQ(MustFetch(request).leader(), 2) << "read there by this broker";
+  request.set_leader_epoch(4);
+  naru::v1::FetchResponse response;
+  const CallEnd end = hub_.Fetch(request, &response);
+  EXPECT_EQ(end.code, grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(end.reason, "NOT_LEADER");
+  EXPECT_EQ(end.metadata.at("address"), "hub-2:9410");
+  hub_.catalog.SetLeader("t", 0, BrokerId(1), LeaderEpoch(5));
+  request.set_leader_epoch(5);
+  EXPECT_EQ(MustFetch(request).leader(), 0);
+  request.set_leader_epoch(-1);
+  EXPECT_EQ(hub_.Fetch(request, &response).reason, "INVALID_FIELD");
+}
+
 TEST_F(FetchTest, ReadingRemovesNothing) {
   hub_.Append("t", 0, {"a"});
   EXPECT_THAT(Values(MustFetch(From(0)).records()), ElementsAre("a"));

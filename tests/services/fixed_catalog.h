@@ -41,6 +41,16 @@ class FixedCatalog final : public cluster::CatalogSource {
     while (topic->partition_count() < partitions) topic->partitions.push_back(NewPartition(topic->config));
     Publish([&](cluster::TopicCatalog& catalog) { catalog.topics[name] = topic; });
   }
+  // Another broker leads the partition from now on, as the catalog says.
+  void SetLeader(const std::string& name, int partition, BrokerId leader, LeaderEpoch epoch) {
+    auto topic = std::make_shared<cluster::TopicInfo>(*Topic(name));
+    topic->partitions.at(static_cast<size_t>(partition)).leader = leader;
+    topic->partitions.at(static_cast<size_t>(partition)).leader_epoch = epoch;
+    Publish([&](cluster::TopicCatalog& catalog) {
+      catalog.topics[name] = topic;
+      catalog.brokers = {{BrokerId(1), "127.0.0.1:9410"}, {BrokerId(2), "hub-2:9410"}};
+    });
+  }
   // Takes the topic out of the catalog and deletes its logs.
   void Delete(const std::string& name) {
     std::vector<LogId> logs;

@@ -177,6 +177,43 @@ TEST_F(ProduceServiceTest, AnExpectedOffsetThatIsTheEndAppendsAndAnotherSaysWhat
   EXPECT_EQ(hub_.EndOffset("orders", 1), 1);
 }
 
+TEST_F(ProduceServiceTest, WhoDoesNotWantToBeForwardedIsToldTheLeader) {
+  hub_.catalog.SetLeader("orders", 0, BrokerId(1), LeaderEpoch(3));
+  hub_.catalog.SetLeader("orders", 1, BrokerId(2), LeaderEpoch(7));
+  naru::v1::ProduceRequest request = RequestFor("orders", {"a"});
+  request.set_leader_epoch(3);
+  EXPECT_EQ(hub_.Produce(request).reason, "INVALID_FIELD") << "of which partition?";
+  request.set_partition(0);
+  MustProduce(request);
+  request.set_leader_epoch(2);
+  CallEnd end = hub_.Produce(request);
+  EXPECT_EQ(end.code, grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(end.reason, "NOT_LEADER") << "it leads, but in another epoch";
+  EXPECT_EQ(end.metadata.at("leader"), "1");
+  EXPECT_EQ(end.metadata.at("leader_epoch"), "3");
+  request.set_partition(1);
+  request.set_leader_epoch(7);
+  end = hub_.Produce(request);
+  EXPECT_EQ(end.reason, "NOT_LEADER");
+  EXPECT_EQ(end.metadata.at("leader"), "2");
+  EXPECT_EQ(end.metadata.at("address"), "hub-2:9410");
+  EXPECT_EQ(hub_.EndOffset("orders", 1), 0);
+  hub_.catalog.SetLeader("orders", 1, BrokerId(0), LeaderEpoch(8));
+  EXPECT_EQ(hub_.Produce(request).reason, "NO_LEADER");
+}
+
+TEST_F(ProduceServiceTest, TheAnswerNamesTheLeaderWhereAnotherBrokerLeads) {
+  hub_.catalog.SetLeader("orders", 0, BrokerId(1), LeaderEpoch(3));
+  hub_.catalog.SetLeader("orders", 1, BrokerId(2), LeaderEpoch(7));
+  naru::v1::ProduceRequest request = RequestFor("orders", {"a"});
+  for (const auto& [partition, leader] : {std::pair(0, 0), std::pair(1, 2)}) {
+    request.set_partition(partition);
+    naru::v1::ProduceResponse response;
+    ASSERT_EQ(hub_.Produce(request, &response).code, grpc::StatusCode::OK);
+    EXPECT_EQ(response.results(0).leader(), leader);
+  }
+}
+
 TEST_F(ProduceServiceTest, AnExpectedOffsetWorksWithAPartitionKey) {
   naru::v1::ProduceRequest request = RequestFor("orders", {"a"});
   request.set_partition_key("k");

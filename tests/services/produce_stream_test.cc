@@ -125,6 +125,23 @@ TEST_F(ProduceStreamTest, AnswersThatComeTogetherTravelTogether) {
   EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
 }
 
+TEST_F(ProduceStreamTest, AnItemForAnotherLeaderIsSkippedWithThoseBehindIt) {
+  hub_.catalog.SetLeader("t", 0, BrokerId(2), LeaderEpoch(7));
+  Stream stream(hub_);
+  naru::v1::ProduceRequest here = To(0, "a");
+  here.set_leader_epoch(7);
+  ASSERT_TRUE(stream.Send(1, here));
+  ASSERT_TRUE(stream.Send(2, To(0, "b")));
+  std::map<int64_t, naru::v1::ProduceStreamResult> results;
+  for (int i = 0; i < 2; ++i) {
+    const naru::v1::ProduceStreamResult result = stream.Next();
+    results[result.id()] = result;
+  }
+  EXPECT_EQ(results[1].error().reason(), "NOT_LEADER");
+  EXPECT_EQ(results[2].error().reason(), "STREAM_ITEM_SKIPPED") << "or it would stand before the first";
+  EXPECT_EQ(stream.Close().code, grpc::StatusCode::OK);
+}
+
 // The store has all items in its queue when 1 turns out wrong: those behind it must not be appended.
 TEST_F(ProduceStreamTest, ItemsPipelinedBehindAFailedOneAreSkippedUntilResume) {
   hub_.appends.Hold();

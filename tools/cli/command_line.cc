@@ -106,13 +106,52 @@ class CommandLine {
   }
 
   void AddCluster() {
-    CLI::App* cluster =
-        AddCommand(app_, context_, "cluster", "Describe the cluster", "  naru cluster describe\n", nullptr);
+    CLI::App* cluster = AddCommand(app_, context_, "cluster", "Describe the cluster, and say who leads",
+                                   "  naru cluster describe\n"
+                                   "  naru cluster elect orders --leader 2\n",
+                                   nullptr);
     cluster->require_subcommand(1);
     AddCommand(*cluster, context_, "describe", "Show the cluster's brokers, their disks and how they are",
                "  naru cluster describe\n"
                "  naru cluster describe --output json\n",
                [this] { return RunDescribeCluster(global_); });
+    AddElect(cluster);
+  }
+
+  void AddElect(CLI::App* cluster) {
+    CLI::App* elect =
+        AddCommand(*cluster, context_, "elect", "Have a topic's partitions led by other replicas",
+                   "  naru cluster elect orders\n"
+                   "  naru cluster elect orders --partitions 0,3 --leader 2\n"
+                   "  naru cluster elect orders --partitions 3 --leader 2 --accept-loss\n"
+                   "\n"
+                   "Without --leader each partition's preferred replica, the first that describe shows, "
+                   "leads, where it is in\n"
+                   "sync. Leadership goes back to preferred replicas by itself after a while.\n",
+                   [this] { return RunElectLeaders(global_, elect_); });
+    elect
+        ->add_option_function<std::string>(
+            "TOPIC", [this](const std::string& topic) { elect_.set_topic(topic); }, "The topic's name")
+        ->required();
+    elect
+        ->add_option_function<std::vector<int32_t>>(
+            "--partitions",
+            [this](const std::vector<int32_t>& partitions) {
+              elect_.mutable_partitions()->Assign(partitions.begin(), partitions.end());
+            },
+            "Only these")
+        ->type_name("N,N")
+        ->delimiter(',')
+        ->check(IntegerCheck(0, INT32_MAX));
+    elect
+        ->add_option_function<int32_t>(
+            "--leader", [this](int32_t leader) { elect_.set_leader(leader); }, "The broker that is to lead")
+        ->type_name("BROKER")
+        ->check(IntegerCheck(1, INT32_MAX));
+    elect->add_flag_callback(
+        "--accept-loss", [this] { elect_.set_accept_loss(true); },
+        "Of a partition without a leader: take that broker's copy for all there is; what only others have is "
+        "lost");
   }
 
   void AddCompletion() {
@@ -135,6 +174,7 @@ class CommandLine {
   RecordCommandLine records_{context_};
   ConsumeCommandLine consume_{context_};
   GroupCommandLine groups_{context_};
+  naru::v1::ElectLeadersRequest elect_;
   std::string output_, timeout_, shell_;
 };
 

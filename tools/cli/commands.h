@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "naru/v1/cluster.pb.h"
 #include "tools/cli/arguments.h"
 
 namespace naru::cli {
@@ -20,6 +21,7 @@ int RunConsume(const GlobalArguments& global, const ConsumeArguments& arguments)
 int RunGroupConsume(const GlobalArguments& global, const GroupConsumeArguments& arguments);
 int RunOffsets(const GlobalArguments& global, const OffsetsArguments& arguments);
 int RunDescribeCluster(const GlobalArguments& global);
+int RunElectLeaders(const GlobalArguments& global, const naru::v1::ElectLeadersRequest& request);
 int RunListGroups(const GlobalArguments& global, bool names_only);
 int RunDescribeGroup(const GlobalArguments& global, const DescribeGroupArguments& arguments);
 int RunResetGroup(const GlobalArguments& global, const naru::v1::ResetOffsetsRequest& request);

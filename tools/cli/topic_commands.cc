@@ -188,38 +188,4 @@ int RunDeleteRecords(const GlobalArguments& global, const DeleteRecordsArguments
   });
 }
 
-int RunDescribeCluster(const GlobalArguments& global) {
-  return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
-    NARU_ASSIGN_OR_RETURN(const auto cluster, admin.DescribeCluster());
-    if (global.output == OutputFormat::kJson) return ToJson(cluster);
-    std::string out = absl::StrCat("cluster     ", cluster.cluster_id(), "\n");
-    absl::StrAppend(&out, "topics      ", cluster.topic_count(), "\n");
-    absl::StrAppend(&out, "partitions  ", cluster.partition_count(), "\n\n");
-    using Align = Table::Align;
-    Table brokers({{"BROKER", Align::kRight},
-                   {"ADDRESS"},
-                   {"VERSION"},
-                   {"UP", Align::kRight},
-                   {"SEGMENTS", Align::kRight},
-                   {"LIVE", Align::kRight},
-                   {"DISK FREE", Align::kRight},
-                   {"DISK", Align::kRight},
-                   {"STATE"}});
-    for (const auto& broker : cluster.brokers()) {
-      // Each broker says how it is itself; of the others it knows that they are there.
-      if (broker.version().empty()) {
-        brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), "-", "-", "-",
-                        "-", "-", "-", "up"});
-        continue;
-      }
-      brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), broker.version(),
-                      absl::FormatDuration(absl::Seconds(broker.uptime_seconds())),
-                      FormatBytes(broker.segment_bytes()), FormatBytes(broker.live_bytes()),
-                      FormatBytes(broker.disk_available_bytes()), FormatBytes(broker.disk_total_bytes()),
-                      broker.storage_full() ? "STORAGE FULL" : "ok"});
-    }
-    return out + brokers.Render();
-  });
-}
-
 }  // namespace naru::cli

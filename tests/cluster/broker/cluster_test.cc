@@ -135,13 +135,13 @@ TEST(Cluster, ADamagedLeaderHandsOverAndIsMadeAnew) {
   const absl::Status refused = cluster.ReadAll(3, log).status();
   EXPECT_EQ(ReasonOf(refused), Reason::kNoLeader) << refused << ": not for good, since others have it";
   cluster.WaitForLeader("events", 0, 2);
-  auto read = cluster.ReadAll(3, log);
+  auto read = cluster.ReadAllUntilDone(3, log);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_THAT(*read, ElementsAreArray(values));
 
   cluster.WaitForIsr("events", 3);
   cluster.WaitForLeader("events", 0, 1);  // it is preferred, and whole again
-  read = cluster.ReadAll(3, log);
+  read = cluster.ReadAllUntilDone(3, log);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_THAT(*read, ElementsAreArray(values));
 }
@@ -160,6 +160,49 @@ TEST(Cluster, TheOnlyCopyInSyncLeadsOnAlsoWhenItIsDamaged) {
   EXPECT_EQ(ReasonOf(refused), Reason::kCorruptData) << refused;
   EXPECT_TRUE(cluster.ReadFrom(1, log, Offset(0)).ok()) << "what is whole is served";
   EXPECT_TRUE(cluster.Append(1, log, "goes on").ok());
+}
+
+TEST(Cluster, AReplicaThatCatchesUpTakesNoMoreThanItsRate) {
+  constexpr int64_t kRate = 1 << 20;
+  TestCluster cluster(1, 2, kRate);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 1).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  cluster.StopBroker(2);
+  int unknown = 0;
+  const std::string value(64 << 10, 'v');
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(cluster.AppendUntilDone(1, log, value, unknown).ok());
+  const absl::Time begun = absl::Now();
+  cluster.StartBroker(2);
+  cluster.WaitForIsr("events", 2);
+  // A tenth of a second's worth may come at once, and a fetch or two more than was left.
+  EXPECT_GE(absl::Now() - begun, absl::Milliseconds(600));
+  const absl::Time in_sync = absl::Now();
+  for (int i = 0; i < 32; ++i) ASSERT_TRUE(cluster.Append(1, log, value).ok());
+  EXPECT_LT(absl::Now() - in_sync, absl::Milliseconds(1'900)) << "in sync nothing holds it back";
+}
+
+TEST(Cluster, LeadersAreElectedOnRequestAndNothingIsLost) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 3, 3, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "before", unknown).ok());
+  naru::v1::ElectLeadersRequest request;
+  request.set_topic("events");
+  request.set_leader(3);
+  absl::Notification answered;
+  absl::StatusOr<std::shared_ptr<const TopicInfo>> topic;
+  cluster.broker(2).ElectLeaders(request, [&](auto elected) {
+    topic = std::move(elected);
+    answered.Notify();
+  });
+  answered.WaitForNotification();
+  ASSERT_TRUE(topic.ok()) << topic.status();
+  for (const PartitionPlacement& partition : (*topic)->partitions) EXPECT_EQ(partition.leader, BrokerId(3));
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "after", unknown).ok());
+  const auto read = cluster.ReadAllUntilDone(2, log);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, IsSupersetOf({"before", "after"}));
 }
 
 TEST(Cluster, WithTooFewInSyncNothingIsAppended) {

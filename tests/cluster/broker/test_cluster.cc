@@ -56,7 +56,8 @@ void End(grpc::Server& server) {
 
 }  // namespace
 
-TestCluster::TestCluster(int coordinators, int brokers) {
+TestCluster::TestCluster(int coordinators, int brokers, int64_t catch_up_rate)
+    : catch_up_rate_(catch_up_rate) {
   for (int i = 0; i < coordinators; ++i) {
     Coordinator made;
     made.store = std::make_unique<MemoryClusterStore>(metadata_, clock_);
@@ -99,6 +100,8 @@ void TestCluster::StartBroker(int id) {
   options.incarnation = std::to_string(id) + "." + std::to_string(broker.disks);
   options.retry_ms = 20;
   options.replicas.tick_ms = 50;
+  options.replicas.catch_up_bytes_per_second = catch_up_rate_;
+  options.replicas.fetch_bytes_max = 64 << 10;
   options.replicas.replication.lag_ms_max = 2'000;
   options.replicas.replication.proposal_retry_ms = 200;
   BrokerProcess::Addresses addresses{.client = "127.0.0.1:" + std::to_string(id), .peer = address};
@@ -238,6 +241,15 @@ absl::StatusOr<Appended> TestCluster::AppendUntilDone(int through, LogId log, co
     absl::StatusOr<Appended> appended = Append(through, log, value);
     if (appended.ok() || absl::Now() > until) return appended;
     if (ReasonOf(appended.status()) == Reason::kLeaderChanged) ++unknown;
+    WaitForDecision(metadata_);
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> TestCluster::ReadAllUntilDone(int through, LogId log) {
+  const absl::Time until = absl::Now() + kPatience;
+  while (true) {
+    absl::StatusOr<std::vector<std::string>> read = ReadAll(through, log);
+    if (!absl::IsUnavailable(read.status()) || absl::Now() > until) return read;
     WaitForDecision(metadata_);
   }
 }

@@ -25,7 +25,8 @@ namespace naru::cluster {
 
 class TestCluster {
  public:
-  TestCluster(int coordinators, int brokers);
+  // `catch_up_rate`: of each broker, as ReplicaHostOptions has it.
+  TestCluster(int coordinators, int brokers, int64_t catch_up_rate = 0);
   ~TestCluster();
 
   BrokerProcess& broker(int id) { return *brokers_.at(id).process; }
@@ -65,6 +66,8 @@ class TestCluster {
   absl::StatusOr<Appended> AppendUntilDone(int through, LogId log, const std::string& value, int& unknown);
   // All values from the start to the end, through that broker.
   absl::StatusOr<std::vector<std::string>> ReadAll(int through, LogId log);
+  // The same, again and again while the broker is told to try again, for at most 20 s.
+  absl::StatusOr<std::vector<std::string>> ReadAllUntilDone(int through, LogId log);
 
  private:
   struct Coordinator {
@@ -85,6 +88,7 @@ class TestCluster {
     std::unique_ptr<grpc::Server> server;
   };
 
+  const int64_t catch_up_rate_;
   SystemClock clock_;
   NullEventLog events_;
   MemoryClusterMetadata metadata_;
