@@ -29,6 +29,7 @@ struct ReplicationRules {
   bool elect_in_sync_only = true;                      // 13, at the coordinator
   bool delete_on_all_in_sync = true;                   // 17
   bool claim_durable_only = true;                      // 18
+  bool confirm_before_refusing = true;                 // 20
 };
 
 }  // namespace naru::cluster

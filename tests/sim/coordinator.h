@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "cluster/coordinator/coordinator_machine.h"
@@ -20,6 +21,9 @@ struct Assignments {
   int64_t version = 0;
   bool complete = false;
   cluster::PartitionStates partitions;
+  std::map<cluster::TopicPartition, LogId> logs;  // of these
+  // Those of all topics that there are. Set where others may have gone.
+  std::optional<std::set<LogId>> all_logs;
 };
 
 class Coordinator {
@@ -49,6 +53,8 @@ class Coordinator {
   using ProposalAnswer = std::function<void(const cluster::AnswerProposal&)>;
   void OnProposal(BrokerId broker, const cluster::TopicPartition& partition, cluster::IsrProposal proposal,
                   ProposalAnswer answer);
+  using TopicAnswer = std::function<void(const cluster::AnswerTopicRequest&)>;
+  void OnTopicRequest(cluster::TopicRequest wish, TopicAnswer answer);
 
  private:
   void Campaign();
@@ -60,6 +66,10 @@ class Coordinator {
   void Write(const cluster::MetadataWrite& write);
   void Read(int64_t id);
   void Publish(const cluster::PublishChange& publish);
+  // Everything that there is of this broker.
+  Assignments AllOf(BrokerId broker) const;
+  LogId LogOf(const cluster::TopicPartition& partition) const;
+  std::set<LogId> AllLogs() const;
   void Ended();
 
   Surroundings at_;
@@ -70,6 +80,7 @@ class Coordinator {
   uint64_t last_request_ = 0;
   std::map<uint64_t, std::function<void(cluster::BrokerEpoch)>> registrations_;
   std::map<uint64_t, ProposalAnswer> proposals_;
+  std::map<uint64_t, TopicAnswer> topic_requests_;
 };
 
 }  // namespace naru::sim

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,11 +18,13 @@
 #include "tests/sim/coordinator.h"
 #include "tests/sim/metadata_store.h"
 #include "tests/sim/network.h"
+#include "tests/sim/producers.h"
+#include "tests/sim/topic_admin.h"
 
 namespace naru::sim {
 
 struct WorldOptions {
-  cluster::ReplicationRules rules;
+  Rules rules;
   int64_t storm_us = 30 * kSecond;
   int64_t calm_us_max = 90 * kSecond;
   bool verbose = false;
@@ -43,6 +46,8 @@ class World {
   int64_t elapsed_us() const { return loop_.now_us(); }
   const Checker& checker() const { return checker_; }
   const FaultCounts& faults() const { return faults_; }
+  // Producers whom a log had forgotten with their records.
+  int64_t forgotten() const;
 
  private:
   struct CommittedBatch {
@@ -68,6 +73,14 @@ class World {
   bool MayWipe(BrokerId broker) const;
   void Count(const std::string& fault, const std::string& detail = "");
 
+  // world_topics.cc
+  cluster::ClusterMetadata FirstMetadata(int32_t broker_count);
+  void OnMetadata();
+  // How many records retention leaves; nothing: there is none.
+  std::optional<int64_t> Keeps(const cluster::TopicPartition& partition) const;
+  void OnPartitionMade(const cluster::TopicPartition& partition, LogId log);
+  void OnPartitionDeleted(const cluster::TopicPartition& partition);
+
   // world_invariants.cc
   void Touched(Broker& broker, const cluster::TopicPartition& partition);
   void CheckReplica(Broker& broker, const cluster::TopicPartition& partition);
@@ -78,9 +91,14 @@ class World {
                                     Offset end);
   // Why the cluster is not as it should be when all is well; "": it is.
   std::string Unsettled() const;
+  std::string UnsettledPartition(const cluster::TopicPartition& partition) const;
   void Drain();
 
   void Fail(const std::string& what);
+  LogInfo InfoOf(const Broker& broker, const cluster::TopicPartition& partition) const {
+    // A log that is not made yet, or was lost, is empty.
+    return broker.store().Info(logs_.at(partition)).value_or(LogInfo{});
+  }
   Broker& broker(BrokerId id) { return *brokers_[static_cast<size_t>(id.value()) - 1]; }
 
   const WorldOptions options_;
@@ -88,12 +106,16 @@ class World {
   Loop loop_;
   Network network_;
   Checker checker_;
-  std::vector<cluster::TopicPartition> partitions_;
+  std::set<cluster::TopicPartition> partitions_;      // that there are now
+  std::map<cluster::TopicPartition, LogId> logs_;     // also of those that were
+  std::map<cluster::TopicPartition, int64_t> keeps_;  // records that retention leaves, where there is any
   std::unique_ptr<MetadataStore> store_;
   HostId store_host_ = 0;
   std::vector<std::unique_ptr<Coordinator>> coordinators_;
   std::vector<std::unique_ptr<Broker>> brokers_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::unique_ptr<IdempotentProducer>> producers_;
+  std::unique_ptr<TopicAdmin> admin_;
   int64_t next_value_ = 1;
   bool stormy_ = true;
 

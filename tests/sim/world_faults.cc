@@ -185,6 +185,8 @@ void World::Heal() {
     coordinator->Boot();
   }
   for (const auto& client : clients_) client->Stop();
+  for (const auto& producer : producers_) producer->Stop();
+  admin_->Stop();
 }
 
 }  // namespace naru::sim
