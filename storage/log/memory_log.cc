@@ -107,6 +107,19 @@ Offset MemoryLog::RetentionStart(const LogSettings& settings, int64_t now_ms, Of
   return start;
 }
 
+bool MemoryLog::Thin(Offset base_offset, std::vector<uint32_t> offset_deltas, absl::Cord bytes) {
+  const auto found = FirstAbove(base_offset);
+  if (found == batches_.end() || found->view.base_offset != base_offset) return false;
+  Batch& batch = batches_[static_cast<size_t>(found - batches_.begin())];
+  size_bytes_ -= SizeOf(batch);
+  batch.view.crc32c = Crc32c(bytes);
+  batch.view.record_count = static_cast<uint32_t>(offset_deltas.size());
+  batch.view.offset_deltas = std::move(offset_deltas);
+  batch.view.bytes = std::move(bytes);
+  size_bytes_ += SizeOf(batch);
+  return true;
+}
+
 bool MemoryLog::Damage(Offset offset) {
   const auto found = FirstAbove(offset);
   if (found == batches_.end() || found->view.base_offset > offset) return false;

@@ -1,7 +1,9 @@
 #include "tests/sim/batch_text.h"
 
 #include <charconv>
+#include <utility>
 
+#include "storage/base/check.h"
 #include "storage/base/strings.h"
 
 namespace naru::sim {
@@ -46,6 +48,14 @@ std::optional<BatchText> BatchText::Parse(std::string_view text) {
   } while (Take(text, ','));
   return text.empty() ? std::optional(std::move(batch)) : std::nullopt;
 }
+
+BatchText Parsed(const absl::Cord& bytes) {
+  std::optional<BatchText> batch = BatchText::Parse(std::string(bytes));
+  NARU_CHECK(batch.has_value());
+  return *std::move(batch);
+}
+
+std::vector<int64_t> ValuesOf(const absl::Cord& bytes) { return Parsed(bytes).values; }
 
 BatchText MakeBatch(int64_t first, int64_t count, const std::optional<ProducerStamp>& producer) {
   BatchText batch{.values = {}, .producer = producer};

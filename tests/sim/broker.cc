@@ -19,7 +19,7 @@ constexpr int64_t kTick = 500 * kMs;
 }  // namespace
 
 Broker::Broker(BrokerId id, Surroundings surroundings, HostId host)
-    : id_(id), at_(std::move(surroundings)), host_(host) {
+    : id_(id), at_(std::move(surroundings)), host_(host), clock_(at_.loop) {
   Wipe();
 }
 
@@ -27,9 +27,14 @@ Broker::~Broker() = default;
 
 void Broker::Wipe() {
   parts_.clear();
-  store_ = std::make_unique<MemoryLogStore>(at_.loop);
+  store_ = std::make_unique<MemoryLogStore>(clock_);
   incarnation_ = std::to_string(id_.value()) + "." + std::to_string(++wipes_);
   store_->HoldDurability(true);
+}
+
+void Broker::JumpClock(int64_t wall_ms, int64_t monotonic_ms) {
+  clock_.Jump(wall_ms, monotonic_ms);
+  jumped_us_ = at_.loop.now_us();
 }
 
 void Broker::Note(const std::string& what) { at_.loop.Note(absl::StrCat("broker ", id_.value(), " ", what)); }
@@ -113,22 +118,9 @@ void Broker::Tick() {
   process().After(kTick, [this] { Tick(); });
   for (auto& [partition, part] : parts_) {
     if (part.replica == nullptr) continue;
-    Do(partition, part, part.replica->Tick(*part.view, at_.loop.now_ms()));
-    if (at_.random.Chance(0.3)) Retain(partition, part);
+    Do(partition, part, part.replica->Tick(*part.view, clock_.now_ms()));
+    KeepUp(partition, part);
   }
-}
-
-// Each replica for itself, as stores do it.
-void Broker::Retain(const TopicPartition& partition, Part& part) {
-  const std::optional<int64_t> keeps = at_.keeps(partition);
-  if (!keeps) return;
-  const LogPositions at = part.view->Positions();
-  Offset below(at.end.value() - *keeps);
-  if (at_.rules.driver.retain_committed_only) below = std::min(below, part.replica->high_watermark());
-  if (below <= at.start) return;
-  at_.retained(partition, below);
-  MoveStart(partition, part, below);
-  Sync();
 }
 
 void Broker::OnAssigned(const Assignments& assignments) {
@@ -181,7 +173,7 @@ void Broker::OnLogExists(const TopicPartition& partition, Part& part) {
 
 void Broker::Apply(const TopicPartition& partition, Part& part, const PartitionState& state,
                    int64_t version) {
-  Do(partition, part, part.replica->OnAssigned(state, version, *part.view, at_.loop.now_ms()));
+  Do(partition, part, part.replica->OnAssigned(state, version, *part.view, clock_.now_ms()));
   if (part.replica->follower() != nullptr) FetchOn(partition, part);
 }
 

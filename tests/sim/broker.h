@@ -26,6 +26,12 @@ namespace naru::sim {
 // Of all brokers.
 inline constexpr cluster::ReplicationOptions kReplication{.lag_ms_max = 1'500, .proposal_retry_ms = 300};
 
+struct TopicPolicy {
+  // How many records retention leaves; nothing: there is none.
+  std::optional<int64_t> keeps;
+  bool compacted = false;
+};
+
 struct AppendAsk {
   BatchText batch;
   // It is answered when it is committed, and refused when that cannot be; else when it is on this broker's
@@ -64,6 +70,7 @@ struct PollResult {
   bool knows_high_watermark = false;
   Offset log_start;
   std::vector<StoredBatchView> batches;  // below the high watermark
+  Offset next_offset;                    // behind them, and behind what compaction left empty
 };
 
 // Of a request to delete what is below an offset: done on every member of the ISR, or nobody knows.
@@ -71,6 +78,14 @@ struct DeleteResult {
   bool done = false;
   LeaderEpoch leader_epoch;
   Offset log_start;
+};
+
+// What a leader answers to a follower's fetch.
+struct Fetched {
+  cluster::ReplicaFetchAnswer answer;
+  std::vector<StoredBatchView> batches;
+  bool gaps = false;    // as ReplicaAppendRequest's
+  uint64_t number = 0;  // of the answer; the fetch that is sent after it says so
 };
 
 class Broker {
@@ -84,8 +99,8 @@ class Broker {
     std::function<Broker&(BrokerId)> broker;
     // Something about this partition may have changed here.
     std::function<void(Broker&, const cluster::TopicPartition&)> touched;
-    // How many records retention leaves of a partition, where there is any; and that it takes some away.
-    std::function<std::optional<int64_t>(const cluster::TopicPartition&)> keeps;
+    std::function<TopicPolicy(const cluster::TopicPartition&)> policy;
+    // Retention takes away what is below.
     std::function<void(const cluster::TopicPartition&, Offset below)> retained;
   };
   Broker(BrokerId id, Surroundings surroundings, HostId host);
@@ -104,15 +119,14 @@ class Broker {
   void Boot();
   // The disk is replaced by an empty one. Only while no process runs.
   void Wipe();
+  // Its wall clock is wrong by so much from now on, and its monotonic one was still, or the process, for so
+  // long.
+  void JumpClock(int64_t wall_ms, int64_t monotonic_ms);
+  int64_t jumped_us() const { return jumped_us_; }
   void set_sync_us_max(int64_t sync_us_max) { sync_us_max_ = sync_us_max; }
 
   // In this broker's process.
   void OnAssigned(const Assignments& assignments);
-  struct Fetched {
-    cluster::ReplicaFetchAnswer answer;
-    std::vector<StoredBatchView> batches;
-    uint64_t number = 0;  // of the answer; the fetch that is sent after it says so
-  };
   void OnFetch(const cluster::TopicPartition& partition, const cluster::ReplicaFetch& fetch, uint64_t after,
                const std::function<void(const Fetched&)>& answer);
   void OnAppend(const cluster::TopicPartition& partition, const AppendAsk& ask,
@@ -164,7 +178,10 @@ class Broker {
   void FetchOn(const cluster::TopicPartition& partition, Part& part);
   void OnFetched(const cluster::TopicPartition& partition, const Fetched& fetched);
   void Do(const cluster::TopicPartition& partition, Part& part, const cluster::ReplicaEffects& effects,
-          const std::vector<StoredBatchView>& batches = {});
+          const Fetched& fetched = {});
+  // What stores do by themselves, each replica for itself (broker_upkeep.cc).
+  void KeepUp(const cluster::TopicPartition& partition, Part& part);
+  void Compact(Part& part);
   void Retain(const cluster::TopicPartition& partition, Part& part);
   void MoveStart(const cluster::TopicPartition& partition, Part& part, Offset start);
   void Propose(const cluster::TopicPartition& partition, const cluster::IsrProposal& proposal);
@@ -188,6 +205,8 @@ class Broker {
   const BrokerId id_;
   Surroundings at_;
   const HostId host_;
+  HostClock clock_;
+  int64_t jumped_us_ = -1;  // when its clock did last
   std::unique_ptr<MemoryLogStore> store_;
   std::string incarnation_;
   int64_t wipes_ = 0;

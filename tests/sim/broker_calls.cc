@@ -93,13 +93,13 @@ void Broker::Confirm(Part& part, std::function<void(bool)> done) {
   if (leader == nullptr) return done(false);
   // Every fetch is answered at once, so that none waits here.
   const uint64_t question = part.confirmations.Ask(
-      *leader, [](BrokerId) { return false; }, at_.loop.now_ms());
+      *leader, [](BrokerId) { return false; }, clock_.now_ms());
   part.confirming[question] = std::move(done);
 }
 
 void Broker::SettleConfirmations(Part& part) {
   if (part.confirmations.empty()) return;
-  for (const auto& [question, leads] : part.confirmations.Settle(part.replica->leader(), at_.loop.now_ms())) {
+  for (const auto& [question, leads] : part.confirmations.Settle(part.replica->leader(), clock_.now_ms())) {
     part.confirming.extract(question).mapped()(leads);
   }
 }
@@ -137,7 +137,9 @@ void Broker::OnPoll(const TopicPartition& partition, Offset from,
                   .bytes_max = kPollBytes,
                   .include_undurable = true},
                  [&](absl::StatusOr<ReadResult> read) {
-                   if (read.ok()) result.batches = std::move(read->batches);
+                   if (!read.ok()) return;
+                   result.batches = std::move(read->batches);
+                   result.next_offset = std::min(read->next_offset, result.high_watermark);
                  });
   }
   answer(result);

@@ -52,7 +52,7 @@ void Broker::OnFetch(const TopicPartition& partition, const ReplicaFetch& fetch,
   if (part == nullptr) return;
   ReplicaEffects effects;
   Fetched fetched;
-  fetched.answer = part->replica->OnFetch(fetch, *part->view, at_.loop.now_ms(), effects);
+  fetched.answer = part->replica->OnFetch(fetch, *part->view, clock_.now_ms(), effects);
   uint64_t& answered = part->answered[fetch.follower];
   // Only what was sent after the newest answer says that its sender follows still: messages are overtaken
   // here.
@@ -60,6 +60,7 @@ void Broker::OnFetch(const TopicPartition& partition, const ReplicaFetch& fetch,
     part->confirmations.OnFetch(fetch.follower);
   }
   fetched.number = ++answered;
+  fetched.gaps = at_.policy(partition).compacted;
   Do(partition, *part, effects);
   if (fetched.answer.kind == ReplicaFetchAnswer::Kind::kBatches) {
     ReadRequest read{
@@ -79,11 +80,11 @@ void Broker::OnFetched(const TopicPartition& partition, const Fetched& fetched) 
     part->fetched = part->fetched_in == epoch ? std::max(part->fetched, fetched.number) : fetched.number;
     part->fetched_in = epoch;
   }
-  Do(partition, *part, part->replica->OnFetchAnswer(fetched.answer, *part->view), fetched.batches);
+  Do(partition, *part, part->replica->OnFetchAnswer(fetched.answer, *part->view), fetched);
 }
 
 void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffects& effects,
-                const std::vector<StoredBatchView>& batches) {
+                const Fetched& fetched) {
   const LeaderEpoch epoch = part.replica->leader_epoch();
   for (const ReplicaEffect& effect : effects) {
     if (const auto* begin = std::get_if<BeginEpoch>(&effect)) {
@@ -91,7 +92,7 @@ void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffect
                            Part* own = Find(partition);
                            if (own == nullptr || !status.ok()) return;
                            Do(partition, *own,
-                              own->replica->OnEpochBegun(epoch, *own->view, at_.loop.now_ms()));
+                              own->replica->OnEpochBegun(epoch, *own->view, clock_.now_ms()));
                          }));
     } else if (const auto* truncate = std::get_if<TruncateLog>(&effect)) {
       Note(absl::StrCat("truncates partition ", Name(partition), " to ", truncate->end.value()));
@@ -107,11 +108,12 @@ void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffect
       MoveStart(partition, part, move->start);
     } else if (const auto* propose = std::get_if<ProposeIsr>(&effect)) {
       Propose(partition, propose->proposal);
-    } else if (!batches.empty()) {
-      ReplicaAppendRequest request{.log = part.log, .batches = batches, .producers = {}};
+    } else if (!fetched.batches.empty()) {
+      ReplicaAppendRequest request{
+          .log = part.log, .batches = fetched.batches, .producers = {}, .gaps = fetched.gaps};
       // What the leader knows of a producer this replica knows too.
-      for (const StoredBatchView& batch : batches) {
-        request.producers.push_back(BatchText::Parse(std::string(batch.bytes))->producer);
+      for (const StoredBatchView& batch : fetched.batches) {
+        request.producers.push_back(Parsed(batch.bytes).producer);
       }
       store_->AppendAsReplica(std::move(request),
                               InThisLife([this, partition](const absl::StatusOr<Appended>& appended) {
@@ -134,7 +136,7 @@ void Broker::Propose(const TopicPartition& partition, const IsrProposal& proposa
       if (part == nullptr) return;
       // Without replicas where the topic is gone.
       if (!said.state.replicas.empty()) Apply(partition, *part, said.state, said.version);
-      part->replica->OnIsrAnswer(attempt, said.outcome, at_.loop.now_ms());
+      part->replica->OnIsrAnswer(attempt, said.outcome, clock_.now_ms());
       Settle(partition, *part);
     });
   };

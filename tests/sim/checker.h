@@ -47,6 +47,9 @@ class Checker {
   void OnDeleteSent(const Partition& partition, Offset below);
   void OnDeleted(const Partition& partition, const DeleteResult& result);
 
+  // Its records have keys, and older ones of a key may be gone.
+  void OnCompacted(const Partition& partition) { seen_[partition].compacted = true; }
+
   // What is in the partition when everything is over. All of it.
   void OnDrained(const Partition& partition, const PollResult& all);
 
@@ -71,6 +74,7 @@ class Checker {
     std::map<LeaderEpoch, Offset> log_starts;
     Before told;
     Offset delete_sent;
+    bool compacted = false;
   };
 
   void See(const Partition& partition, Offset offset, int64_t value);

@@ -57,7 +57,7 @@ void Coordinator::ReadFor(int64_t term) {
     at_.network.Send(at_.store_host, host_, [this, term, stored = at_.store.stored()] {
       if (term != term_ || machine_ != nullptr) return;
       machine_ = std::make_unique<CoordinatorMachine>(CoordinatorMachineOptions{}, at_.rules, term, stored,
-                                                      at_.loop.now_ms());
+                                                      clock_.now_ms());
       Do(machine_->Start());
     });
   });
@@ -76,7 +76,7 @@ void Coordinator::KeepAlive() {
 
 void Coordinator::Tick() {
   at_.network.host(host_).After(kRetry, [this] { Tick(); });
-  if (machine_) Do(machine_->Tick(at_.loop.now_ms()));
+  if (machine_) Do(machine_->Tick(clock_.now_ms()));
 }
 
 void Coordinator::OnRegister(BrokerId broker, std::string incarnation, bool vouches,
@@ -90,7 +90,7 @@ void Coordinator::OnHeartbeat(BrokerId broker, BrokerEpoch epoch, int64_t versio
                               std::function<void(bool)> answer) {
   if (!machine_) return;
   CoordinatorEffects effects;
-  const auto heard = machine_->OnHeartbeat(broker, epoch, version, at_.loop.now_ms(), effects);
+  const auto heard = machine_->OnHeartbeat(broker, epoch, version, clock_.now_ms(), effects);
   answer(heard.registered);
   Do(std::move(effects));
   if (!machine_ || !heard.registered || version == machine_->metadata().head) return;

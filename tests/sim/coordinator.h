@@ -37,10 +37,12 @@ class Coordinator {
     // Hands assignments to the broker's process.
     std::function<void(HostId from, BrokerId broker, Assignments assignments)> assign;
   };
-  Coordinator(Surroundings surroundings, HostId host) : at_(std::move(surroundings)), host_(host) {}
+  Coordinator(Surroundings surroundings, HostId host)
+      : at_(std::move(surroundings)), host_(host), clock_(at_.loop) {}
 
   HostId host() const { return host_; }
   bool active() const { return machine_ != nullptr; }
+  HostClock& clock() { return clock_; }
   // A new process on this host begins.
   void Boot();
 
@@ -74,6 +76,7 @@ class Coordinator {
 
   Surroundings at_;
   const HostId host_;
+  HostClock clock_;
   std::unique_ptr<cluster::CoordinatorMachine> machine_;
   int64_t term_ = 0;
   bool campaigning_ = false;

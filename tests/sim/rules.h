@@ -14,6 +14,8 @@ namespace naru::sim {
 struct DriverRules {
   // Retention moves a log's start only up to its replica's high watermark.
   bool retain_committed_only = true;
+  // Compaction leaves alone what is not committed: what has made an older record go must stay.
+  bool compact_committed_only = true;
   // The logs of topics that are gone go, too; by what the newest metadata says.
   bool delete_orphans = true;
   bool delete_by_newest_metadata_only = true;
@@ -72,6 +74,7 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"claim_durable_only", &Rules::claim_durable_only, "18"},
       {"confirm_before_refusing", &Rules::confirm_before_refusing, "20"},
       {"retain_committed_only", &Driver::retain_committed_only, "-"},
+      {"compact_committed_only", &Driver::compact_committed_only, "-"},
       {"delete_orphans", &Driver::delete_orphans, "-"},
       {"delete_by_newest_metadata_only", &Driver::delete_by_newest_metadata_only, "-"},
   };

@@ -42,7 +42,7 @@ World::World(uint64_t seed, const WorldOptions& options)
         Broker::Surroundings{loop_, random_, network_, options_.rules, coordinators,
                              [this](BrokerId other) -> Broker& { return broker(other); },
                              [this](Broker& at, const TopicPartition& partition) { Touched(at, partition); },
-                             [this](const TopicPartition& partition) { return Keeps(partition); },
+                             [this](const TopicPartition& partition) { return policies_[partition]; },
                              [this](const TopicPartition& partition, Offset below) {
                                checker_.OnDeleteSent(partition, below);
                              }},

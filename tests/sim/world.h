@@ -6,7 +6,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -67,6 +66,7 @@ class World {
   void WipeBroker();
   void FillDisk(Broker& broker);
   void SlowDisk(Broker& broker);
+  void JumpClock();
   void KillCoordinator();
   void ChangeWeather();
   void Heal();
@@ -76,8 +76,6 @@ class World {
   // world_topics.cc
   cluster::ClusterMetadata FirstMetadata(int32_t broker_count);
   void OnMetadata();
-  // How many records retention leaves; nothing: there is none.
-  std::optional<int64_t> Keeps(const cluster::TopicPartition& partition) const;
   void OnPartitionMade(const cluster::TopicPartition& partition, LogId log);
   void OnPartitionDeleted(const cluster::TopicPartition& partition);
 
@@ -86,9 +84,15 @@ class World {
   void CheckReplica(Broker& broker, const cluster::TopicPartition& partition);
   void CheckCommitted(Broker& leader, const cluster::TopicPartition& partition);
   void CheckHolders(const cluster::TopicPartition& partition);
+  void ClearSuspects();
   void CheckGrace(const cluster::TopicPartition& partition, const cluster::PartitionState& before);
   std::vector<CommittedBatch> Below(Broker& broker, const cluster::TopicPartition& partition, Offset from,
                                     Offset end);
+  // world_compaction.cc: the same of a partition whose replicas drop records, each for itself.
+  void CheckCompactedLeader(Broker& leader, const cluster::TopicPartition& partition);
+  void CheckCompactedHolders(const cluster::TopicPartition& partition);
+  void CheckCompacted(Broker& holder, const cluster::TopicPartition& partition, Offset end, bool leads);
+
   // Why the cluster is not as it should be when all is well; "": it is.
   std::string Unsettled() const;
   std::string UnsettledPartition(const cluster::TopicPartition& partition) const;
@@ -108,7 +112,7 @@ class World {
   Checker checker_;
   std::set<cluster::TopicPartition> partitions_;      // that there are now
   std::map<cluster::TopicPartition, LogId> logs_;     // also of those that were
-  std::map<cluster::TopicPartition, int64_t> keeps_;  // records that retention leaves, where there is any
+  std::map<cluster::TopicPartition, TopicPolicy> policies_;
   std::unique_ptr<MetadataStore> store_;
   HostId store_host_ = 0;
   std::vector<std::unique_ptr<Coordinator>> coordinators_;
@@ -122,6 +126,13 @@ class World {
   FaultCounts faults_;
   std::set<BrokerId> suspects_;  // whose disk was replaced, and who are not everywhere in sync again
   std::map<cluster::TopicPartition, std::vector<CommittedBatch>> committed_;
+  // Of compacted partitions.
+  struct CommittedValues {
+    std::map<Offset, int64_t> values;
+    std::map<int64_t, Offset> newest;  // of each key
+    Offset end;
+  };
+  std::map<cluster::TopicPartition, CommittedValues> committed_values_;
   std::set<std::pair<BrokerId, cluster::TopicPartition>> touched_;
   bool metadata_changed_ = false;
   cluster::PartitionStates noted_;

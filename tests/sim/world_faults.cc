@@ -24,7 +24,7 @@ void World::Harm() {
   // Short ones and long ones: about as long as nobody notices, and until everybody has.
   const int64_t lasting =
       random_.Chance(0.5) ? random_.Between(10 * kMs, 800 * kMs) : random_.Between(kSecond, 6 * kSecond);
-  switch (random_.Between(0, 16)) {
+  switch (random_.Between(0, 17)) {
     case 0:
     case 1:
     case 2:
@@ -58,6 +58,8 @@ void World::Harm() {
       }
       Count("freeze the metadata store");
       return Freeze(store_host_, lasting);
+    case 15:
+      return JumpClock();
     default:
       return WipeBroker();
   }
@@ -122,6 +124,17 @@ void World::SlowDisk(Broker& victim) {
   Count("slow a disk", absl::StrCat(victim.id().value()));
   victim.set_sync_us_max(random_.Between(20 * kMs, kSecond));
   loop_.After(random_.Between(kSecond, 5 * kSecond), [&victim] { victim.set_sync_us_max(2 * kMs); });
+}
+
+void World::JumpClock() {
+  Count("jump a clock");
+  // By less than it takes until silent producers are forgotten.
+  const int64_t wall_ms = random_.Between(-86'400'000, 86'400'000);
+  const int64_t monotonic_ms = random_.Chance(0.5) ? 0 : random_.Between(1, 5'000);
+  if (random_.Chance(0.2)) {
+    return coordinators_[random_.Index(coordinators_.size())]->clock().Jump(wall_ms, monotonic_ms);
+  }
+  brokers_[random_.Index(brokers_.size())]->JumpClock(wall_ms, monotonic_ms);
 }
 
 void World::FillDisk(Broker& victim) {

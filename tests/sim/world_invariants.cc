@@ -72,6 +72,7 @@ void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
 }
 
 void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
+  if (policies_[partition].compacted) return CheckCompactedLeader(leader, partition);
   std::vector<CommittedBatch>& committed = committed_[partition];
   const Offset known = committed.empty() ? Offset(0) : committed.back().next;
   const Offset high_watermark = leader.replica(partition)->high_watermark();
@@ -107,10 +108,8 @@ void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
   }
 }
 
-void World::CheckHolders(const TopicPartition& partition) {
-  const PartitionState& stored = store_->stored().partitions.at(partition);
-  const std::vector<CommittedBatch>& committed = committed_[partition];
-  // A broker whose disk was replaced is trusted again once it is in sync everywhere.
+// A broker whose disk was replaced is trusted again once it is in sync everywhere.
+void World::ClearSuspects() {
   for (auto suspect = suspects_.begin(); suspect != suspects_.end();) {
     bool everywhere = network_.host(broker(*suspect).host()).up();
     for (const auto& [other, state] : store_->stored().partitions) {
@@ -121,6 +120,12 @@ void World::CheckHolders(const TopicPartition& partition) {
     }
     suspect = everywhere ? suspects_.erase(suspect) : std::next(suspect);
   }
+}
+
+void World::CheckHolders(const TopicPartition& partition) {
+  if (policies_[partition].compacted) return CheckCompactedHolders(partition);
+  const PartitionState& stored = store_->stored().partitions.at(partition);
+  const std::vector<CommittedBatch>& committed = committed_[partition];
   std::set<BrokerId> holders = stored.isr;
   holders.insert(stored.elr.begin(), stored.elr.end());
   const Offset end = committed.empty() ? Offset(0) : committed.back().next;
@@ -158,6 +163,8 @@ void World::CheckGrace(const TopicPartition& partition, const PartitionState& be
   for (const BrokerId member : before.isr) {
     if (now.isr.contains(member) || store_->stored().brokers.at(member).fenced) continue;
     if (loop_.now_us() - elected_us_[partition] >= kReplication.lag_ms_max * kMs) continue;
+    // For a leader whose clock has jumped that was long enough.
+    if (broker(now.leader).jumped_us() >= elected_us_[partition]) continue;
     Fail(absl::StrCat("partition ", Name(partition), ": broker ", member.value(), " is out of sync already ",
                       (loop_.now_us() - elected_us_[partition]) / kMs,
                       " ms after the election: ", ToText(now)));
@@ -212,9 +219,9 @@ void World::Drain() {
     while (at < all.high_watermark) {
       PollResult more;
       leader.OnPoll(partition, at, [&](const PollResult& result) { more = result; });
-      NARU_CHECK(!more.batches.empty());
+      NARU_CHECK(more.next_offset > at);
       all.batches.insert(all.batches.end(), more.batches.begin(), more.batches.end());
-      at = more.batches.back().next_offset;
+      at = more.next_offset;
     }
     checker_.OnDrained(partition, all);
   }

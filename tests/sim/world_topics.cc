@@ -50,6 +50,7 @@ void World::OnMetadata() {
       }
     }
   }
+  ClearSuspects();
   for (const TopicPartition& partition : std::set<TopicPartition>(partitions_)) {
     const auto state = stored.partitions.find(partition);
     if (state == stored.partitions.end()) {
@@ -71,7 +72,10 @@ void World::OnPartitionMade(const TopicPartition& partition, LogId log) {
   partitions_.insert(partition);
   noted_[partition] = store_->stored().partitions.at(partition);
   elected_us_[partition] = loop_.now_us();
-  if (random_.Chance(0.4)) keeps_[partition] = random_.Between(20, 400);
+  TopicPolicy& policy = policies_[partition];
+  if (random_.Chance(0.4)) policy.keeps = random_.Between(20, 400);
+  policy.compacted = random_.Chance(0.25);
+  if (policy.compacted) checker_.OnCompacted(partition);
   for (const auto& client : clients_) client->OnMade(partition);
 }
 
@@ -79,11 +83,6 @@ void World::OnPartitionDeleted(const TopicPartition& partition) {
   loop_.Note(absl::StrCat("partition ", Name(partition), " is deleted"));
   partitions_.erase(partition);
   noted_.erase(partition);
-}
-
-std::optional<int64_t> World::Keeps(const TopicPartition& partition) const {
-  const auto keeps = keeps_.find(partition);
-  return keeps == keeps_.end() ? std::nullopt : std::optional(keeps->second);
 }
 
 }  // namespace naru::sim
