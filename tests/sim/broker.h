@@ -65,6 +65,8 @@ struct PollResult {
   bool served = false;
   // There is nothing at the offset asked for, and never was or will be again.
   bool out_of_range = false;
+  // What is there is damaged; it is not given.
+  bool damaged = false;
   LeaderEpoch leader_epoch;
   Offset high_watermark;
   bool knows_high_watermark = false;
@@ -179,9 +181,11 @@ class Broker {
   void OnFetched(const cluster::TopicPartition& partition, const Fetched& fetched);
   void Do(const cluster::TopicPartition& partition, Part& part, const cluster::ReplicaEffects& effects,
           const Fetched& fetched = {});
+  // Reading the partition's log has failed: the copy here is damaged.
+  void OnDamaged(const cluster::TopicPartition& partition, const absl::Status& status);
   // What stores do by themselves, each replica for itself (broker_upkeep.cc).
   void KeepUp(const cluster::TopicPartition& partition, Part& part);
-  void Compact(Part& part);
+  void Compact(const cluster::TopicPartition& partition, Part& part);
   void Retain(const cluster::TopicPartition& partition, Part& part);
   void MoveStart(const cluster::TopicPartition& partition, Part& part, Offset start);
   void Propose(const cluster::TopicPartition& partition, const cluster::IsrProposal& proposal);

@@ -137,7 +137,8 @@ void Broker::OnPoll(const TopicPartition& partition, Offset from,
                   .bytes_max = kPollBytes,
                   .include_undurable = true},
                  [&](absl::StatusOr<ReadResult> read) {
-                   if (!read.ok()) return;
+                   result.damaged = !read.ok();
+                   if (!read.ok()) return OnDamaged(partition, read.status());
                    result.batches = std::move(read->batches);
                    result.next_offset = std::min(read->next_offset, result.high_watermark);
                  });

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "storage/base/check.h"
+#include "storage/base/status.h"
 #include "storage/base/strings.h"
 #include "tests/sim/broker.h"
 #include "tests/sim/broker_log.h"
@@ -66,7 +67,8 @@ void Broker::OnFetch(const TopicPartition& partition, const ReplicaFetch& fetch,
     ReadRequest read{
         .log = part->log, .from = fetch.offset, .bytes_max = kFetchBytes, .include_undurable = true};
     store_->Read(read, [&](absl::StatusOr<ReadResult> result) {
-      if (result.ok()) fetched.batches = std::move(result->batches);
+      if (!result.ok()) return OnDamaged(partition, result.status());
+      fetched.batches = std::move(result->batches);
     });
   }
   answer(fetched);
@@ -143,6 +145,11 @@ void Broker::Propose(const TopicPartition& partition, const IsrProposal& proposa
   at_.network.SendOnce(host_, coordinator->host(), [coordinator, id = id_, partition, proposal, answer] {
     coordinator->OnProposal(id, partition, proposal, answer);
   });
+}
+
+void Broker::OnDamaged(const TopicPartition& partition, const absl::Status& status) {
+  if (ReasonOf(status) != Reason::kCorruptData) return;
+  Note(absl::StrCat("finds its copy of partition ", Name(partition), " damaged"));
 }
 
 void Broker::OnDurable(const TopicPartition& partition, Part& part) {

@@ -15,7 +15,7 @@ using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is 
 void Broker::KeepUp(const TopicPartition& partition, Part& part) {
   if (!at_.random.Chance(0.3)) return;
   Retain(partition, part);
-  if (at_.policy(partition).compacted) Compact(part);
+  if (at_.policy(partition).compacted) Compact(partition, part);
 }
 
 void Broker::Retain(const TopicPartition& partition, Part& part) {
@@ -30,7 +30,7 @@ void Broker::Retain(const TopicPartition& partition, Part& part) {
   Sync();
 }
 
-void Broker::Compact(Part& part) {
+void Broker::Compact(const TopicPartition& partition, Part& part) {
   const LogPositions at = part.view->Positions();
   const Offset committed = part.replica->high_watermark();
   const Offset bound =
@@ -38,7 +38,8 @@ void Broker::Compact(Part& part) {
   std::vector<StoredBatchView> batches;
   store_->Read({.log = part.log, .from = at.start, .end = bound, .bytes_max = 1 << 20},
                [&](absl::StatusOr<ReadResult> read) {
-                 if (read.ok()) batches = std::move(read->batches);
+                 if (!read.ok()) return OnDamaged(partition, read.status());
+                 batches = std::move(read->batches);
                });
   std::map<int64_t, int64_t> newest;  // of each key, the value
   for (const StoredBatchView& batch : batches) {

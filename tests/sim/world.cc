@@ -93,6 +93,7 @@ std::string World::Run() {
     for (const auto& [id, partition] : std::exchange(touched_, {})) CheckReplica(broker(id), partition);
     if (stormy_ || loop_.now_us() < look_us) continue;
     look_us = loop_.now_us() + kLook;
+    ClearDamaged();
     unsettled = Unsettled();
     if (unsettled.empty()) {
       Drain();

@@ -26,6 +26,8 @@ struct WorldOptions {
   Rules rules;
   int64_t storm_us = 30 * kSecond;
   int64_t calm_us_max = 90 * kSecond;
+  // Bits of what is on a disk flip, too.
+  bool flip_bits = false;
   bool verbose = false;
 };
 
@@ -67,10 +69,13 @@ class World {
   void FillDisk(Broker& broker);
   void SlowDisk(Broker& broker);
   void JumpClock();
+  void FlipBit();
   void KillCoordinator();
   void ChangeWeather();
   void Heal();
   bool MayWipe(BrokerId broker) const;
+  // Others hold everything that this one does, and may lead in its place.
+  bool MayLose(const cluster::PartitionState& state, BrokerId broker) const;
   void Count(const std::string& fault, const std::string& detail = "");
 
   // world_topics.cc
@@ -85,6 +90,12 @@ class World {
   void CheckCommitted(Broker& leader, const cluster::TopicPartition& partition);
   void CheckHolders(const cluster::TopicPartition& partition);
   void ClearSuspects();
+  // Whether something of the log from its start on cannot be read.
+  bool IsDamaged(Broker& broker, const cluster::TopicPartition& partition) const;
+  void ClearDamaged();
+  bool Trusted(BrokerId broker, const cluster::TopicPartition& partition) const {
+    return !suspects_.contains(broker) && !damaged_.contains({broker, partition});
+  }
   void CheckGrace(const cluster::TopicPartition& partition, const cluster::PartitionState& before);
   std::vector<CommittedBatch> Below(Broker& broker, const cluster::TopicPartition& partition, Offset from,
                                     Offset end);
@@ -94,8 +105,9 @@ class World {
   void CheckCompacted(Broker& holder, const cluster::TopicPartition& partition, Offset end, bool leads);
 
   // Why the cluster is not as it should be when all is well; "": it is.
-  std::string Unsettled() const;
-  std::string UnsettledPartition(const cluster::TopicPartition& partition) const;
+  std::string Unsettled();
+  std::string UnsettledPartition(const cluster::TopicPartition& partition);
+  PollResult ReadAll(const cluster::TopicPartition& partition);
   void Drain();
 
   void Fail(const std::string& what);
@@ -125,6 +137,7 @@ class World {
 
   FaultCounts faults_;
   std::set<BrokerId> suspects_;  // whose disk was replaced, and who are not everywhere in sync again
+  std::set<std::pair<BrokerId, cluster::TopicPartition>> damaged_;  // and not copied anew
   std::map<cluster::TopicPartition, std::vector<CommittedBatch>> committed_;
   // Of compacted partitions.
   struct CommittedValues {

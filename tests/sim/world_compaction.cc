@@ -35,7 +35,7 @@ void World::CheckCompactedHolders(const TopicPartition& partition) {
   std::set<BrokerId> holders = stored.isr;
   holders.insert(stored.elr.begin(), stored.elr.end());
   for (const BrokerId holder : holders) {
-    if (suspects_.contains(holder)) continue;
+    if (!Trusted(holder, partition)) continue;
     const LogInfo info = InfoOf(broker(holder), partition);
     if (info.durable_end < end) {
       Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
@@ -48,6 +48,7 @@ void World::CheckCompactedHolders(const TopicPartition& partition) {
 }
 
 void World::CheckCompacted(Broker& holder, const TopicPartition& partition, Offset end, bool leads) {
+  if (damaged_.contains({holder.id(), partition})) return;
   CommittedValues& committed = committed_values_[partition];
   const Offset start = InfoOf(holder, partition).log_start;
   std::map<Offset, int64_t> here;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "storage/base/strings.h"
+#include "tests/sim/partition_name.h"
 #include "tests/sim/world.h"
 
 namespace naru::sim {
@@ -59,7 +60,7 @@ void World::Harm() {
       Count("freeze the metadata store");
       return Freeze(store_host_, lasting);
     case 15:
-      return JumpClock();
+      return random_.Chance(0.5) ? JumpClock() : FlipBit();
     default:
       return WipeBroker();
   }
@@ -155,18 +156,35 @@ void World::KillCoordinator() {
   });
 }
 
+bool World::MayLose(const PartitionState& state, BrokerId broker) const {
+  // Where one copy is enough to commit, the loss of one disk and one more failure may be too much.
+  if (state.min_isr < 2) return false;
+  std::set<BrokerId> others = state.isr;
+  others.insert(state.elr.begin(), state.elr.end());
+  others.erase(broker);
+  return !others.empty();
+}
+
 bool World::MayWipe(BrokerId broker) const {
-  if (!suspects_.empty()) return false;
+  if (!suspects_.empty() || !damaged_.empty()) return false;
   for (const auto& [partition, state] : store_->stored().partitions) {
-    if (!state.Holds(broker)) continue;
-    // Where one copy is enough to commit, the loss of one disk and one more failure may be too much.
-    if (state.min_isr < 2) return false;
-    std::set<BrokerId> others = state.isr;
-    others.insert(state.elr.begin(), state.elr.end());
-    others.erase(broker);
-    if (others.empty()) return false;
+    if (state.Holds(broker) && !MayLose(state, broker)) return false;
   }
   return true;
+}
+
+void World::FlipBit() {
+  if (!options_.flip_bits || !suspects_.empty() || !damaged_.empty()) return;
+  const TopicPartition partition = Pick(partitions_, random_);
+  const PartitionState& state = store_->stored().partitions.at(partition);
+  Broker& victim = broker(state.replicas[random_.Index(state.replicas.size())]);
+  const LogInfo info = InfoOf(victim, partition);
+  if (info.durable_end <= info.log_start || !MayLose(state, victim.id())) return;
+  const Offset offset(random_.Between(info.log_start.value(), info.durable_end.value() - 1));
+  if (!victim.store().Damage(logs_.at(partition), offset)) return;
+  Count("flip a bit", absl::StrCat("partition ", Name(partition), " offset ", offset.value(), " at broker ",
+                                   victim.id().value()));
+  damaged_.insert({victim.id(), partition});
 }
 
 void World::WipeBroker() {

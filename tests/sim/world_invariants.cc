@@ -59,7 +59,7 @@ void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
                         ", and its leader does not wait for all of them"));
     }
     for (const BrokerId member : maximal) {
-      if (suspects_.contains(member)) continue;
+      if (!Trusted(member, partition)) continue;
       const LogInfo info = InfoOf(this->broker(member), partition);
       if (info.durable_end >= replica->high_watermark()) continue;
       Fail(absl::StrCat("partition ", Name(partition), ": the high watermark is ",
@@ -82,6 +82,7 @@ void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
                          ? std::max(high_watermark, known)
                          : high_watermark;
   const Offset start = InfoOf(leader, partition).log_start;
+  if (damaged_.contains({leader.id(), partition})) return;  // what it can show is looked at when it is whole
   const std::vector<CommittedBatch> here = Below(leader, partition, start, end);
   if (suspects_.contains(leader.id()) && (here.empty() ? start : here.back().next) < end) {
     // Its log was emptied behind its back; it leads only until somebody notices.
@@ -122,6 +123,29 @@ void World::ClearSuspects() {
   }
 }
 
+bool World::IsDamaged(Broker& broker, const TopicPartition& partition) const {
+  const LogInfo info = InfoOf(broker, partition);
+  for (Offset at = info.log_start; at < info.end;) {
+    // What is read before a damaged batch comes without an error.
+    bool whole = false;
+    const ReadRequest read{
+        .log = logs_.at(partition), .from = at, .bytes_max = 1 << 20, .include_undurable = true};
+    broker.store().Read(read, [&](const absl::StatusOr<ReadResult>& result) {
+      whole = result.ok() && result->next_offset > at;
+      if (whole) at = result->next_offset;
+    });
+    if (!whole) return true;
+  }
+  return false;
+}
+
+void World::ClearDamaged() {
+  std::erase_if(damaged_, [&](const auto& damaged) {
+    const auto& [id, partition] = damaged;
+    return !partitions_.contains(partition) || !IsDamaged(broker(id), partition);
+  });
+}
+
 void World::CheckHolders(const TopicPartition& partition) {
   if (policies_[partition].compacted) return CheckCompactedHolders(partition);
   const PartitionState& stored = store_->stored().partitions.at(partition);
@@ -130,7 +154,7 @@ void World::CheckHolders(const TopicPartition& partition) {
   holders.insert(stored.elr.begin(), stored.elr.end());
   const Offset end = committed.empty() ? Offset(0) : committed.back().next;
   for (const BrokerId holder : holders) {
-    if (suspects_.contains(holder)) continue;
+    if (!Trusted(holder, partition)) continue;
     const LogInfo info = InfoOf(broker(holder), partition);
     if (info.durable_end < end) {
       Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
@@ -171,7 +195,7 @@ void World::CheckGrace(const TopicPartition& partition, const PartitionState& be
   }
 }
 
-std::string World::Unsettled() const {
+std::string World::Unsettled() {
   for (const auto& producer : producers_) {
     if (std::string waiting = producer->Waiting(); !waiting.empty()) return waiting;
   }
@@ -190,7 +214,7 @@ std::string World::Unsettled() const {
   return "";
 }
 
-std::string World::UnsettledPartition(const TopicPartition& partition) const {
+std::string World::UnsettledPartition(const TopicPartition& partition) {
   const PartitionState& stored = store_->stored().partitions.at(partition);
   const Broker& at = *brokers_[static_cast<size_t>(stored.replicas.front().value()) - 1];
   const Replica* preferred = at.replica(partition);
@@ -203,26 +227,39 @@ std::string World::UnsettledPartition(const TopicPartition& partition) const {
     absl::StrAppend(&logs, "; broker ", member.value(), " has ", info.log_start.value(), " to ",
                     info.end.value(), ", up to ", info.durable_end.value(), " on disk");
   }
-  if (settled) return "";
+  if (settled) {
+    if (!damaged_.contains({at.id(), partition})) return "";
+    // Whoever leads gives everything; damage that nobody reads nobody finds.
+    ReadAll(partition);
+    return absl::StrCat("partition ", Name(partition), " is led by broker ", at.id().value(),
+                        ", whose copy is damaged");
+  }
   return absl::StrCat(
       "partition ", Name(partition), " has ", ToText(stored), logs, "; the preferred leader ",
       leads ? absl::StrCat("has high watermark ", preferred->high_watermark().value()) : "does not lead");
 }
 
+PollResult World::ReadAll(const TopicPartition& partition) {
+  Broker& leader = broker(store_->stored().partitions.at(partition).leader);
+  PollResult all;
+  leader.OnPoll(partition, Offset(0), [&](const PollResult& result) { all = result; });
+  Offset at = all.log_start;
+  all.batches.clear();
+  while (at < all.high_watermark && !all.damaged) {
+    PollResult more;
+    leader.OnPoll(partition, at, [&](const PollResult& result) { more = result; });
+    all.damaged = more.damaged;
+    NARU_CHECK(more.damaged || more.next_offset > at);
+    all.batches.insert(all.batches.end(), more.batches.begin(), more.batches.end());
+    at = more.next_offset;
+  }
+  return all;
+}
+
 void World::Drain() {
   for (const TopicPartition& partition : partitions_) {
-    Broker& leader = broker(store_->stored().partitions.at(partition).leader);
-    PollResult all;
-    leader.OnPoll(partition, Offset(0), [&](const PollResult& result) { all = result; });
-    Offset at = all.log_start;
-    all.batches.clear();
-    while (at < all.high_watermark) {
-      PollResult more;
-      leader.OnPoll(partition, at, [&](const PollResult& result) { more = result; });
-      NARU_CHECK(more.next_offset > at);
-      all.batches.insert(all.batches.end(), more.batches.begin(), more.batches.end());
-      at = more.next_offset;
-    }
+    const PollResult all = ReadAll(partition);
+    if (all.damaged) Fail(absl::StrCat("partition ", Name(partition), " cannot be read to its end"));
     checker_.OnDrained(partition, all);
   }
 }

@@ -51,6 +51,7 @@ void World::OnMetadata() {
     }
   }
   ClearSuspects();
+  ClearDamaged();
   for (const TopicPartition& partition : std::set<TopicPartition>(partitions_)) {
     const auto state = stored.partitions.find(partition);
     if (state == stored.partitions.end()) {
