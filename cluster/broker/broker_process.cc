@@ -49,9 +49,10 @@ BrokerProcess::BrokerProcess(BrokerProcessOptions options, LogStore& store, Link
       cluster_id_(options_.cluster_id),
       loop_(clock),
       host_(options_.replicas, options_.broker, store, links, fronts_, loop_, events,
-            [this](const TopicPartition& partition, const IsrProposal& proposal) {
-              return Propose(partition, proposal);
-            }),
+            {.propose = [this](const TopicPartition& partition,
+                               const IsrProposal& proposal) { return Propose(partition, proposal); },
+             .report_damage = [this](const TopicPartition& partition,
+                                     LeaderEpoch leader_epoch) { ReportDamage(partition, leader_epoch); }}),
       led_logs_(store, fronts_, host_),
       cluster_logs_(options_.broker, store, led_logs_, &peer_logs_),
       own_logs_(options_.broker, store, led_logs_, nullptr) {
@@ -234,6 +235,16 @@ bool BrokerProcess::Propose(const TopicPartition& partition, const IsrProposal& 
   }
   session_->Send(std::move(request));
   return true;
+}
+
+void BrokerProcess::ReportDamage(const TopicPartition& partition, LeaderEpoch leader_epoch) {
+  if (!session_ || attended_.empty()) return;
+  v1::AttendRequest request;
+  v1::ReportDamage& to = *request.mutable_report_damage();
+  to.set_topic_id(std::string(partition.topic.data(), partition.topic.size()));
+  to.set_partition(partition.partition);
+  to.set_leader_epoch(leader_epoch.value());
+  session_->Send(std::move(request));
 }
 
 void BrokerProcess::SayAlive() {

@@ -125,6 +125,7 @@ class BrokerProcess final : public TopicChanger, public ProducerRegistry {
   void OnUpdate(const naru::internal::v1::MetadataUpdate& update);
   void OnIsrAnswer(const naru::internal::v1::IsrAnswer& answer);
   bool Propose(const TopicPartition& partition, const IsrProposal& proposal);
+  void ReportDamage(const TopicPartition& partition, LeaderEpoch leader_epoch);
   void Heartbeat();
   void SayAlive();
   void Tick();

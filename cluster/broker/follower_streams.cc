@@ -124,14 +124,9 @@ void FollowerStreams::OnAnswer(FetchedPartition& message) {
     });
     return;
   }
-  ReplicaAppendRequest fetched{.log = part->log, .batches = {}, .producers = {}, .gaps = message.gaps()};
+  ReplicaAppendRequest fetched{.log = part->log, .batches = {}, .gaps = message.gaps()};
   fetched.batches.reserve(static_cast<size_t>(message.batches_size()));
-  for (auto& batch : *message.mutable_batches()) {
-    fetched.batches.push_back(FromMessage(batch));
-    // What the leader knows of a producer this replica knows too. Bytes that are no batch the store refuses.
-    auto stamp = StampOf(fetched.batches.back().bytes);
-    fetched.producers.push_back(stamp.ok() ? *stamp : std::nullopt);
-  }
+  for (auto& batch : *message.mutable_batches()) fetched.batches.push_back(FromMessage(batch));
   host_.Do(*part, part->replica->OnFetchAnswer(answer, *part->view), std::move(fetched));
   Fetch(*part);
 }

@@ -48,7 +48,6 @@ struct HostedReplica {
 
   TopicPartition partition;
   LogId log;
-  bool compacted = false;
   bool log_exists = false;
   // What was assigned last.
   PartitionState assigned;

@@ -212,7 +212,8 @@ void LeaderStreams::Read(SessionId id, Session& session, HostedReplica& part, co
   const ReadRequest request{.log = part.log,
                             .from = fetch.offset,
                             .bytes_max = host_.options_.fetch_bytes_max,
-                            .include_undurable = true};
+                            .include_undurable = true,
+                            .include_emptied = true};
   host_.store_.Read(request, [this, id, log = part.log, fetch](absl::StatusOr<ReadResult> result) {
     host_.loop_.Post([this, id, log, fetch, result = std::move(result)]() mutable {
       OnRead(id, log, fetch, std::move(result));
@@ -242,6 +243,7 @@ void LeaderStreams::OnRead(SessionId id, LogId log, const ReplicaFetch& fetch,
                            {"offset", fetch.offset.value()},
                            {"follower", fetch.follower.value()},
                            {"error", result.status().ToString()}});
+      if (ReasonOf(result.status()) == Reason::kCorruptData) host_.OnDamaged(*part, result.status());
       Answer(session, ToMessage(log, answer));
     }
   } else {
@@ -249,7 +251,7 @@ void LeaderStreams::OnRead(SessionId id, LogId log, const ReplicaFetch& fetch,
     answer.high_watermark = leader->high_watermark();
     answer.log_start = result->log_start;
     FetchedPartition message = ToMessage(log, answer);
-    message.set_gaps(part->compacted);
+    message.set_gaps(result->gaps);
     for (const StoredBatchView& batch : result->batches) ToMessage(batch, *message.add_batches());
     Answer(session, std::move(message));
   }

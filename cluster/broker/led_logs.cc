@@ -12,6 +12,8 @@ namespace {
 
 absl::Status NotLed() { return NoLeader("this broker does not lead the partition"); }
 
+bool IsDamage(const absl::Status& status) { return ReasonOf(status) == Reason::kCorruptData; }
+
 void Fail(const std::shared_ptr<AppendFence>& fence, int64_t order) {
   if (fence != nullptr) fence->Fail(order);
 }
@@ -72,6 +74,14 @@ void LedLogs::Refuse(LogId log, LeaderEpoch epoch, const absl::Status& status, L
   });
 }
 
+template <typename Done>
+void LedLogs::HandOver(LogId log, const absl::Status& damage, Done done) {
+  host_.Damaged(log, damage, [damage, done = std::move(done)](bool handed_over) mutable {
+    if (!handed_over) return done(damage);
+    done(NoLeader("this broker's copy of the partition is damaged, and another one takes over"));
+  });
+}
+
 void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
   const auto front = fronts_.Find(request.log);
   if (!front) return done(NotLed());
@@ -88,14 +98,15 @@ void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
   }
   request.end = std::min(request.end, end);
   request.include_undurable = false;
-  store_.Read(request,
-              [end, from = request.from, done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
-                if (result.ok()) {
-                  result->readable_end = end;
-                  result->next_offset = std::max(from, std::min(result->next_offset, end));
-                }
-                done(std::move(result));
-              });
+  store_.Read(request, [this, log = request.log, end, from = request.from,
+                        done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
+    if (IsDamage(result.status())) return HandOver(log, result.status(), std::move(done));
+    if (result.ok()) {
+      result->readable_end = end;
+      result->next_offset = std::max(from, std::min(result->next_offset, end));
+    }
+    done(std::move(result));
+  });
 }
 
 // Another broker may lead by now and have committed what is not here: whoever is told that there is no such
@@ -115,8 +126,9 @@ void LedLogs::FindByTime(LogId log, int64_t timestamp_ms, LogStore::TimeDone don
   const auto front = fronts_.Find(log);
   if (!front) return done(NotLed());
   store_.FindByTime(log, timestamp_ms,
-                    [end = front->high_watermark,
+                    [this, log, end = front->high_watermark,
                      done = std::move(done)](absl::StatusOr<std::optional<TimedOffset>> found) mutable {
+                      if (IsDamage(found.status())) return HandOver(log, found.status(), std::move(done));
                       if (found.ok() && found->has_value() && (*found)->offset >= end) found->reset();
                       done(std::move(found));
                     });

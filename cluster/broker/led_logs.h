@@ -33,6 +33,9 @@ class LedLogs {
 
  private:
   void Refuse(LogId log, LeaderEpoch epoch, const absl::Status& status, LogStore::AppendDone done);
+  // CORRUPT_DATA, unless another replica can take over: then NO_LEADER (rule 21).
+  template <typename Done>
+  void HandOver(LogId log, const absl::Status& damage, Done done);
   void ReadAbove(LogId log, Offset from, const LogFront& front, LogStore::ReadDone done);
 
   LogStore& store_;

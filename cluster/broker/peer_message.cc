@@ -17,6 +17,11 @@ void ToMessage(const StoredBatchView& batch, v1::ReplicaBatch& to) {
   to.set_crc32c(batch.crc32c);
   to.mutable_offset_deltas()->Add(batch.offset_deltas.begin(), batch.offset_deltas.end());
   to.set_append_time_stamped(batch.append_time_stamped);
+  if (batch.producer) {
+    to.mutable_producer()->set_producer_id(batch.producer->producer_id);
+    to.mutable_producer()->set_epoch(batch.producer->epoch);
+    to.mutable_producer()->set_base_sequence(batch.producer->base_sequence);
+  }
   absl::CopyCordToString(batch.bytes, to.mutable_batch());
 }
 
@@ -31,6 +36,10 @@ StoredBatchView FromMessage(v1::ReplicaBatch& from) {
   batch.crc32c = from.crc32c();
   batch.offset_deltas.assign(from.offset_deltas().begin(), from.offset_deltas().end());
   batch.append_time_stamped = from.append_time_stamped();
+  if (from.has_producer()) {
+    batch.producer = ProducerStamp{from.producer().producer_id(), from.producer().epoch(),
+                                   from.producer().base_sequence()};
+  }
   batch.bytes = absl::Cord(std::move(*from.mutable_batch()));
   return batch;
 }

@@ -13,14 +13,14 @@
 namespace naru::cluster {
 
 ReplicaHost::ReplicaHost(const ReplicaHostOptions& options, BrokerId self, LogStore& store, Links& links,
-                         LogFronts& fronts, EventLoop& loop, EventLog& events, Propose propose)
+                         LogFronts& fronts, EventLoop& loop, EventLog& events, ToCoordinator coordinator)
     : options_(options),
       self_(self),
       store_(store),
       fronts_(fronts),
       loop_(loop),
       events_(events),
-      propose_(std::move(propose)),
+      coordinator_(std::move(coordinator)),
       leaders_(*this),
       followers_(*this, links) {
   // Followers copy what is written while this broker's disk takes it in.
@@ -112,7 +112,6 @@ void ReplicaHost::AssignTopic(const ClusterMetadata& metadata, const TopicInfo& 
     const LogId log = topic.partitions[static_cast<size_t>(i)].log;
     const auto [at, made] = replicas_.try_emplace(log);
     HostedReplica& part = at->second;
-    part.compacted = topic.config.compacted();
     if (made) {
       part.partition = {id, i};
       part.log = log;
@@ -172,6 +171,7 @@ void ReplicaHost::DropReplica(LogId log) {
   auto part = replicas_.extract(log);
   if (!part) return;
   logs_.erase(part.mapped().partition);
+  damaged_.erase(log);
   followers_.Leave(part.mapped());
   fronts_.Set(log, std::nullopt, Offset(0));
   for (auto& [offset, append] : part.mapped().appends) append.done(LogNotFound(log));
@@ -185,6 +185,7 @@ void ReplicaHost::OnLogExists(HostedReplica& part) {
     part.replica = std::make_unique<Replica>(self_, epoch_, options_.replication, rules_);
   }
   ApplyState(part, part.assigned, part.version);
+  if (damaged_.contains(part.log)) Do(part, part.replica->OnDamaged(loop_.NowMs()));
 }
 
 void ReplicaHost::ApplyState(HostedReplica& part, const PartitionState& state, int64_t version) {
@@ -235,11 +236,13 @@ void ReplicaHost::Do(HostedReplica& part, const ReplicaEffects& effects, Replica
       MoveStart(part, move->start);
     } else if (const auto* propose = std::get_if<ProposeIsr>(&effect)) {
       const int64_t attempt = propose->proposal.attempt;
-      if (propose_(part.partition, propose->proposal)) {
+      if (coordinator_.propose(part.partition, propose->proposal)) {
         proposed_[part.partition] = attempt;
       } else {
         part.replica->OnIsrAnswer(attempt, IsrOutcome::kRefused, loop_.NowMs());
       }
+    } else if (const auto* report = std::get_if<cluster::ReportDamage>(&effect)) {
+      coordinator_.report_damage(part.partition, report->leader_epoch);
     } else if (!fetched.batches.empty()) {
       Append(part, std::move(fetched));
     }
@@ -275,6 +278,7 @@ void ReplicaHost::Reset(HostedReplica& part, const ResetLog& reset) {
         own.view->Settle();
         own.view->StartIsDurable(start);
         own.replica->OnTruncated(epoch, *own.view);
+        if (!own.replica->damaged()) damaged_.erase(own.log);
         followers_.Fetch(own);
       }));
 }
@@ -353,7 +357,8 @@ void ReplicaHost::OnCoordinatorLost() {
 
 void ReplicaHost::Tick() {
   for (auto& [log, part] : replicas_) {
-    if (part.replica == nullptr || part.replica->leader() == nullptr) continue;
+    if (part.replica == nullptr) continue;
+    if (part.replica->leader() == nullptr && !part.replica->damaged()) continue;
     Do(part, part.replica->Tick(*part.view, loop_.NowMs()));
     leaders_.Tell(part);
     if (!part.confirmations.empty()) SettleConfirmations(part);
@@ -374,6 +379,7 @@ void ReplicaHost::Shutdown() {
 ReplicaHost::Gauges ReplicaHost::Count() const {
   Gauges gauges{.replicas = static_cast<int64_t>(replicas_.size())};
   for (const auto& [log, part] : replicas_) {
+    gauges.damaged += damaged_.contains(log) ? 1 : 0;
     const PartitionLeader* leader = part.replica ? part.replica->leader() : nullptr;
     if (leader == nullptr) continue;
     ++gauges.led;

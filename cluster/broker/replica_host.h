@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,12 +43,17 @@ absl::Status LeaderChanged();
 
 class ReplicaHost {
  public:
-  // Hands a proposal to the coordinator; false: there is none to hand it to.
-  using Propose = std::function<bool(const TopicPartition& partition, const IsrProposal& proposal)>;
+  // What replicas have to say to the coordinator.
+  struct ToCoordinator {
+    // False: there is none to hand it to.
+    std::function<bool(const TopicPartition& partition, const IsrProposal& proposal)> propose;
+    // Lost where there is none: it is said again.
+    std::function<void(const TopicPartition& partition, LeaderEpoch leader_epoch)> report_damage;
+  };
 
   // Everything outlives the host.
   ReplicaHost(const ReplicaHostOptions& options, BrokerId self, LogStore& store, Links& links,
-              LogFronts& fronts, EventLoop& loop, EventLog& events, Propose propose);
+              LogFronts& fronts, EventLoop& loop, EventLog& events, ToCoordinator coordinator);
   ~ReplicaHost();
 
   // --- On the loop.
@@ -75,6 +81,9 @@ class ReplicaHost {
   // good that something is not there, which the next leader may have committed (rule 20). False also when
   // those in sync do not answer within a second.
   void Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool leads)> done);
+  // `what`, CORRUPT_DATA, came of reading the log. The partition is handed over to another replica, and this
+  // copy made anew, where that can be (rule 21): `done` gets whether it is going to be, on the loop.
+  void Damaged(LogId log, const absl::Status& what, absl::AnyInvocable<void(bool handed_over)> done);
   // As LogStore::MoveLogStart, of a log led here; at most to what is committed.
   void MoveStart(LogId log, Offset start, LogStore::Done done);
   LeaderStreams& leader_streams() { return leaders_; }
@@ -84,6 +93,7 @@ class ReplicaHost {
     int64_t led = 0;
     int64_t under_replicated = 0;  // led, with fewer in sync than there are replicas
     int64_t under_min_isr = 0;     // led, and nothing can be committed
+    int64_t damaged = 0;           // copies that are to be made anew
   };
   // On the loop.
   Gauges Count() const;
@@ -104,6 +114,8 @@ class ReplicaHost {
   void BeginEpoch(HostedReplica& part, LeaderEpoch epoch);
   void OnEpochBegun(HostedReplica& part, LeaderEpoch epoch);
   void Do(HostedReplica& part, const ReplicaEffects& effects, ReplicaAppendRequest fetched = {});
+  // On the loop. Whether others can go on.
+  bool OnDamaged(HostedReplica& part, const absl::Status& what);
   void Cut(HostedReplica& part, const TruncateLog& cut);
   void Reset(HostedReplica& part, const ResetLog& reset);
   void MoveStart(HostedReplica& part, Offset start);
@@ -127,12 +139,14 @@ class ReplicaHost {
   LogFronts& fronts_;
   EventLoop& loop_;
   EventLog& events_;
-  const Propose propose_;
+  const ToCoordinator coordinator_;
 
   BrokerEpoch epoch_{-1};
   uint64_t registration_ = 0;  // counts them; what was begun under another is void
   std::map<LogId, HostedReplica> replicas_;
   std::map<TopicPartition, LogId> logs_;
+  // Whose copy here is damaged, whatever the registration.
+  std::set<LogId> damaged_;
   // Proposals that wait for their answer, by partition.
   std::map<TopicPartition, int64_t> proposed_;
   bool stopped_ = false;

@@ -121,6 +121,29 @@ void ReplicaHost::Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(
   });
 }
 
+bool ReplicaHost::OnDamaged(HostedReplica& part, const absl::Status& what) {
+  const PartitionState& state = part.replica->state();
+  if (damaged_.insert(part.log).second) {
+    events_.Write(Severity::kError, "replica_damaged",
+                  {{"log", part.log.value()},
+                   {"leader_epoch", state.leader_epoch.value()},
+                   {"error", what.ToString()}});
+  }
+  Do(part, part.replica->OnDamaged(loop_.NowMs()));
+  const auto others = [this](const std::set<BrokerId>& members) {
+    return members.size() > (members.contains(self_) ? 1U : 0U);
+  };
+  return others(state.isr) || others(state.elr);
+}
+
+void ReplicaHost::Damaged(LogId log, const absl::Status& what, absl::AnyInvocable<void(bool)> done) {
+  Certain<bool> certain(std::move(done), false);
+  loop_.Post([this, log, what, done = std::move(certain)]() mutable {
+    HostedReplica* part = stopped_ ? nullptr : Find(log);
+    done(part != nullptr && part->replica != nullptr && OnDamaged(*part, what));
+  });
+}
+
 void ReplicaHost::OnFollowerHeard(HostedReplica& part, BrokerId follower) {
   if (part.confirmations.empty()) return;
   bool ask = false;

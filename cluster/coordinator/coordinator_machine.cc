@@ -85,6 +85,13 @@ CoordinatorEffects CoordinatorMachine::OnProposal(uint64_t request, BrokerId bro
   return Take();
 }
 
+CoordinatorEffects CoordinatorMachine::OnDamage(BrokerId broker, const TopicPartition& partition,
+                                                LeaderEpoch leader_epoch) {
+  damages_.push_back({broker, partition, leader_epoch});
+  Go();
+  return Take();
+}
+
 CoordinatorEffects CoordinatorMachine::OnTopicRequest(uint64_t request, TopicRequest wish) {
   topic_wishes_.push_back({request, std::move(wish), nullptr});
   Go();
@@ -110,6 +117,7 @@ void CoordinatorMachine::Go() {
     if (stored_.cluster_id.empty()) write.cluster_id = options_.new_cluster_id;
     if (!write.changes_something()) WriteReconciled(write);
     if (!write.changes_something()) WriteBrokers(write);
+    if (!write.changes_something()) WriteDamages(write);
     if (!write.changes_something()) WriteTopic(write);
     if (!write.changes_something()) WriteProposals(write);
     if (!write.changes_something()) WritePreferred(write);
@@ -176,6 +184,21 @@ BrokerRecord CoordinatorMachine::NextStep(const Registration& registration) {
           .lost = false,
           .client_address = registration.client_address,
           .peer_address = registration.peer_address};
+}
+
+void CoordinatorMachine::WriteDamages(MetadataWrite& write) {
+  // What is lost with a write is said again.
+  while (!damages_.empty() && write.partitions.size() < options_.keys_per_write_max) {
+    const Damage damage = damages_.front();
+    // A second one of the same partition is looked at when the first is written.
+    if (write.partitions.contains(damage.partition)) return;
+    damages_.pop_front();
+    const auto stored = stored_.partitions.find(damage.partition);
+    if (stored == stored_.partitions.end()) continue;
+    if (auto next = GiveUpCopy(stored->second, damage.broker, damage.leader_epoch, stored_.brokers, rules_)) {
+      write.partitions[damage.partition] = *std::move(next);
+    }
+  }
 }
 
 void CoordinatorMachine::WriteTopic(MetadataWrite& write) {

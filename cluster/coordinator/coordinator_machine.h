@@ -104,6 +104,9 @@ class CoordinatorMachine {
   CoordinatorEffects OnGone(BrokerId broker, BrokerEpoch epoch);
   CoordinatorEffects OnProposal(uint64_t request, BrokerId broker, const TopicPartition& partition,
                                 IsrProposal proposal);
+  // The broker's copy is damaged, as it found out in this leader epoch. Not answered: the partition's next
+  // state says what came of it (GiveUpCopy).
+  CoordinatorEffects OnDamage(BrokerId broker, const TopicPartition& partition, LeaderEpoch leader_epoch);
   // Answered in the order of the requests.
   CoordinatorEffects OnTopicRequest(uint64_t request, TopicRequest wish);
   CoordinatorEffects OnWritten(int64_t id, WriteOutcome outcome);
@@ -139,6 +142,11 @@ class CoordinatorMachine {
     TopicRequest wish;
     std::shared_ptr<const TopicInfo> topic;  // as planned, while it is written
   };
+  struct Damage {
+    BrokerId broker;
+    TopicPartition partition;
+    LeaderEpoch leader_epoch;
+  };
   struct Proposal {
     uint64_t request = 0;
     BrokerId broker;
@@ -150,6 +158,7 @@ class CoordinatorMachine {
   void Go();
   void WriteReconciled(MetadataWrite& write);
   void WriteBrokers(MetadataWrite& write);
+  void WriteDamages(MetadataWrite& write);
   void WriteTopic(MetadataWrite& write);
   void WriteProposals(MetadataWrite& write);
   void WritePreferred(MetadataWrite& write);
@@ -179,6 +188,7 @@ class CoordinatorMachine {
   std::set<BrokerId> to_fence_;
   std::deque<Registration> registrations_;
   std::map<BrokerId, BrokerEpoch> to_unfence_;
+  std::deque<Damage> damages_;
   std::deque<TopicWish> topic_wishes_;
   std::deque<Proposal> proposals_;
   bool rebalance_ = false;

@@ -171,6 +171,8 @@ void CoordinatorProcess::OnMessage(SessionId session, AttendRequest message) {
         return OnHeartbeat(attendant, message.heartbeat());
       case AttendRequest::kProposeIsr:
         return OnPropose(session, attendant, message.propose_isr());
+      case AttendRequest::kReportDamage:
+        return OnDamage(attendant, message.report_damage());
       case AttendRequest::REQUEST_NOT_SET:
         return;  // of a newer version
     }
@@ -261,6 +263,14 @@ void CoordinatorProcess::OnPropose(SessionId id, const Attendant& attendant,
   proposals_[++last_request_] = {id, propose.attempt()};
   Do(machine_->OnProposal(last_request_, attendant.broker, {*topic, propose.partition()},
                           std::move(proposal)));
+}
+
+void CoordinatorProcess::OnDamage(const Attendant& attendant,
+                                  const naru::internal::v1::ReportDamage& report) {
+  if (!attendant.registered) return;
+  const auto topic = ToTopicId(report.topic_id());
+  if (!topic.ok()) return;
+  Do(machine_->OnDamage(attendant.broker, {*topic, report.partition()}, LeaderEpoch(report.leader_epoch())));
 }
 
 void CoordinatorProcess::ChangeTopics(ChangeTopicsRequest request, TopicsDone done) {

@@ -96,6 +96,7 @@ class CoordinatorProcess {
   void OnHello(SessionId id, Attendant& attendant, const naru::internal::v1::Hello& hello);
   void OnHeartbeat(Attendant& attendant, const naru::internal::v1::Heartbeat& heartbeat);
   void OnPropose(SessionId id, const Attendant& attendant, const naru::internal::v1::ProposeIsr& propose);
+  void OnDamage(const Attendant& attendant, const naru::internal::v1::ReportDamage& report);
   void Drop(SessionId id, const absl::Status& why);
   void Welcome(SessionId id, Attendant& attendant, BrokerEpoch epoch);
   void Unregister(Attendant& attendant);

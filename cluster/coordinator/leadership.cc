@@ -109,6 +109,30 @@ absl::StatusOr<PartitionState> ChangeIsr(const PartitionState& state, BrokerId l
   return next;
 }
 
+std::optional<PartitionState> GiveUpCopy(const PartitionState& state, BrokerId broker,
+                                         LeaderEpoch leader_epoch, const BrokerRecords& brokers,
+                                         const ReplicationRules& rules) {
+  if (state.leader_epoch != leader_epoch || !state.Holds(broker)) return std::nullopt;
+  PartitionState next = state;
+  if (rules.give_up_damaged_copy) {
+    std::set<BrokerId> isr = state.isr;
+    isr.erase(broker);
+    SetIsr(next, std::move(isr), rules);
+    next.elr.erase(broker);
+  }
+  if (next.leader == broker || next.leader == kNoBroker) {
+    next.leader = Elect(next, brokers, rules);
+    if (next.leader == kNoBroker) return std::nullopt;
+    std::set<BrokerId> isr = next.isr;
+    isr.insert(next.leader);
+    SetIsr(next, std::move(isr), rules);
+    next.elr.erase(broker);
+  }
+  ++next.leader_epoch;
+  ++next.epoch;
+  return next;
+}
+
 std::optional<PartitionState> PreferLeader(const PartitionState& state) {
   const BrokerId preferred = state.replicas.front();
   if (state.leader == kNoBroker || state.leader == preferred || !state.isr.contains(preferred)) {

@@ -45,6 +45,13 @@ absl::StatusOr<PartitionState> ChangeIsr(const PartitionState& state, BrokerId l
                                          const IsrProposal& proposal, const BrokerRecords& brokers,
                                          const ReplicationRules& rules = {});
 
+// Rule 21: the state without `broker` in ISR and ELR, whose copy is damaged, and with a new leader epoch, so
+// that nothing counts that it claimed before. Nothing where `leader_epoch` is another one, where it has no
+// copy, or where nobody else may lead: then its copy is the best there is.
+std::optional<PartitionState> GiveUpCopy(const PartitionState& state, BrokerId broker,
+                                         LeaderEpoch leader_epoch, const BrokerRecords& brokers,
+                                         const ReplicationRules& rules = {});
+
 // The state with its preferred leader leading, if it is in sync and another one leads.
 std::optional<PartitionState> PreferLeader(const PartitionState& state);
 

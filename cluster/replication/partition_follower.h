@@ -25,6 +25,8 @@ class PartitionFollower {
 
   // An answer to one of them. Answers that came too late change nothing.
   void OnAnswer(const ReplicaFetchAnswer& answer, const LogView& log, ReplicaEffects& effects);
+  // A cut is being made that was not asked for here.
+  void AwaitCut() { cutting_ = true; }
   // The cut asked for last is made, in memory at least.
   void OnTruncated(const LogView& log);
   void OnDurable(const LogView& log) { Settle(log); }

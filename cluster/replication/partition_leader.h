@@ -23,6 +23,8 @@ struct ReplicationOptions {
   // A proposal without an answer is sent again after so long; after a refusal the next one waits as long,
   // milliseconds. At least 1.
   int64_t proposal_retry_ms = 1'000;
+  // How often the coordinator is told of a damaged copy, milliseconds. At least 1.
+  int64_t damage_report_ms = 1'000;
 };
 
 class PartitionLeader {

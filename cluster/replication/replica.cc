@@ -1,5 +1,7 @@
 #include "cluster/replication/replica.h"
 
+#include <utility>
+
 namespace naru::cluster {
 
 Offset Replica::high_watermark() const {
@@ -31,7 +33,26 @@ ReplicaEffects Replica::OnAssigned(const PartitionState& state, int64_t version,
   }
   role_ = Role::kFollower;
   follower_.emplace(self_, self_epoch_, rules_, state.leader, state.leader_epoch, high_watermark_);
+  emptying_ = false;
+  // Rule 21. In this epoch nothing was claimed yet, so whoever takes this replica into the ISR again does so
+  // for what it holds afterwards.
+  const bool out = !state.isr.contains(self_) && !state.elr.contains(self_);
+  if (damaged_ && out) return Empty();
   return {};
+}
+
+ReplicaEffects Replica::Empty() {
+  emptying_ = true;
+  follower_->AwaitCut();
+  return {ResetLog{Offset(0)}};
+}
+
+ReplicaEffects Replica::OnDamaged(int64_t now_ms) {
+  if (damaged_ || !assigned_ || !state_.Holds(self_)) return {};
+  damaged_ = true;
+  damage_said_ms_ = now_ms;
+  if (follower_ && !rules_.empty_damaged_copy_when_out) return Empty();
+  return {ReportDamage{state_.leader_epoch}};
 }
 
 ReplicaEffects Replica::OnEpochBegun(LeaderEpoch epoch, const LogView& log, int64_t now_ms) {
@@ -42,7 +63,9 @@ ReplicaEffects Replica::OnEpochBegun(LeaderEpoch epoch, const LogView& log, int6
 }
 
 void Replica::OnTruncated(LeaderEpoch epoch, const LogView& log) {
-  if (follower_ && epoch == state_.leader_epoch) follower_->OnTruncated(log);
+  if (!follower_ || epoch != state_.leader_epoch) return;
+  if (std::exchange(emptying_, false)) damaged_ = false;
+  follower_->OnTruncated(log);
 }
 
 void Replica::OnDurable(const LogView& log) {
@@ -53,6 +76,10 @@ void Replica::OnDurable(const LogView& log) {
 ReplicaEffects Replica::Tick(const LogView& log, int64_t now_ms) {
   ReplicaEffects effects;
   if (leader_) leader_->Tick(log, now_ms, effects);
+  if (damaged_ && !emptying_ && now_ms - damage_said_ms_ >= options_.damage_report_ms) {
+    damage_said_ms_ = now_ms;
+    effects.emplace_back(ReportDamage{state_.leader_epoch});
+  }
   return effects;
 }
 

@@ -53,6 +53,11 @@ class Replica {
   void OnTruncated(LeaderEpoch epoch, const LogView& log);
   // The log's durable end has moved.
   void OnDurable(const LogView& log);
+  // Something in the log fails its checksum (rule 21). Said to the coordinator again and again until it has
+  // taken this replica out of ISR and ELR, if others are there to go on; then the log is emptied and copied
+  // anew. Until then the replica goes on as it is: it may have the only copy.
+  ReplicaEffects OnDamaged(int64_t now_ms);
+  bool damaged() const { return damaged_; }
   ReplicaEffects Tick(const LogView& log, int64_t now_ms);
 
   // The leader's.
@@ -65,6 +70,8 @@ class Replica {
   ReplicaEffects OnFetchAnswer(const ReplicaFetchAnswer& answer, const LogView& log);
 
  private:
+  ReplicaEffects Empty();
+
   const BrokerId self_;
   const BrokerEpoch self_epoch_;
   const ReplicationOptions options_;
@@ -74,6 +81,9 @@ class Replica {
   PartitionState state_;
   bool assigned_ = false;
   Offset high_watermark_;  // as of the role before
+  bool damaged_ = false;
+  bool emptying_ = false;  // because of that
+  int64_t damage_said_ms_ = 0;
   std::optional<PartitionLeader> leader_;
   std::optional<PartitionFollower> follower_;
 };

@@ -71,8 +71,11 @@ struct AppendFetched {  // LogStore::AppendAsReplica of the batches that came wi
 struct ProposeIsr {
   IsrProposal proposal;
 };
+struct ReportDamage {  // to the coordinator: this copy is damaged; the partition's next state is the answer
+  LeaderEpoch leader_epoch;
+};
 using ReplicaEffect =
-    std::variant<BeginEpoch, TruncateLog, ResetLog, MoveLogStart, AppendFetched, ProposeIsr>;
+    std::variant<BeginEpoch, TruncateLog, ResetLog, MoveLogStart, AppendFetched, ProposeIsr, ReportDamage>;
 using ReplicaEffects = std::vector<ReplicaEffect>;
 
 }  // namespace naru::cluster

@@ -26,6 +26,10 @@ void AddBroker(const cluster::BrokerProcessSnapshot& broker, MetricPage& page) {
       "Partitions that this broker leads with fewer copies in sync than min_in_sync_replicas: nothing is "
       "committed.",
       Value(broker.replicas.under_min_isr));
+  page.Gauge("naru_replicas_damaged",
+             "Copies on this broker in which something fails its checksum: they are made anew as soon as "
+             "another one leads.",
+             Value(broker.replicas.damaged));
 }
 
 void AddCoordinator(const cluster::CoordinatorSnapshot& coordinator, MetricPage& page) {

@@ -10,11 +10,12 @@
 #include "absl/strings/cord.h"
 #include "storage/base/ids.h"
 #include "storage/batch/batch.h"
+#include "storage/batch/producer_stamp.h"
 
 namespace naru {
 
 // A batch with the broker's facts about it, as read from a log. Without records and bytes it stands for
-// offsets whose records are gone; no reader is given such a one.
+// offsets whose records are gone; only readers that ask for them are given such.
 struct StoredBatchView {
   Offset base_offset;
   Offset next_offset;
@@ -29,6 +30,9 @@ struct StoredBatchView {
   std::vector<uint32_t> offset_deltas;
   // The topic delivers append times (TIMESTAMP_TYPE_APPEND_TIME when it was appended).
   bool append_time_stamped = false;
+  // Of an idempotent producer's batch. Its sequences are as many as offsets, also where compaction has left
+  // records out, and the stamp with them that stands in the bytes.
+  std::optional<ProducerStamp> producer;
   // The RecordBatch's raw bytes.
   absl::Cord bytes;
 

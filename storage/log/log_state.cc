@@ -54,11 +54,6 @@ absl::StatusOr<std::optional<Appended>> LogState::CheckAppend(const AppendReques
 
 absl::Status LogState::CheckReplicaAppend(const ReplicaAppendRequest& request) const {
   if (request.batches.empty()) return InvalidField("batches", "none", "one and more are allowed");
-  if (!request.producers.empty() && request.producers.size() != request.batches.size()) {
-    return InvalidField(
-        "producers", absl::StrCat(request.producers.size()),
-        absl::StrCat("none, or one for each of ", request.batches.size(), " batches is allowed"));
-  }
   Offset at = end_;
   LeaderEpoch epoch = epochs_.of_last_batch();
   for (const StoredBatchView& batch : request.batches) {
@@ -93,8 +88,8 @@ std::vector<int64_t> LogState::Append(const AppliedBatch& batch) {
   epochs_.Append(batch.leader_epoch, end_);
   std::vector<int64_t> forgotten = producers_.Expire(batch.forget_producers_before_ms);
   if (batch.producer) {
-    const std::vector<int64_t> idle =
-        producers_.Append(*batch.producer, batch.record_count, batch.base_offset, batch.append_time_ms);
+    const std::vector<int64_t> idle = producers_.Append(
+        *batch.producer, batch.next_offset - batch.base_offset, batch.base_offset, batch.append_time_ms);
     forgotten.insert(forgotten.end(), idle.begin(), idle.end());
   }
   end_ = batch.next_offset;
@@ -130,7 +125,8 @@ void LogState::LookBack::Visit(const AppliedBatch& batch) {
   NARU_CHECK(batch.next_offset <= end_);
   if (!last_append_time_ms_) last_append_time_ms_ = batch.append_time_ms;
   if (batch.producer) {
-    producers_.Visit(*batch.producer, batch.record_count, batch.base_offset, batch.append_time_ms);
+    producers_.Visit(*batch.producer, batch.next_offset - batch.base_offset, batch.base_offset,
+                     batch.append_time_ms);
   }
 }
 

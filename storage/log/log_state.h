@@ -26,9 +26,9 @@ struct AppliedBatch {
   Offset base_offset;
   Offset next_offset;
   LeaderEpoch leader_epoch;
-  uint32_t record_count = 0;
   int64_t append_time_ms = 0;
   int64_t max_timestamp_ms = 0;
+  // Counts the records that the batch was appended with: its offsets.
   std::optional<ProducerStamp> producer;
   // With this batch the log forgets producers whose newest batch is older.
   int64_t forget_producers_before_ms = INT64_MIN;

@@ -115,10 +115,9 @@ struct Appended {
 struct ReplicaAppendRequest {
   LogId log;
   std::vector<StoredBatchView> batches;
-  // Stamps by batch, empty or as many as batches.
-  std::vector<std::optional<ProducerStamp>> producers;
   // The other log is compacted: offsets between batches, and before the first, may have no records any more;
-  // and so may all of a batch that has no bytes either, which brings the log's end to where nothing follows.
+  // and so may all of a batch that has no bytes either: it brings a producer's stamp, or the log's end to
+  // where nothing follows.
   bool gaps = false;
 };
 
@@ -133,6 +132,9 @@ struct ReadRequest {
   int64_t first_bytes_max = INT64_MAX;
   // Also what is written and not yet durable: for replication.
   bool include_undurable = false;
+  // Also batches without records that tell of a producer, and the last one of what is read, so that batches
+  // reach to next_offset: for replication.
+  bool include_emptied = false;
 };
 
 struct ReadResult {
@@ -144,6 +146,9 @@ struct ReadResult {
   Offset next_offset;
   Offset log_start;
   Offset readable_end;
+  // Compaction left nothing of some offsets between the batches, or before the first: see
+  // ReplicaAppendRequest::gaps.
+  bool gaps = false;
   // Above 0: nothing was read, since the first batch has so many bytes, more than the request allows.
   int64_t first_batch_bytes = 0;
 };
@@ -213,8 +218,8 @@ class LogStore {
   virtual void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) = 0;
 
   // OFFSET_OUT_OF_RANGE (metadata log_start_offset, high_watermark) unless log start ≤ from ≤ readable end
-  // (the end, with include_undurable). PARTITION_NOT_FOUND. CORRUPT_DATA when what is stored fails its
-  // checksum.
+  // (the end, with include_undurable). PARTITION_NOT_FOUND. CORRUPT_DATA when the first batch
+  // fails its checksum; what is whole before such a one is given.
   virtual void Read(ReadRequest request, ReadDone done) = 0;
   // Calls `written` for logs that were appended to, when that can be read with include_undurable: mostly
   // before it is durable, so that replicas can copy it meanwhile. On the store's threads, short. Takes the

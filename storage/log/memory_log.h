@@ -16,17 +16,12 @@ namespace naru {
 
 class MemoryLog {
  public:
-  struct Batch {
-    StoredBatchView view;
-    std::optional<ProducerStamp> producer;
-  };
-
   const LogState& state() const { return state_; }
   // Of the batches in [start, end), whole where the start cuts one.
   int64_t size_bytes() const { return size_bytes_; }
 
   // As the same methods of LogState, whose checks come first.
-  void Append(Batch batch, int64_t forget_producers_before_ms = INT64_MIN);
+  void Append(StoredBatchView batch, int64_t forget_producers_before_ms = INT64_MIN);
   void MoveStart(Offset start);
   void BeginEpoch(LeaderEpoch epoch) { state_.BeginEpoch(epoch); }
   // As LogStore::Truncate, LogStore::Reset.
@@ -48,7 +43,7 @@ class MemoryLog {
   bool Damage(Offset offset);
 
  private:
-  using Batches = std::deque<Batch>;
+  using Batches = std::deque<StoredBatchView>;
   // The first batch that ends above `offset`.
   Batches::const_iterator FirstAbove(Offset offset) const;
 

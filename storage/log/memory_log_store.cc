@@ -155,20 +155,20 @@ std::vector<LogId> MemoryLogStore::Logs() const {
   return logs;
 }
 
-void MemoryLogStore::MakeAppend(LogId log, std::vector<MemoryLog::Batch> batches, Appended appended,
+void MemoryLogStore::MakeAppend(LogId log, std::vector<StoredBatchView> batches, Appended appended,
                                 AppendDone done, After& after) {
   int64_t bytes = 0;
-  for (const MemoryLog::Batch& batch : batches) bytes += static_cast<int64_t>(batch.view.bytes.size());
+  for (const StoredBatchView& batch : batches) bytes += static_cast<int64_t>(batch.bytes.size());
   auto complete = Completion(std::move(done), absl::StatusOr<Appended>(appended));
   if (live_[log].settings.durability == Durability::kBackground) {
     after.completions.push_back(std::exchange(complete, nullptr));
   }
-  const auto shared = std::make_shared<const std::vector<MemoryLog::Batch>>(std::move(batches));
+  const auto shared = std::make_shared<const std::vector<StoredBatchView>>(std::move(batches));
   Make(
       [log, shared, expiry_ms = options_.producer_expiry_ms](Contents& contents) {
         MemoryLog& to = contents.logs[log];
-        for (const MemoryLog::Batch& batch : *shared) {
-          to.Append(batch, batch.view.append_time_ms - expiry_ms);
+        for (const StoredBatchView& batch : *shared) {
+          to.Append(batch, batch.append_time_ms - expiry_ms);
         }
       },
       std::move(complete), after, log, appended.next_offset, bytes);
@@ -194,8 +194,7 @@ void MemoryLogStore::Append(AppendRequest request, AppendDone done) {
     } else {
       const LogState& state = contents_.logs[request.log].state();
       const bool stamped = live_[request.log].settings.append_time_stamped;
-      MemoryLog::Batch batch;
-      StoredBatchView& view = batch.view;
+      StoredBatchView view;
       view.base_offset = state.end();
       view.next_offset = state.end() + request.info.record_count;
       view.leader_epoch = state.epochs().current();
@@ -205,9 +204,9 @@ void MemoryLogStore::Append(AppendRequest request, AppendDone done) {
       view.record_count = request.info.record_count;
       view.append_time_stamped = stamped;
       view.bytes = std::move(request.batch);
-      batch.producer = request.producer;
+      view.producer = request.producer;
       const Appended appended{view.base_offset, view.next_offset, view.append_time_ms, state.start()};
-      MakeAppend(request.log, {std::move(batch)}, appended, std::move(done), after);
+      MakeAppend(request.log, {std::move(view)}, appended, std::move(done), after);
     }
   }
   Run(std::move(after));
@@ -228,17 +227,16 @@ void MemoryLogStore::AppendAsReplica(ReplicaAppendRequest request, AppendDone do
     } else {
       Appended appended{request.batches.front().base_offset, request.batches.back().next_offset,
                         request.batches.back().append_time_ms, contents_.logs[request.log].state().start()};
-      std::vector<MemoryLog::Batch> batches;
+      std::vector<StoredBatchView> batches;
       Offset at = contents_.logs[request.log].state().end();
       for (size_t i = 0; i < request.batches.size(); ++i) {
         const StoredBatchView& next = request.batches[i];
         for (StoredBatchView& empty :
              EmptyStretch(contents_.logs[request.log].state(), at, next.base_offset, next.leader_epoch)) {
-          batches.push_back({std::move(empty), std::nullopt});
+          batches.push_back(std::move(empty));
         }
         at = next.next_offset;
-        batches.push_back(
-            {std::move(request.batches[i]), request.producers.empty() ? std::nullopt : request.producers[i]});
+        batches.push_back(std::move(request.batches[i]));
       }
       MakeAppend(request.log, std::move(batches), appended, std::move(done), after);
     }

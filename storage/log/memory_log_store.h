@@ -117,7 +117,7 @@ class MemoryLogStore final : public LogStore {
   // Applies a change and completes it when it is durable.
   void Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log = {},
             Offset durable_end = {}, int64_t bytes = 0) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void MakeAppend(LogId log, std::vector<MemoryLog::Batch> batches, Appended appended, AppendDone done,
+  void MakeAppend(LogId log, std::vector<StoredBatchView> batches, Appended appended, AppendDone done,
                   After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeOldestDurable(After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RaiseEnds(LogId log, Offset durable_end, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

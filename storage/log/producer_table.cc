@@ -96,6 +96,14 @@ const ProducerTable::Entry* ProducerTable::Find(int64_t producer_id) const {
   return at == entries_.end() ? nullptr : &at->second;
 }
 
+bool ProducerTable::Remembers(int64_t producer_id, Offset base_offset) const {
+  const Entry* entry = Find(producer_id);
+  return entry != nullptr && std::any_of(entry->state.batches.begin(), entry->state.batches.end(),
+                                         [base_offset](const ProducerState::Batch& batch) {
+                                           return batch.base_offset == base_offset;
+                                         });
+}
+
 std::vector<ProducerState> ProducerTable::States() const {
   std::vector<ProducerState> states;
   states.reserve(entries_.size());

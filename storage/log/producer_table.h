@@ -49,6 +49,8 @@ class ProducerTable {
 
   // nullptr: unknown.
   const Entry* Find(int64_t producer_id) const;
+  // The batch is one of the producer's newest.
+  bool Remembers(int64_t producer_id, Offset base_offset) const;
   const std::map<int64_t, Entry>& entries() const { return entries_; }
   std::vector<ProducerState> States() const;
 

@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "storage/base/ids.h"
+#include "storage/batch/producer_stamp.h"
 
 namespace naru {
 
@@ -89,6 +91,16 @@ struct EntryHeader {
     return (header_bytes() + body_length + kEntryAlignment - 1) / kEntryAlignment * kEntryAlignment;
   }
   Offset next_offset() const { return base_offset + record_count; }
+  std::optional<ProducerStamp> producer() const {
+    if (!Has(kHasProducer)) return std::nullopt;
+    return ProducerStamp{producer_id, producer_epoch, producer_sequence};
+  }
+  void set_producer(const ProducerStamp& stamp) {
+    flags |= kHasProducer;
+    producer_id = stamp.producer_id;
+    producer_epoch = stamp.epoch;
+    producer_sequence = stamp.base_sequence;
+  }
   // Of a batch: what it holds now, and what it held when it was appended.
   uint32_t records() const { return Has(kThinned) ? records_left : record_count; }
   int64_t batch_bytes() const { return int64_t{body_length} - (Has(kThinned) ? deltas_length : 0); }

@@ -115,12 +115,7 @@ void BatchGroup::Append(const std::shared_ptr<Log>& log, AppendOp& op, Group& gr
   } else if (info.needs_append_time) {
     header.max_timestamp_ms = std::max(header.max_timestamp_ms, append_time_ms);
   }
-  if (op.request.producer) {
-    header.flags |= kHasProducer;
-    header.producer_id = op.request.producer->producer_id;
-    header.producer_epoch = op.request.producer->epoch;
-    header.producer_sequence = op.request.producer->base_sequence;
-  }
+  if (op.request.producer) header.set_producer(*op.request.producer);
   AddBatch(log, header, op.request.batch, ViewOfEntry(header, op.request.batch), group, end);
   Accept(std::move(op.done), {header.base_offset, header.next_offset(), append_time_ms, log->state.start()},
          group, end);
@@ -134,13 +129,12 @@ void BatchGroup::AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendO
     return;
   }
   const std::vector<StoredBatchView>& batches = op.request.batches;
-  for (size_t i = 0; i < batches.size(); ++i) {
+  for (const StoredBatchView& batch : batches) {
     for (const StoredBatchView& empty :
-         EmptyStretch(log->state, log->state.end(), batches[i].base_offset, batches[i].leader_epoch)) {
-      AddStored(log, empty, std::nullopt, group, end);
+         EmptyStretch(log->state, log->state.end(), batch.base_offset, batch.leader_epoch)) {
+      AddStored(log, empty, group, end);
     }
-    AddStored(log, batches[i], op.request.producers.empty() ? std::nullopt : op.request.producers[i], group,
-              end);
+    AddStored(log, batch, group, end);
   }
   Accept(std::move(op.done),
          {batches.front().base_offset, batches.back().next_offset, batches.back().append_time_ms,
@@ -148,8 +142,8 @@ void BatchGroup::AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendO
          group, end);
 }
 
-void BatchGroup::AddStored(const std::shared_ptr<Log>& log, const StoredBatchView& batch,
-                           const std::optional<ProducerStamp>& producer, Group& group, Group::LogEnd& end) {
+void BatchGroup::AddStored(const std::shared_ptr<Log>& log, const StoredBatchView& batch, Group& group,
+                           Group::LogEnd& end) {
   EntryHeader header;
   header.type = EntryType::kBatch;
   header.body_crc = batch.crc32c;
@@ -160,12 +154,7 @@ void BatchGroup::AddStored(const std::shared_ptr<Log>& log, const StoredBatchVie
   header.leader_epoch = batch.leader_epoch;
   header.record_count = static_cast<uint32_t>(batch.next_offset - batch.base_offset);
   if (batch.append_time_stamped) header.flags |= kAppendTimeStamped;
-  if (producer) {
-    header.flags |= kHasProducer;
-    header.producer_id = producer->producer_id;
-    header.producer_epoch = producer->epoch;
-    header.producer_sequence = producer->base_sequence;
-  }
+  if (batch.producer) header.set_producer(*batch.producer);
   StoredBatchView view = batch;
   if (view.offset_deltas.empty() && view.record_count > 0) {
     return AddBatch(log, header, batch.bytes, std::move(view), group, end);

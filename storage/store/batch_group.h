@@ -54,9 +54,8 @@ class BatchGroup {
   void AppendAsReplica(const std::shared_ptr<Log>& log, ReplicaAppendOp& op, Group& group, Group::LogEnd& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
   // A replica's batch, or what stands for one that is gone.
-  void AddStored(const std::shared_ptr<Log>& log, const StoredBatchView& batch,
-                 const std::optional<ProducerStamp>& producer, Group& group, Group::LogEnd& end)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
+  void AddStored(const std::shared_ptr<Log>& log, const StoredBatchView& batch, Group& group,
+                 Group::LogEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex);
   // `view`: what readers at the tail are given.
   void AddBatch(const std::shared_ptr<Log>& log, EntryHeader& header, const absl::Cord& body,
                 StoredBatchView view, Group& group, Group::LogEnd& end)

@@ -124,9 +124,15 @@ absl::Status CompactionPass::RewriteRun(const Run& run, RunPack& pack,
                                         absl::FunctionRef<absl::Status(RunPack&)> take) {
   std::string bytes;
   NARU_ASSIGN_OR_RETURN(const auto entries, ReadRun(run, bytes));
-  NARU_ASSIGN_OR_RETURN(ThinnedRun thinned, ThinRun(entries, [this](Offset offset, const RecordView& record) {
-                          return choice_->Keeps(offset, record);
-                        }));
+  NARU_ASSIGN_OR_RETURN(
+      ThinnedRun thinned,
+      ThinRun(entries, {.keep = [this](Offset offset,
+                                       const RecordView& record) { return choice_->Keeps(offset, record); },
+                        .remembers =
+                            [this](const ProducerStamp& stamp, Offset base_offset) {
+                              absl::ReaderMutexLock lock(&plan_.log->mutex);
+                              return plan_.log->state.producers().Remembers(stamp.producer_id, base_offset);
+                            }}));
   if (thinned.records_left_out > 0 && thinned.entry_bytes > parts_.run_bytes_max) {
     // Compressed anew it may be larger than it was. Nothing may be passed over: who reads the log's state
     // takes what lies below for clean.

@@ -18,12 +18,9 @@ AppliedBatch AppliedOf(const EntryHeader& header) {
   batch.base_offset = header.base_offset;
   batch.next_offset = header.next_offset();
   batch.leader_epoch = header.leader_epoch;
-  batch.record_count = header.record_count;
   batch.append_time_ms = header.append_time_ms;
   batch.max_timestamp_ms = header.max_timestamp_ms;
-  if (header.Has(kHasProducer)) {
-    batch.producer = ProducerStamp{header.producer_id, header.producer_epoch, header.producer_sequence};
-  }
+  batch.producer = header.producer();
   return batch;
 }
 

@@ -15,12 +15,8 @@ absl::Status Missing(LogId log, Offset offset) {
 }
 
 AppliedBatch AppliedOf(const EntryHeader& header) {
-  AppliedBatch batch{header.base_offset,    header.next_offset(),    header.leader_epoch, header.record_count,
-                     header.append_time_ms, header.max_timestamp_ms, std::nullopt};
-  if (header.Has(kHasProducer)) {
-    batch.producer = ProducerStamp{header.producer_id, header.producer_epoch, header.producer_sequence};
-  }
-  return batch;
+  return {header.base_offset,    header.next_offset(),    header.leader_epoch,
+          header.append_time_ms, header.max_timestamp_ms, header.producer()};
 }
 
 }  // namespace

@@ -17,10 +17,12 @@ constexpr int64_t kOffsetsMax = INT32_MAX;
 bool IsEmpty(const PackedEntry& entry) { return entry.header.records() == 0; }
 
 // What is left of a batch of which nothing is left.
-PackedEntry EmptyEntry(EntryHeader header) {
+PackedEntry EmptyEntry(EntryHeader header, const ThinQuestions& ask) {
   header.appended_bytes = header.bytes_appended();
-  // Nobody can repeat what is not there.
-  header.flags = static_cast<uint8_t>((header.flags & ~(kHasProducer | kAppendTimeStamped)) | kThinned);
+  header.flags = static_cast<uint8_t>((header.flags & ~kAppendTimeStamped) | kThinned);
+  const auto stamp = header.producer();
+  if (stamp && !ask.remembers(*stamp, header.base_offset))
+    header.flags &= static_cast<uint8_t>(~kHasProducer);
   header.records_left = header.deltas_length = 0;
   header.body_length = 0;
   header.body_crc = header.batch_crc = Crc32c(std::string_view());
@@ -33,9 +35,8 @@ int64_t DeliveredTimestamp(const EntryHeader& header, const RecordView& record) 
                                                                     : record.timestamp_ms;
 }
 
-absl::StatusOr<PackedEntry> ThinEntry(const RunEntry& entry, ThinnedRun& thinned,
-                                      absl::FunctionRef<bool(Offset, const RecordView&)> keep) {
-  if (entry.header.records() == 0) return PackedEntry{entry.header, std::string(entry.body)};
+absl::StatusOr<PackedEntry> ThinEntry(const RunEntry& entry, ThinnedRun& thinned, const ThinQuestions& ask) {
+  if (entry.header.records() == 0) return EmptyEntry(entry.header, ask);
   NARU_ASSIGN_OR_RETURN(std::vector<uint32_t> deltas, OffsetDeltasOf(entry));
   const auto delta_of = [&](uint32_t i) { return deltas.empty() ? i : deltas[i]; };
   const uint32_t records = entry.header.records();
@@ -44,7 +45,8 @@ absl::StatusOr<PackedEntry> ThinEntry(const RunEntry& entry, ThinnedRun& thinned
   bool counts = true;
   NARU_ASSIGN_OR_RETURN(const auto left, ThinBatch(batch, [&](uint32_t i, const RecordView& record) {
                           counts = counts && i < records;
-                          if (!counts || !keep(entry.header.base_offset + delta_of(i), record)) return false;
+                          if (!counts || !ask.keep(entry.header.base_offset + delta_of(i), record))
+                            return false;
                           max_timestamp_ms =
                               std::max(max_timestamp_ms, DeliveredTimestamp(entry.header, record));
                           return true;
@@ -53,7 +55,7 @@ absl::StatusOr<PackedEntry> ThinEntry(const RunEntry& entry, ThinnedRun& thinned
   const size_t kept = left ? left->kept.size() : 0;
   thinned.records_left_out += records - static_cast<int64_t>(kept);
   if (kept == records) return PackedEntry{entry.header, std::string(entry.body)};
-  if (!left) return EmptyEntry(entry.header);
+  if (!left) return EmptyEntry(entry.header, ask);
   PackedEntry packed{entry.header, ""};
   std::vector<uint32_t> left_deltas;
   left_deltas.reserve(kept);
@@ -74,7 +76,10 @@ absl::StatusOr<PackedEntry> ThinEntry(const RunEntry& entry, ThinnedRun& thinned
 
 // Whether `next` could be taken into `last`, both empty.
 bool Joins(const PackedEntry& last, const PackedEntry& next) {
-  return IsEmpty(last) && IsEmpty(next) &&
+  const auto plain = [](const PackedEntry& entry) {
+    return IsEmpty(entry) && !entry.header.Has(kHasProducer);
+  };
+  return plain(last) && plain(next) &&
          int64_t{last.header.record_count} + next.header.record_count <= kOffsetsMax;
 }
 
@@ -90,11 +95,10 @@ void Join(PackedEntry& last, const PackedEntry& next) {
 
 }  // namespace
 
-absl::StatusOr<ThinnedRun> ThinRun(const std::vector<RunEntry>& entries,
-                                   absl::FunctionRef<bool(Offset offset, const RecordView& record)> keep) {
+absl::StatusOr<ThinnedRun> ThinRun(const std::vector<RunEntry>& entries, ThinQuestions ask) {
   ThinnedRun thinned;
   for (const RunEntry& entry : entries) {
-    NARU_ASSIGN_OR_RETURN(PackedEntry packed, ThinEntry(entry, thinned, keep));
+    NARU_ASSIGN_OR_RETURN(PackedEntry packed, ThinEntry(entry, thinned, ask));
     if (!thinned.entries.empty() && Joins(thinned.entries.back(), packed)) {
       Join(thinned.entries.back(), packed);
       continue;

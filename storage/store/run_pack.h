@@ -28,10 +28,18 @@ struct ThinnedRun {
   int64_t entry_bytes = 0;
 };
 
-// Asks `keep` about every record, in order. A batch that loses all its records becomes an entry that stands
-// for its offsets; such entries that follow each other become one. CORRUPT_DATA when a batch cannot be read.
-absl::StatusOr<ThinnedRun> ThinRun(const std::vector<RunEntry>& entries,
-                                   absl::FunctionRef<bool(Offset offset, const RecordView& record)> keep);
+// What is asked about all that stands in a run, in order.
+struct ThinQuestions {
+  // Whether the record stays.
+  absl::FunctionRef<bool(Offset offset, const RecordView& record)> keep;
+  // Whether the log still knows the batch as one of its producer's newest. Then its stamp stays, even where
+  // none of its records does: a replica that is copied from this one later must know the producer too.
+  absl::FunctionRef<bool(const ProducerStamp& stamp, Offset base_offset)> remembers;
+};
+
+// A batch that loses all its records becomes an entry that stands for its offsets; such entries without a
+// stamp that follow each other become one. CORRUPT_DATA when a batch cannot be read.
+absl::StatusOr<ThinnedRun> ThinRun(const std::vector<RunEntry>& entries, ThinQuestions ask);
 
 class RunPack {
  public:

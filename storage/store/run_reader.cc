@@ -31,6 +31,7 @@ StoredBatchView ViewOfEntry(const EntryHeader& header, absl::Cord bytes) {
   view.crc32c = header.crc_of_batch();
   view.record_count = header.records();
   view.append_time_stamped = header.Has(kAppendTimeStamped);
+  view.producer = header.producer();
   view.bytes = std::move(bytes);
   return view;
 }
@@ -114,12 +115,22 @@ absl::StatusOr<uint64_t> RunReader::PositionOf(LogId log, const Run& run, Offset
   return *found;
 }
 
-absl::Status RunReader::AddBatch(const EntryHeader& header, std::string_view rest,
+void RunReader::AddEmptied(Progress& progress, ReadResult& result) {
+  result.batches.push_back(ViewOfEntry(*progress.emptied, absl::Cord()));
+  progress.emptied.reset();
+}
+
+absl::Status RunReader::AddBatch(const ReadRequest& request, const EntryHeader& header, std::string_view rest,
                                  const std::shared_ptr<std::string>& buffer, Progress& progress,
                                  ReadResult& result) const {
   progress.expected = header.next_offset();
-  // Offsets that compaction left empty: nobody is told but by where the next batch begins.
-  if (header.records() == 0) return absl::OkStatus();
+  if (header.records() == 0) {
+    result.gaps = true;
+    progress.emptied = header;
+    if (request.include_emptied && header.Has(kHasProducer)) AddEmptied(progress, result);
+    return absl::OkStatus();
+  }
+  progress.emptied.reset();
   const std::string_view body = rest.substr(header.header_bytes(), header.body_length);
   if (Crc32c(body) != header.body_crc) return absl::DataLossError("the batch fails its checksum");
   const std::string_view bytes = body.substr(header.Has(kThinned) ? header.deltas_length : 0);
@@ -172,7 +183,7 @@ absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& s
         return absl::OkStatus();
       }
       if (rest.size() < header.header_bytes() + header.body_length) break;
-      if (const absl::Status added = AddBatch(header, rest, buffer, progress, result); !added.ok()) {
+      if (const absl::Status added = AddBatch(request, header, rest, buffer, progress, result); !added.ok()) {
         return Corrupt(segment, at + used, Std(added.message()));
       }
       used += header.entry_bytes();
@@ -204,10 +215,17 @@ absl::Status RunReader::Read(const std::vector<Run>& runs, const ReadRequest& re
       stop += runs[next].length;
     }
     stretch.length = stop - stretch.position;
-    NARU_RETURN_IF_ERROR(ReadStretch(request, stretch, progress, result));
+    const absl::Status status = ReadStretch(request, stretch, progress, result);
+    // What is whole before something damaged is served; who goes on from there is told.
+    if (absl::IsDataLoss(status) && !result.batches.empty()) {
+      result.next_offset = result.batches.back().next_offset;
+      return absl::OkStatus();
+    }
+    NARU_RETURN_IF_ERROR(status);
     result.next_offset = progress.expected;
     i = next;
   }
+  if (request.include_emptied && progress.emptied) AddEmptied(progress, result);
   return absl::OkStatus();
 }
 

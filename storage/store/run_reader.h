@@ -59,11 +59,14 @@ class RunReader {
     Offset expected;  // the next batch holds it
     int64_t bytes_left = 0;
     bool done = false;
+    // The last batch was empty, and is not in the result.
+    std::optional<EntryHeader> emptied;
   };
   absl::Status ReadStretch(const ReadRequest& request, const Stretch& stretch, Progress& progress,
                            ReadResult& result) const;
+  static void AddEmptied(Progress& progress, ReadResult& result);
   // Adds the batch with `header`, whose body is at the front of `rest`, a part of `buffer`.
-  absl::Status AddBatch(const EntryHeader& header, std::string_view rest,
+  absl::Status AddBatch(const ReadRequest& request, const EntryHeader& header, std::string_view rest,
                         const std::shared_ptr<std::string>& buffer, Progress& progress,
                         ReadResult& result) const;
 

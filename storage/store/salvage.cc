@@ -99,11 +99,6 @@ class Copier {
       }
       request.gaps = request.gaps || view.record_count == 0;
       request.batches.push_back(std::move(view));
-      std::optional<ProducerStamp> producer;
-      if (header.Has(kHasProducer)) {
-        producer = ProducerStamp{header.producer_id, header.producer_epoch, header.producer_sequence};
-      }
-      request.producers.push_back(producer);
       at += header.entry_bytes();
     }
     return request.batches.empty() ? absl::OkStatus() : Append(std::move(request));

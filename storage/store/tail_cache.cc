@@ -21,8 +21,8 @@ int64_t TailCache::CostOf(const StoredBatchView& batch) {
 }
 
 void TailCache::Insert(const std::shared_ptr<Log>& log, StoredBatchView batch) {
-  // Nothing is read of what is empty.
-  if (batch.record_count == 0) return;
+  // Nobody reads of what is empty and tells of no producer.
+  if (batch.record_count == 0 && !batch.producer) return;
   if (CostOf(batch) > bytes_max_) {
     // What is cached must reach to the end.
     Truncate(*log, Offset(0));
@@ -93,8 +93,11 @@ bool ReadCached(const Log& log, const ReadRequest& request, ReadResult& result) 
       log.cache->begin(), log.cache->end(), request.from,
       [](Offset offset, const StoredBatchView& batch) { return offset < batch.next_offset; });
   int64_t bytes = 0;
+  Offset next = request.from;
   result.next_offset = std::max(request.from, request.end);
-  for (; at != log.cache->end() && at->base_offset < request.end; ++at) {
+  for (; at != log.cache->end() && at->base_offset < request.end; next = at->next_offset, ++at) {
+    result.gaps = result.gaps || at->base_offset > next || at->record_count == 0;
+    if (at->record_count == 0 && !request.include_emptied) continue;
     bytes += static_cast<int64_t>(at->bytes.size());
     if (result.batches.empty() && bytes > request.first_bytes_max) {
       result.first_batch_bytes = bytes;
@@ -102,10 +105,17 @@ bool ReadCached(const Log& log, const ReadRequest& request, ReadResult& result) 
       return true;
     }
     if (!result.batches.empty() && bytes > request.bytes_max) {
-      result.next_offset = result.batches.back().next_offset;
+      result.next_offset = next;
       return true;
     }
     result.batches.push_back(*at);
+  }
+  // What stands for the empty end of a log is not cached.
+  if (request.include_emptied && at == log.cache->end() && next < request.end) {
+    result.batches.clear();
+    result.gaps = false;
+    result.next_offset = request.from;
+    return false;
   }
   if (!result.batches.empty()) {
     result.next_offset = std::max(result.next_offset, result.batches.back().next_offset);

@@ -167,6 +167,19 @@ TEST_F(CoordinatorMachineTest, AProposalIsAnsweredWhenItIsWritten) {
   EXPECT_EQ(proposed_, IsrOutcome::kRefused) << "another process of broker 2";
 }
 
+TEST_F(CoordinatorMachineTest, ADamagedCopyIsGivenUpOnceForEachLeaderEpoch) {
+  Take(machine_->OnDamage(kOne, kPartition, LeaderEpoch(0)));
+  Take(machine_->OnDamage(kOne, kPartition, LeaderEpoch(0)));
+  Settle();
+  EXPECT_EQ(partition(), "leader 2 epoch 1 partition epoch 1 isr 2");
+  EXPECT_EQ(writes_.size(), 1u) << "said again it changes nothing";
+  Take(machine_->OnDamage(kTwo, kPartition, LeaderEpoch(1)));
+  TopicPartition unknown;
+  unknown.partition = 7;
+  Take(machine_->OnDamage(kTwo, unknown, LeaderEpoch(0)));
+  EXPECT_EQ(writes_.size(), 1u) << "nobody else may lead; and nobody holds a copy";
+}
+
 TEST_F(CoordinatorMachineTest, AWriteWithoutAnAnswerIsSettledBeforeAnythingElseIsWritten) {
   Take(machine_->OnGone(kTwo, BrokerEpoch(4)));
   ASSERT_EQ(writes_.size(), 1u);

@@ -56,6 +56,43 @@ TEST(Leadership, AFencedFollowerLeavesTheIsrAndTheLeaderStays) {
   EXPECT_EQ(After(Start({1, 2}), AllBut({2, 3})), "leader 1 epoch 5 partition epoch 9 isr 1 elr 2");
 }
 
+std::string AfterDamage(const PartitionState& state, int32_t broker, const BrokerRecords& brokers,
+                        int32_t leader_epoch = 5) {
+  const auto next = GiveUpCopy(state, BrokerId(broker), LeaderEpoch(leader_epoch), brokers);
+  return next ? ToText(*next) : "the same";
+}
+
+TEST(Leadership, ADamagedLeaderIsFollowedByTheNextInTheIsr) {
+  EXPECT_EQ(AfterDamage(Start({1, 2, 3}), 1, AllBut({})), "leader 2 epoch 6 partition epoch 9 isr 2,3");
+  EXPECT_EQ(AfterDamage(Start({1, 3}), 1, AllBut({2})), "leader 3 epoch 6 partition epoch 9 isr 3")
+      << "unlike one that is gone it is not eligible";
+}
+
+TEST(Leadership, ADamagedFollowerGoesAndWhatItClaimedCountsNoMore) {
+  EXPECT_EQ(AfterDamage(Start({1, 2, 3}), 3, AllBut({})), "leader 1 epoch 6 partition epoch 9 isr 1,2");
+  EXPECT_EQ(AfterDamage(Start({1, 2}), 3, AllBut({})), "leader 1 epoch 6 partition epoch 9 isr 1,2")
+      << "it may just be joining";
+  PartitionState state = Start({1});
+  state.elr = Ids({2, 3});
+  EXPECT_EQ(AfterDamage(state, 3, AllBut({3})), "leader 1 epoch 6 partition epoch 9 isr 1 elr 2");
+}
+
+TEST(Leadership, ADamagedCopyIsTakenFromTheEligible) {
+  PartitionState state = Start({1});
+  state.elr = Ids({3});
+  EXPECT_EQ(AfterDamage(state, 1, AllBut({})), "leader 3 epoch 6 partition epoch 9 isr 3");
+  EXPECT_EQ(AfterDamage(state, 1, AllBut({3})), "the same") << "the other one is not there";
+}
+
+TEST(Leadership, TheOnlyCopyIsTheBestThereIsAlsoWhenItIsDamaged) {
+  EXPECT_EQ(AfterDamage(Start({1}), 1, AllBut({})), "the same") << "2 and 3 lack what was committed";
+}
+
+TEST(Leadership, DamageOfAnotherEpochOrOfNoReplicaChangesNothing) {
+  EXPECT_EQ(AfterDamage(Start({1, 2, 3}), 1, AllBut({}), 4), "the same");
+  EXPECT_EQ(AfterDamage(Start({1, 2, 3}), 4, AllBut({})), "the same");
+}
+
 TEST(Leadership, WhoLeftATooSmallIsrMayLead) {
   PartitionState state = Start({1});
   state.elr = Ids({2});

@@ -189,6 +189,7 @@ class Broker {
   void Retain(const cluster::TopicPartition& partition, Part& part);
   void MoveStart(const cluster::TopicPartition& partition, Part& part, Offset start);
   void Propose(const cluster::TopicPartition& partition, const cluster::IsrProposal& proposal);
+  void ReportDamage(const cluster::TopicPartition& partition, LeaderEpoch leader_epoch);
   void OnDurable(const cluster::TopicPartition& partition, Part& part);
   // Answers what can be answered, and has the world look.
   void Settle(const cluster::TopicPartition& partition, Part& part);

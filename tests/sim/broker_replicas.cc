@@ -61,14 +61,17 @@ void Broker::OnFetch(const TopicPartition& partition, const ReplicaFetch& fetch,
     part->confirmations.OnFetch(fetch.follower);
   }
   fetched.number = ++answered;
-  fetched.gaps = at_.policy(partition).compacted;
   Do(partition, *part, effects);
   if (fetched.answer.kind == ReplicaFetchAnswer::Kind::kBatches) {
-    ReadRequest read{
-        .log = part->log, .from = fetch.offset, .bytes_max = kFetchBytes, .include_undurable = true};
+    const ReadRequest read{.log = part->log,
+                           .from = fetch.offset,
+                           .bytes_max = kFetchBytes,
+                           .include_undurable = true,
+                           .include_emptied = true};
     store_->Read(read, [&](absl::StatusOr<ReadResult> result) {
       if (!result.ok()) return OnDamaged(partition, result.status());
       fetched.batches = std::move(result->batches);
+      fetched.gaps = result->gaps;
     });
   }
   answer(fetched);
@@ -110,13 +113,10 @@ void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffect
       MoveStart(partition, part, move->start);
     } else if (const auto* propose = std::get_if<ProposeIsr>(&effect)) {
       Propose(partition, propose->proposal);
+    } else if (const auto* report = std::get_if<cluster::ReportDamage>(&effect)) {
+      ReportDamage(partition, report->leader_epoch);
     } else if (!fetched.batches.empty()) {
-      ReplicaAppendRequest request{
-          .log = part.log, .batches = fetched.batches, .producers = {}, .gaps = fetched.gaps};
-      // What the leader knows of a producer this replica knows too.
-      for (const StoredBatchView& batch : fetched.batches) {
-        request.producers.push_back(Parsed(batch.bytes).producer);
-      }
+      ReplicaAppendRequest request{.log = part.log, .batches = fetched.batches, .gaps = fetched.gaps};
       store_->AppendAsReplica(std::move(request),
                               InThisLife([this, partition](const absl::StatusOr<Appended>& appended) {
                                 Part* own = Find(partition);
@@ -149,7 +149,19 @@ void Broker::Propose(const TopicPartition& partition, const IsrProposal& proposa
 
 void Broker::OnDamaged(const TopicPartition& partition, const absl::Status& status) {
   if (ReasonOf(status) != Reason::kCorruptData) return;
+  Part* part = Find(partition);
+  if (part == nullptr || part->replica->damaged()) return;
   Note(absl::StrCat("finds its copy of partition ", Name(partition), " damaged"));
+  Do(partition, *part, part->replica->OnDamaged(clock_.now_ms()));
+}
+
+void Broker::ReportDamage(const TopicPartition& partition, LeaderEpoch leader_epoch) {
+  // Lost where nobody is there to hear it; it is said again.
+  if (coordinator_ == nullptr) return;
+  at_.network.SendOnce(host_, coordinator_->host(),
+                       [coordinator = coordinator_, id = id_, partition, leader_epoch] {
+                         coordinator->OnDamage(id, partition, leader_epoch);
+                       });
 }
 
 void Broker::OnDurable(const TopicPartition& partition, Part& part) {

@@ -48,10 +48,9 @@ void Broker::Compact(const TopicPartition& partition, Part& part) {
     }
   }
   for (const StoredBatchView& batch : batches) {
-    // The log's last batch stays whatever is in it. Batches of idempotent producers are left alone: what a
-    // replica that copies the log later knows of them would be wrong.
+    // The log's last batch stays whatever is in it.
     BatchText text = Parsed(batch.bytes);
-    if (batch.next_offset == at.end || text.producer) continue;
+    if (batch.next_offset == at.end) continue;
     std::vector<uint32_t> left;
     for (size_t i = 0; i < text.values.size(); ++i) {
       int64_t& value = text.values[i];

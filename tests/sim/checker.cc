@@ -80,6 +80,11 @@ Checker::Before Checker::BeforePoll(const Partition& partition) const {
   return seen == seen_.end() ? Before() : seen->second.told;
 }
 
+bool Checker::MayBeBelow(int64_t value, Offset offset) const {
+  const auto seen = offset_of_value_.find(value);
+  return offset > Offset(0) && (seen == offset_of_value_.end() || seen->second < offset);
+}
+
 void Checker::OnDeleteSent(const Partition& partition, Offset below) {
   Seen& seen = seen_[partition];
   seen.delete_sent = std::max(seen.delete_sent, below);
@@ -191,7 +196,8 @@ void Checker::CheckProducers(const Partition& partition, Offset log_start) {
     if (value <= known.value) broken = absl::StrCat("stands behind ", known.value);
     if (epoch < known.next.epoch) broken = absl::StrCat("stands behind epoch ", known.next.epoch);
     // Of what is still there nothing is missing in between.
-    const bool follows = known.value > 0 && known.offset >= log_start && epoch == known.next.epoch;
+    const bool follows = known.value > 0 && !seen_[partition].compacted && known.offset >= log_start &&
+                         epoch == known.next.epoch;
     if (follows && sequence != known.next.base_sequence) {
       broken = absl::StrCat("comes after sequence ", known.next.base_sequence - 1);
     }

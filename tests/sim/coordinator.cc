@@ -139,6 +139,10 @@ void Coordinator::OnProposal(BrokerId broker, const TopicPartition& partition, I
   Do(machine_->OnProposal(last_request_, broker, partition, std::move(proposal)));
 }
 
+void Coordinator::OnDamage(BrokerId broker, const TopicPartition& partition, LeaderEpoch leader_epoch) {
+  if (machine_) Do(machine_->OnDamage(broker, partition, leader_epoch));
+}
+
 void Coordinator::OnTopicRequest(TopicRequest wish, TopicAnswer answer) {
   if (!machine_) return;
   topic_requests_[++last_request_] = std::move(answer);

@@ -55,6 +55,7 @@ class Coordinator {
   using ProposalAnswer = std::function<void(const cluster::AnswerProposal&)>;
   void OnProposal(BrokerId broker, const cluster::TopicPartition& partition, cluster::IsrProposal proposal,
                   ProposalAnswer answer);
+  void OnDamage(BrokerId broker, const cluster::TopicPartition& partition, LeaderEpoch leader_epoch);
   using TopicAnswer = std::function<void(const cluster::AnswerTopicRequest&)>;
   void OnTopicRequest(cluster::TopicRequest wish, TopicAnswer answer);
 

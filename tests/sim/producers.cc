@@ -152,9 +152,13 @@ void IdempotentProducer::OnAnswer(const TopicPartition& partition, uint64_t numb
 
 void IdempotentProducer::OnRefusedForGood(const TopicPartition& partition, Stream& stream,
                                           const ProducerStamp& stamp, const AppendResult& result) {
-  // A log does not know a producer any more once all that it wrote is gone from it.
-  const bool gone = result.outcome == Outcome::kOutOfOrder && result.expected_sequence == 0 &&
-                    result.log_start >= stream.acked_end;
+  // Where a replica began to copy above what is gone of the log, nobody has told it of the producers of that.
+  const auto batch = std::find_if(stream.waiting.begin(), stream.waiting.end(),
+                                  [&](const Batch& other) { return other.sequence == stamp.base_sequence; });
+  const bool all_gone = result.expected_sequence == 0 && result.log_start >= stream.acked_end;
+  const bool this_gone = result.expected_sequence > stamp.base_sequence &&
+                         at_.checker.MayBeBelow(batch->first, result.log_start);
+  const bool gone = result.outcome == Outcome::kOutOfOrder && (all_gone || this_gone);
   if (!gone) {
     at_.checker.Fail(absl::StrCat("rule 20: partition ", Name(partition), ", ", stamp.base_sequence,
                                   " of producer ", stamp.producer_id, " epoch ", stamp.epoch,

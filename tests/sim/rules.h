@@ -72,6 +72,8 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"elect_in_sync_only", &Rules::elect_in_sync_only, "13"},
       {"delete_on_all_in_sync", &Rules::delete_on_all_in_sync, "17"},
       {"claim_durable_only", &Rules::claim_durable_only, "18"},
+      {"give_up_damaged_copy", &Rules::give_up_damaged_copy, "21"},
+      {"empty_damaged_copy_when_out", &Rules::empty_damaged_copy_when_out, "21"},
       {"confirm_before_refusing", &Rules::confirm_before_refusing, "20"},
       {"retain_committed_only", &Driver::retain_committed_only, "-"},
       {"compact_committed_only", &Driver::compact_committed_only, "-"},

@@ -18,7 +18,6 @@ struct Options {
   std::string without;
   bool table = false;
   bool verbose = false;
-  bool flip_bits = false;
 };
 
 struct Totals {
@@ -59,7 +58,6 @@ void Print(const Totals& totals, uint64_t seeds) {
 int RunSeeds(const Options& options) {
   WorldOptions world_options;
   world_options.verbose = options.verbose;
-  world_options.flip_bits = options.flip_bits;
   for (const NamedRule& rule : NamedRules()) {
     if (rule.name == options.without) world_options.rules = Without(rule);
   }
@@ -111,7 +109,6 @@ int Main(int argc, char** argv) {
   app.add_option("--without", options.without, "take this rule of replication away")
       ->check(CLI::IsMember(names));
   app.add_flag("--mutations", options.table, "take each rule away in turn, and say which seed notices");
-  app.add_flag("--flip-bits", options.flip_bits, "flip bits on disks, too");
   app.add_flag("--verbose", options.verbose, "print what happens");
   CLI11_PARSE(app, argc, argv);
   return options.table ? RunTable(options) : RunSeeds(options);

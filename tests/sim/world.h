@@ -26,8 +26,6 @@ struct WorldOptions {
   Rules rules;
   int64_t storm_us = 30 * kSecond;
   int64_t calm_us_max = 90 * kSecond;
-  // Bits of what is on a disk flip, too.
-  bool flip_bits = false;
   bool verbose = false;
 };
 
@@ -122,8 +120,8 @@ class World {
   Loop loop_;
   Network network_;
   Checker checker_;
-  std::set<cluster::TopicPartition> partitions_;      // that there are now
-  std::map<cluster::TopicPartition, LogId> logs_;     // also of those that were
+  std::set<cluster::TopicPartition> partitions_;   // that there are now
+  std::map<cluster::TopicPartition, LogId> logs_;  // also of those that were
   std::map<cluster::TopicPartition, TopicPolicy> policies_;
   std::unique_ptr<MetadataStore> store_;
   HostId store_host_ = 0;

@@ -1,5 +1,6 @@
 // What must hold of partitions whose replicas drop records that newer ones with the same key have replaced,
-// each replica for itself: all have the same values at the same offsets, but for those that may be gone (L11).
+// each replica for itself: all have the same values at the same offsets, but for those that may be gone
+// (L11).
 #include <algorithm>
 #include <map>
 #include <vector>
@@ -48,22 +49,28 @@ void World::CheckCompactedHolders(const TopicPartition& partition) {
 }
 
 void World::CheckCompacted(Broker& holder, const TopicPartition& partition, Offset end, bool leads) {
-  if (damaged_.contains({holder.id(), partition})) return;
   CommittedValues& committed = committed_values_[partition];
-  const Offset start = InfoOf(holder, partition).log_start;
+  const bool damaged = damaged_.contains({holder.id(), partition});
+  Offset start = InfoOf(holder, partition).log_start;
+  // It may lead on and commit; the rest is looked at when it is whole.
+  if (damaged) start = std::max(start, committed.end);
+  if (start >= end) return;
   std::map<Offset, int64_t> here;
-  holder.store().Read(
-      {.log = logs_.at(partition), .from = start, .end = end, .bytes_max = 1 << 20, .include_undurable = true},
-      [&](const absl::StatusOr<ReadResult>& read) {
-        if (!read.ok()) return;
-        for (const StoredBatchView& batch : read->batches) {
-          Offset offset = batch.base_offset;
-          for (const int64_t value : ValuesOf(batch.bytes)) {
-            if (value != kGone && offset >= start && offset < end) here[offset] = value;
-            offset += 1;
-          }
-        }
-      });
+  holder.store().Read({.log = logs_.at(partition),
+                       .from = start,
+                       .end = end,
+                       .bytes_max = 1 << 20,
+                       .include_undurable = true},
+                      [&](const absl::StatusOr<ReadResult>& read) {
+                        if (!read.ok()) return;
+                        for (const StoredBatchView& batch : read->batches) {
+                          Offset offset = batch.base_offset;
+                          for (const int64_t value : ValuesOf(batch.bytes)) {
+                            if (value != kGone && offset >= start && offset < end) here[offset] = value;
+                            offset += 1;
+                          }
+                        }
+                      });
   for (const auto& [offset, value] : here) {
     const auto known = committed.values.find(offset);
     if (known == committed.values.end()) {
@@ -76,13 +83,14 @@ void World::CheckCompacted(Broker& holder, const TopicPartition& partition, Offs
     }
   }
   if (leads) committed.end = std::max(committed.end, end);
+  if (damaged) return;
   for (auto known = committed.values.lower_bound(start); known != committed.values.end(); ++known) {
     const auto& [offset, value] = *known;
     if (offset >= end) break;
     if (here.contains(offset) || committed.newest.at(KeyOf(value)) > offset) continue;
     return Fail(absl::StrCat("L11: partition ", Name(partition), ": ", value, " at ", offset.value(),
-                             " is the newest that was committed of its key, and broker ",
-                             holder.id().value(), " has dropped it"));
+                             " is the newest that was committed of its key, and broker ", holder.id().value(),
+                             " has dropped it"));
   }
 }
 

@@ -174,13 +174,17 @@ bool World::MayWipe(BrokerId broker) const {
 }
 
 void World::FlipBit() {
-  if (!options_.flip_bits || !suspects_.empty() || !damaged_.empty()) return;
+  if (!suspects_.empty() || !damaged_.empty()) return;
   const TopicPartition partition = Pick(partitions_, random_);
   const PartitionState& state = store_->stored().partitions.at(partition);
   Broker& victim = broker(state.replicas[random_.Index(state.replicas.size())]);
   const LogInfo info = InfoOf(victim, partition);
-  if (info.durable_end <= info.log_start || !MayLose(state, victim.id())) return;
-  const Offset offset(random_.Between(info.log_start.value(), info.durable_end.value() - 1));
+  // Of a compacted partition only what has been looked at.
+  const Offset end = policies_[partition].compacted
+                         ? std::min(info.durable_end, committed_values_[partition].end)
+                         : info.durable_end;
+  if (end <= info.log_start || !MayLose(state, victim.id())) return;
+  const Offset offset(random_.Between(info.log_start.value(), end.value() - 1));
   if (!victim.store().Damage(logs_.at(partition), offset)) return;
   Count("flip a bit", absl::StrCat("partition ", Name(partition), " offset ", offset.value(), " at broker ",
                                    victim.id().value()));

@@ -13,6 +13,7 @@
 namespace naru::cluster {
 namespace {
 
+using ::testing::ElementsAreArray;
 using ::testing::IsSupersetOf;
 
 TEST(Cluster, ARecordAppendedThroughAnyBrokerIsReadThroughAllOfThem) {
@@ -116,6 +117,49 @@ TEST(Cluster, ALostDiskIsFilledAgainFromTheLeader) {
   cluster.StopBroker(1);
   cluster.StopBroker(2);
   EXPECT_EQ(cluster.store(3).Info(log)->end, Offset(2));
+}
+
+TEST(Cluster, ADamagedLeaderHandsOverAndIsMadeAnew) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  std::vector<std::string> values;
+  for (int i = 0; i < 20; ++i) {
+    values.push_back("value " + std::to_string(i));
+    ASSERT_TRUE(cluster.AppendUntilDone(2, log, values.back(), unknown).ok());
+  }
+  cluster.WaitForIsr("events", 3);
+  cluster.WaitForLeader("events", 0, 1);
+  ASSERT_TRUE(cluster.store(1).Damage(log, Offset(5)));
+  const absl::Status refused = cluster.ReadAll(3, log).status();
+  EXPECT_EQ(ReasonOf(refused), Reason::kNoLeader) << refused << ": not for good, since others have it";
+  cluster.WaitForLeader("events", 0, 2);
+  auto read = cluster.ReadAll(3, log);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, ElementsAreArray(values));
+
+  cluster.WaitForIsr("events", 3);
+  cluster.WaitForLeader("events", 0, 1);  // it is preferred, and whole again
+  read = cluster.ReadAll(3, log);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, ElementsAreArray(values));
+}
+
+TEST(Cluster, TheOnlyCopyInSyncLeadsOnAlsoWhenItIsDamaged) {
+  TestCluster cluster(1, 2);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 1).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "with both", unknown).ok());
+  cluster.StopBroker(2);
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "alone", unknown).ok());
+  cluster.WaitForIsr("events", 1);
+  ASSERT_TRUE(cluster.store(1).Damage(log, Offset(1)));
+  const absl::Status refused = cluster.ReadFrom(1, log, Offset(1)).status();
+  EXPECT_EQ(ReasonOf(refused), Reason::kCorruptData) << refused;
+  EXPECT_TRUE(cluster.ReadFrom(1, log, Offset(0)).ok()) << "what is whole is served";
+  EXPECT_TRUE(cluster.Append(1, log, "goes on").ok());
 }
 
 TEST(Cluster, WithTooFewInSyncNothingIsAppended) {

@@ -22,7 +22,7 @@ class HandedLogTest : public ::testing::Test {
   }
   void Append(std::vector<StoredBatchView> batches) {
     store_.AppendAsReplica(
-        {.log = kLog, .batches = std::move(batches), .producers = {}},
+        {.log = kLog, .batches = std::move(batches)},
         [](const absl::StatusOr<Appended>& appended) { ASSERT_TRUE(appended.ok()) << appended.status(); });
   }
   std::pair<int32_t, int64_t> EndOf(int32_t epoch) const {

@@ -209,6 +209,44 @@ class FollowerTest : public ::testing::Test {
   ScriptedLog log_{{{2, 0}, {3, 10}}, 14};
 };
 
+TEST_F(FollowerTest, ADamagedCopyIsEmptiedOnlyWhenItCountsNoMore) {
+  ReplicaEffects effects = replica_.OnDamaged(1'000);
+  ASSERT_EQ(effects.size(), 1u);
+  EXPECT_EQ(std::get<ReportDamage>(effects[0]).leader_epoch, LeaderEpoch(4));
+  EXPECT_TRUE(replica_.OnDamaged(1'001).empty()) << "it is known";
+  EXPECT_TRUE(replica_.NextFetch(log_)) << "it goes on meanwhile";
+  EXPECT_TRUE(replica_.Tick(log_, 1'000 + kOptions.damage_report_ms - 1).empty());
+  EXPECT_EQ(replica_.Tick(log_, 1'000 + kOptions.damage_report_ms).size(), 1u) << "it may have been lost";
+
+  EXPECT_TRUE(replica_.OnAssigned(StateOf({1, 2, 3}, 8, 1, 5), kVersion, log_, 3'000).empty())
+      << "an epoch that began for another reason, in which it still counts";
+  PartitionState eligible = StateOf({3}, 9, 3, 6);
+  eligible.elr = {BrokerId(2)};
+  EXPECT_TRUE(replica_.OnAssigned(eligible, kVersion, log_, 3'000).empty()) << "it may still be elected";
+  EXPECT_TRUE(replica_.damaged());
+
+  effects = replica_.OnAssigned(StateOf({1, 3}, 10, 1, 7), kVersion, log_, 3'000);
+  ASSERT_EQ(effects.size(), 1u);
+  EXPECT_EQ(std::get<ResetLog>(effects[0]).start, Offset(0));
+  EXPECT_FALSE(replica_.NextFetch(log_)) << "while it is emptied";
+  EXPECT_TRUE(replica_.Tick(log_, 60'000).empty());
+  log_ = ScriptedLog({}, 0);
+  replica_.OnTruncated(LeaderEpoch(7), log_);
+  EXPECT_FALSE(replica_.damaged());
+  const auto fetch = replica_.NextFetch(log_);
+  ASSERT_TRUE(fetch);
+  EXPECT_EQ(fetch->offset, Offset(0));
+  EXPECT_EQ(replica_.high_watermark(), Offset(0));
+}
+
+TEST_F(FollowerTest, ADamagedCopyThatIsToLeadStaysAsItIs) {
+  (void)replica_.OnDamaged(0);
+  const ReplicaEffects effects = replica_.OnAssigned(StateOf({2}, 8, 2, 5), kVersion, log_, 10);
+  ASSERT_EQ(effects.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<BeginEpoch>(effects[0])) << "it is the best there is";
+  EXPECT_TRUE(replica_.damaged());
+}
+
 TEST_F(FollowerTest, ItAsksFromItsEndAndClaimsWhatIsOnItsDisk) {
   log_.SetDurable(12);
   const auto fetch = replica_.NextFetch(log_);

@@ -82,7 +82,8 @@ std::shared_ptr<Outcome> LogModel::Append(const TestBatch& batch, std::optional<
       [batch, producer, append_time_ms](MemoryLog& log) {
         const Offset base = log.state().end();
         StoredBatchView view = ViewOf(batch, base, log.state().epochs().current(), append_time_ms);
-        log.Append({std::move(view), producer});
+        view.producer = producer;
+        log.Append(std::move(view));
         return base.value();
       },
       !background());

@@ -242,6 +242,9 @@ TEST_F(StoreHoleTest, ADamagedBatchIsNeverServed) {
   ASSERT_TRUE(before.ok()) << before.status();
   EXPECT_EQ(before->batches.back().next_offset, damaged.header.base_offset);
   request.end = Offset(INT64_MAX);
+  const auto up_to_it = read();
+  ASSERT_TRUE(up_to_it.ok()) << up_to_it.status();
+  EXPECT_EQ(up_to_it->next_offset, damaged.header.base_offset) << "what is whole is given";
   request.from = damaged.header.next_offset();
   const auto behind = read();
   ASSERT_TRUE(behind.ok()) << behind.status();

@@ -19,7 +19,6 @@ AppliedBatch BatchOf(const LogState& state, uint32_t count,
   batch.base_offset = state.end();
   batch.next_offset = state.end() + count;
   batch.leader_epoch = state.epochs().current();
-  batch.record_count = count;
   batch.append_time_ms = 1'000 + state.end().value();
   batch.max_timestamp_ms = timestamp_ms;
   batch.producer = producer;

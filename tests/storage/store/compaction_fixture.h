@@ -46,10 +46,11 @@ class CompactionTest : public StoreTest {
     const std::vector<std::string> parts = absl::StrSplit(records, ' ');
     PutBatch(MakeKeyedBatch(parts, codec));
   }
-  void PutBatch(TestBatch batch) {
-    const auto appended = Await<absl::StatusOr<Appended>>([&](LogStore::AppendDone done) {
-      store_->Append(AppendOf(kLog, std::move(batch)), std::move(done));
-    });
+  void PutBatch(TestBatch batch, std::optional<ProducerStamp> producer = std::nullopt) {
+    AppendRequest request = AppendOf(kLog, std::move(batch));
+    request.producer = producer;
+    const auto appended = Await<absl::StatusOr<Appended>>(
+        [&](LogStore::AppendDone done) { store_->Append(std::move(request), std::move(done)); });
     ASSERT_TRUE(appended.ok()) << appended.status();
   }
   void Compact() {

@@ -57,6 +57,43 @@ TEST_F(CompactionTest, WhatIsSalvagedOfACompactedLogIsWhatItWas) {
   EXPECT_EQ(Info(kLog).size_bytes, before.size_bytes);
 }
 
+TEST_F(CompactionTest, ACopyOfACompactedLogKnowsItsProducers) {
+  constexpr LogId kCopy(2);
+  const std::vector<std::string> both = {"a=1", "b=1"};
+  OpenCompacted();
+  ASSERT_TRUE(Create({kCopy}).ok());
+  for (int i = 0; i < 8; ++i) PutBatch(MakeKeyedBatch(both), ProducerStamp{7, 0, 2 * i});
+  PutBatch(MakeKeyedBatch(std::vector<std::string>{"a=2"}), ProducerStamp{8, 3, 0});
+  Put("b=2");
+  Compact();
+  EXPECT_EQ(Records(), "16:a=2 17:b=2") << "nothing is left of the first producer's batches";
+  const ReadRequest all{.log = kLog, .from = Offset(0), .include_undurable = true, .include_emptied = true};
+  const auto read =
+      Await<absl::StatusOr<ReadResult>>([&](LogStore::ReadDone done) { store_->Read(all, std::move(done)); });
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->batches.size(), 7u) << "but the stamps of its five newest";
+  ReplicaAppendRequest copy{.log = kCopy, .batches = read->batches, .gaps = read->gaps};
+  const auto copied = Await<absl::StatusOr<Appended>>(
+      [&](LogStore::AppendDone done) { store_->AppendAsReplica(std::move(copy), std::move(done)); });
+  ASSERT_TRUE(copied.ok()) << copied.status();
+  const auto append = [&](LogId log, const ProducerStamp& stamp) {
+    AppendRequest request = AppendOf(log, MakeKeyedBatch(both));
+    request.producer = stamp;
+    return Await<absl::StatusOr<Appended>>(
+        [&](LogStore::AppendDone done) { store_->Append(std::move(request), std::move(done)); });
+  };
+  for (const LogId log : {kLog, kCopy}) {
+    const auto repeated = append(log, {7, 0, 10});
+    ASSERT_TRUE(repeated.ok()) << repeated.status();
+    EXPECT_TRUE(repeated->duplicate);
+    EXPECT_EQ(repeated->base_offset, Offset(10));
+    EXPECT_EQ(ReasonOf(append(log, {8, 2, 0}).status()), Reason::kProducerFenced);
+    const auto next = append(log, {7, 0, 16});
+    ASSERT_TRUE(next.ok()) << next.status();
+    EXPECT_FALSE(next->duplicate);
+  }
+}
+
 TEST_F(CompactionTest, HowFarALogIsCompactedIsRememberedAcrossARestart) {
   settings_.min_cleanable_dirty_ratio = 0.5;
   OpenCompacted();

@@ -97,6 +97,10 @@ class Runs {
   uint64_t position_ = 4096;
 };
 
+// Everything stays, and no producer is known.
+const ThinQuestions kTakesAll{.keep = +[](Offset, const RecordView&) { return true; },
+                              .remembers = +[](const ProducerStamp&, Offset) { return false; }};
+
 std::string TextOf(const std::vector<RunEntry>& entries) {
   std::vector<std::string> texts;
   for (const RunEntry& entry : entries) {
@@ -110,10 +114,16 @@ std::string TextOf(const std::vector<RunEntry>& entries) {
   return absl::StrJoin(texts, " ");
 }
 
-ThinnedRun Thin(const Runs::Made& made, const std::vector<int64_t>& goes) {
-  auto thinned = ThinRun(made.entries, [&](Offset offset, const RecordView&) {
-    return std::find(goes.begin(), goes.end(), offset.value()) == goes.end();
-  });
+bool IsIn(const std::vector<int64_t>& offsets, Offset offset) {
+  return std::find(offsets.begin(), offsets.end(), offset.value()) != offsets.end();
+}
+
+// `remembered`: base offsets of the batches that the log knows as their producers' newest.
+ThinnedRun Thin(const Runs::Made& made, const std::vector<int64_t>& goes,
+                const std::vector<int64_t>& remembered = {}) {
+  auto thinned = ThinRun(
+      made.entries, {.keep = [&](Offset offset, const RecordView&) { return !IsIn(goes, offset); },
+                     .remembers = [&](const ProducerStamp&, Offset base) { return IsIn(remembered, base); }});
   EXPECT_TRUE(thinned.ok()) << thinned.status();
   return thinned.ok() ? *std::move(thinned) : ThinnedRun();
 }
@@ -172,6 +182,26 @@ TEST(ThinRun, BatchesThatLoseEverythingBecomeOneEntryWithoutBody) {
   EXPECT_EQ(thinned.entries[1].header.base_offset, Offset(3));
 }
 
+TEST(ThinRun, AnEmptyEntryKeepsTheStampOfABatchThatIsRemembered) {
+  Runs runs;
+  const auto made = runs.Make({{{"a", "1"}}, {{"b", "1"}, {"c", "1"}}, {{"d", "1"}}}, kHasProducer);
+  const ThinnedRun thinned = Thin(made, {0, 1, 2, 3}, {1});
+  ASSERT_EQ(thinned.entries.size(), 3u);
+  EXPECT_EQ(thinned.entries[0].header.producer(), std::nullopt);
+  ASSERT_TRUE(thinned.entries[1].header.producer().has_value());
+  EXPECT_EQ(*thinned.entries[1].header.producer(), *made.entries[1].header.producer());
+  EXPECT_EQ(thinned.entries[1].header.next_offset(), Offset(3));
+  EXPECT_EQ(thinned.entries[1].header.body_length, 0u);
+  EXPECT_EQ(thinned.entries[2].header.producer(), std::nullopt);
+
+  std::vector<RunEntry> again;
+  for (const PackedEntry& entry : thinned.entries) again.push_back({entry.header, entry.body});
+  const auto forgotten = ThinRun(again, kTakesAll);
+  ASSERT_TRUE(forgotten.ok());
+  ASSERT_EQ(forgotten->entries.size(), 1u) << "once newer batches took its place, nothing is left of it";
+  EXPECT_EQ(forgotten->entries[0].header.next_offset(), Offset(4));
+}
+
 TEST(ThinRun, EmptyEntriesStandForNoMoreOffsetsThanTheirFieldHolds) {
   EntryHeader header;
   header.type = EntryType::kBatch;
@@ -182,7 +212,7 @@ TEST(ThinRun, EmptyEntriesStandForNoMoreOffsetsThanTheirFieldHolds) {
   EntryHeader next = header;
   next.base_offset = header.next_offset();
   next.record_count = 2;
-  const auto thinned = ThinRun({{header, ""}, {next, ""}}, [](Offset, const RecordView&) { return true; });
+  const auto thinned = ThinRun({{header, ""}, {next, ""}}, kTakesAll);
   ASSERT_TRUE(thinned.ok());
   EXPECT_EQ(thinned->entries.size(), 2u);
 }
@@ -191,7 +221,7 @@ TEST(ThinRun, ABatchOfMoreRecordsThanItsEntrySaysIsDamage) {
   Runs runs;
   auto made = runs.Make({{{"a", "1"}, {"b", "1"}}});
   made.entries[0].header.record_count = 1;
-  const auto thinned = ThinRun(made.entries, [](Offset, const RecordView&) { return true; });
+  const auto thinned = ThinRun(made.entries, kTakesAll);
   EXPECT_TRUE(absl::IsDataLoss(thinned.status())) << thinned.status();
 }
 

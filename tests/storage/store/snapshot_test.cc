@@ -18,7 +18,7 @@ void MakeLogs(LogTable& logs) {
     absl::MutexLock lock(&log->mutex);
     for (int64_t i = 0; i < 10 * kProducers; ++i) {
       const ProducerStamp stamp{i % kProducers, 0, i / kProducers};
-      log->state.Append({Offset(i), Offset(i + 1), LeaderEpoch(0), 1, 1'000, 1'000, stamp});
+      log->state.Append({Offset(i), Offset(i + 1), LeaderEpoch(0), 1'000, 1'000, stamp});
     }
   }
   for (uint64_t id = 10'000; id < 10'500; id += 2) logs.MarkDead(LogId(id));

@@ -90,16 +90,11 @@ TEST_P(StoreContract, AnEmptyReplicaAppendIsRefused) {
   EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {})), FailsWith(Reason::kInvalidField));
 }
 
-TEST_P(StoreContract, ReplicaStampsMustBeAsManyAsBatches) {
-  ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 1, 1), View(1, 1, 1)});
-  request.producers = {ProducerStamp{7, 0, 0}};
-  EXPECT_THAT(AppendAsReplica(request), FailsWith(Reason::kInvalidField));
-}
-
 TEST_P(StoreContract, ReplicasFollowProducerStampsUnchecked) {
   clock().SetMs(2'000);
   ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 2, 1), View(2, 1, 1), View(3, 4, 1)});
-  request.producers = {ProducerStamp{7, 2, 40}, std::nullopt, ProducerStamp{7, 2, 42}};
+  request.batches[0].producer = ProducerStamp{7, 2, 40};
+  request.batches[2].producer = ProducerStamp{7, 2, 42};
   ASSERT_THAT(AppendAsReplica(request), IsOk());
   EXPECT_EQ(Producers(kLog), "7/2 next:46 [40,42)@0 [42,46)@3");
   EXPECT_THAT(AppendStamped(kLog, {7, 2, 46}), IsOk());
@@ -250,6 +245,71 @@ TEST_P(StoreContract, OffsetsThatDoNotFitAReplicasBatchAreRefused) {
   EXPECT_THAT(AppendAsReplica(ReplicaOf(kLog, {EmptyView(0, 3)})), FailsWith(Reason::kInvalidField))
       << "only where gaps were said to be there";
   EXPECT_EQ(Info(kLog).end, Offset(0));
+}
+
+// Everything of a log as another replica is given it.
+ReplicaAppendRequest CopyOf(ReadResult read, LogId to) {
+  return {.log = to, .batches = std::move(read.batches), .gaps = read.gaps};
+}
+
+TEST_P(StoreContract, WhoIsCopiedFromACompactedLogKnowsItsProducers) {
+  ReplicaAppendRequest request =
+      ReplicaOf(kLog, {ThinnedView(0, 10, {2, 7}), EmptyView(10, 14), View(14, 1, 1), EmptyView(20, 23)});
+  request.batches[0].producer = ProducerStamp{7, 1, 0};
+  request.batches[1].producer = ProducerStamp{8, 0, 5};
+  request.batches[3].producer = ProducerStamp{7, 1, 10};
+  request.gaps = true;
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  const std::string known = "7/1 next:13 [0,10)@0 [10,13)@20; 8/0 next:9 [5,9)@10";
+  EXPECT_EQ(Producers(kLog), known) << "as many sequences as offsets, whatever compaction took";
+  for (const bool reopened : {false, true}) {
+    if (reopened) under_test().Reopen();
+    EXPECT_EQ(Producers(kLog), known);
+    const LogId copy(reopened ? 91 : 90);
+    ASSERT_THAT(Create({copy}), IsOk());
+    const auto read =
+        Read({.log = kLog, .from = Offset(0), .include_undurable = true, .include_emptied = true});
+    ASSERT_THAT(read, IsOk());
+    EXPECT_TRUE(read->gaps);
+    ASSERT_THAT(AppendAsReplica(CopyOf(*read, copy)), IsOk());
+    EXPECT_EQ(Producers(copy), known);
+    EXPECT_EQ(Info(copy).end, Offset(23));
+    EXPECT_EQ(OffsetsOf(Records(copy)), "2 7 14") << "who reads records is given no empty batch";
+  }
+}
+
+TEST_P(StoreContract, AReplicaIsGivenTheEmptyEndOfALog) {
+  ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 2, 1), EmptyView(2, 5), EmptyView(5, 9)});
+  request.gaps = true;
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  for (const bool reopened : {false, true}) {
+    if (reopened) under_test().Reopen();
+    for (const int64_t from : {0, 2, 6}) {
+      const auto read =
+          Read({.log = kLog, .from = Offset(from), .include_undurable = true, .include_emptied = true});
+      ASSERT_THAT(read, IsOk());
+      EXPECT_EQ(read->next_offset, Offset(9));
+      ASSERT_FALSE(read->batches.empty()) << from;
+      EXPECT_EQ(read->batches.back().next_offset, Offset(9)) << from;
+      EXPECT_TRUE(read->gaps);
+    }
+  }
+  AppendOk(kLog, 1);
+  const auto read =
+      Read({.log = kLog, .from = Offset(0), .include_undurable = true, .include_emptied = true});
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ(read->batches.size(), 2u) << "where something follows, the gap says it";
+  EXPECT_TRUE(read->gaps);
+}
+
+TEST_P(StoreContract, ALogThatWasNeverCompactedHasNoGaps) {
+  AppendOk(kLog, 3);
+  AppendOk(kLog, 2);
+  const auto read =
+      Read({.log = kLog, .from = Offset(1), .include_undurable = true, .include_emptied = true});
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ(read->batches.size(), 2u);
+  EXPECT_FALSE(read->gaps);
 }
 
 TEST_P(StoreContract, ATimeIsFoundBehindWhatCompactionLeftEmpty) {

@@ -23,7 +23,7 @@ TEST_P(StoreContract, EverythingIsAsItWasAfterAStopAndAStart) {
   ReplicaAppendRequest replica;
   replica.log = kOther;
   replica.batches = {ViewOf(MakeBatchOf(4), Offset(0), LeaderEpoch(6), 77)};
-  replica.producers = {ProducerStamp{1, 2, 30}};
+  replica.batches[0].producer = ProducerStamp{1, 2, 30};
   ASSERT_THAT(AppendAsReplica(replica), IsOk());
   ASSERT_THAT(Create({LogId(3), LogId(4)}), IsOk());
   AppendOk(LogId(3), 5);
