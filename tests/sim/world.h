@@ -91,9 +91,6 @@ class World {
   // Whether something of the log from its start on cannot be read.
   bool IsDamaged(Broker& broker, const cluster::TopicPartition& partition) const;
   void ClearDamaged();
-  bool Trusted(BrokerId broker, const cluster::TopicPartition& partition) const {
-    return !suspects_.contains(broker) && !damaged_.contains({broker, partition});
-  }
   void CheckGrace(const cluster::TopicPartition& partition, const cluster::PartitionState& before);
   std::vector<CommittedBatch> Below(Broker& broker, const cluster::TopicPartition& partition, Offset from,
                                     Offset end);

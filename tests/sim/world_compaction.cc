@@ -36,7 +36,7 @@ void World::CheckCompactedHolders(const TopicPartition& partition) {
   std::set<BrokerId> holders = stored.isr;
   holders.insert(stored.elr.begin(), stored.elr.end());
   for (const BrokerId holder : holders) {
-    if (!Trusted(holder, partition)) continue;
+    if (suspects_.contains(holder)) continue;
     const LogInfo info = InfoOf(broker(holder), partition);
     if (info.durable_end < end) {
       Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),

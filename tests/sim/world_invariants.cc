@@ -59,7 +59,7 @@ void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
                         ", and its leader does not wait for all of them"));
     }
     for (const BrokerId member : maximal) {
-      if (!Trusted(member, partition)) continue;
+      if (suspects_.contains(member)) continue;
       const LogInfo info = InfoOf(this->broker(member), partition);
       if (info.durable_end >= replica->high_watermark()) continue;
       Fail(absl::StrCat("partition ", Name(partition), ": the high watermark is ",
@@ -154,7 +154,7 @@ void World::CheckHolders(const TopicPartition& partition) {
   holders.insert(stored.elr.begin(), stored.elr.end());
   const Offset end = committed.empty() ? Offset(0) : committed.back().next;
   for (const BrokerId holder : holders) {
-    if (!Trusted(holder, partition)) continue;
+    if (suspects_.contains(holder)) continue;
     const LogInfo info = InfoOf(broker(holder), partition);
     if (info.durable_end < end) {
       Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
@@ -162,6 +162,7 @@ void World::CheckHolders(const TopicPartition& partition) {
                         end.value()));
       continue;
     }
+    if (damaged_.contains({holder, partition})) continue;
     const std::vector<CommittedBatch> here = Below(broker(holder), partition, info.log_start, end);
     auto old = committed.begin();
     for (const CommittedBatch& batch : here) {
