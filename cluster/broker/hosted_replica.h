@@ -10,6 +10,7 @@
 #include "absl/functional/any_invocable.h"
 #include "cluster/broker/handed_log.h"
 #include "cluster/metadata/topic_partition.h"
+#include "cluster/replication/confirmations.h"
 #include "cluster/replication/replica.h"
 #include "storage/log/log_store.h"
 
@@ -27,14 +28,6 @@ struct HostedReplica {
     LeaderEpoch leader_epoch;
     Offset below;
     LogStore::Done done;
-  };
-  // Whether this broker still leads: it does when all that are in sync with it have answered it once more.
-  struct Confirmation {
-    LeaderEpoch leader_epoch;
-    // Who has not; true: what it says next, it says after it was asked.
-    std::map<BrokerId, bool> missing;
-    int64_t until_ms = 0;
-    absl::AnyInvocable<void(bool leads)> done;
   };
   // A follower's fetch that is not answered yet.
   struct WaitingFetch {
@@ -63,7 +56,8 @@ struct HostedReplica {
   std::multimap<Offset, WaitingAppend> appends;  // by next offset
   std::vector<WaitingMove> moves;
   std::map<BrokerId, WaitingFetch> fetches;
-  std::vector<Confirmation> confirmations;
+  Confirmations confirmations;
+  std::map<uint64_t, absl::AnyInvocable<void(bool leads)>> confirming;  // by question
 
   // As follower.
   bool fetch_sent = false;  // and not answered yet

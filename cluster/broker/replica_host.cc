@@ -77,7 +77,7 @@ void ReplicaHost::Register(BrokerEpoch epoch) {
   for (auto& [log, part] : const_cast<std::map<LogId, HostedReplica>&>(before)) {
     for (auto& [offset, append] : part.appends) append.done(LeaderChanged());
     for (auto& move : part.moves) move.done(LeaderChanged());
-    for (auto& asked : part.confirmations) asked.done(false);
+    for (auto& [question, done] : part.confirming) done(false);
   }
 }
 
@@ -176,7 +176,7 @@ void ReplicaHost::DropReplica(LogId log) {
   fronts_.Set(log, std::nullopt, Offset(0));
   for (auto& [offset, append] : part.mapped().appends) append.done(LogNotFound(log));
   for (auto& move : part.mapped().moves) move.done(LogNotFound(log));
-  for (auto& asked : part.mapped().confirmations) asked.done(false);
+  for (auto& [question, done] : part.mapped().confirming) done(false);
 }
 
 void ReplicaHost::OnLogExists(HostedReplica& part) {

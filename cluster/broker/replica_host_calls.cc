@@ -11,9 +11,6 @@
 namespace naru::cluster {
 namespace {
 
-// How long those in sync have to say that they still follow.
-constexpr int64_t kConfirmMs = 1'000;
-
 absl::Status NoLeaderHere() {
   return MakeError(Reason::kNoLeader, "this broker does not lead the partition; nothing was done; try again");
 }
@@ -107,16 +104,9 @@ void ReplicaHost::Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(
     const PartitionLeader* leader =
         part != nullptr && part->replica != nullptr ? part->replica->leader() : nullptr;
     if (leader == nullptr || leader->state().leader_epoch != epoch) return done(false);
-    HostedReplica::Confirmation asked{.leader_epoch = epoch,
-                                      .missing = {},
-                                      .until_ms = loop_.NowMs() + kConfirmMs,
-                                      .done = std::move(done)};
-    // Whoever leads next is one of these.
-    std::set<BrokerId> candidates = leader->MaximalIsr();
-    candidates.insert(leader->state().elr.begin(), leader->state().elr.end());
-    candidates.erase(self_);
-    for (const BrokerId follower : candidates) asked.missing[follower] = leaders_.AnswerNow(*part, follower);
-    part->confirmations.push_back(std::move(asked));
+    const uint64_t question = part->confirmations.Ask(
+        *leader, [&](BrokerId follower) { return leaders_.AnswerNow(*part, follower); }, loop_.NowMs());
+    part->confirming.emplace(question, std::move(done));
     SettleConfirmations(*part);
   });
 }
@@ -146,30 +136,15 @@ void ReplicaHost::Damaged(LogId log, const absl::Status& what, absl::AnyInvocabl
 
 void ReplicaHost::OnFollowerHeard(HostedReplica& part, BrokerId follower) {
   if (part.confirmations.empty()) return;
-  bool ask = false;
-  for (HostedReplica::Confirmation& asked : part.confirmations) {
-    const auto missing = asked.missing.find(follower);
-    if (missing == asked.missing.end()) continue;
-    if (missing->second) {
-      asked.missing.erase(missing);
-    } else {
-      // It may have been sent before; the next one is not.
-      missing->second = ask = true;
-    }
-  }
-  if (ask) leaders_.AnswerNow(part, follower);
+  if (part.confirmations.OnFetch(follower)) leaders_.AnswerNow(part, follower);
   SettleConfirmations(part);
 }
 
 void ReplicaHost::SettleConfirmations(HostedReplica& part) {
-  const PartitionLeader* leader = part.replica->leader();
   std::vector<std::pair<absl::AnyInvocable<void(bool)>, bool>> settled;
-  std::erase_if(part.confirmations, [&](HostedReplica::Confirmation& asked) {
-    const bool leads = leader != nullptr && asked.leader_epoch == leader->state().leader_epoch;
-    const bool over = !leads || asked.missing.empty() || loop_.NowMs() >= asked.until_ms;
-    if (over) settled.emplace_back(std::move(asked.done), leads && asked.missing.empty());
-    return over;
-  });
+  for (const auto& [question, leads] : part.confirmations.Settle(part.replica->leader(), loop_.NowMs())) {
+    settled.emplace_back(std::move(part.confirming.extract(question).mapped()), leads);
+  }
   for (auto& [done, leads] : settled) done(leads);
 }
 

@@ -48,6 +48,14 @@ std::set<BrokerId> PartitionLeader::MaximalIsr() const {
   return isr;
 }
 
+std::set<BrokerId> PartitionLeader::MayLeadNext() const {
+  if (!rules_.confirm_before_refusing) return {};
+  std::set<BrokerId> next = MaximalIsr();
+  next.insert(state_.elr.begin(), state_.elr.end());
+  next.erase(self_);
+  return next;
+}
+
 Offset PartitionLeader::deleted_below(const LogPositions& at) const {
   Offset start = at.durable_start;
   if (!rules_.delete_on_all_in_sync) return start;

@@ -66,6 +66,8 @@ class PartitionLeader {
   bool may_commit() const { return state_.enough_in_sync(); }
   // Who may be in the ISR as the coordinator has it (rule 7).
   std::set<BrokerId> MaximalIsr() const;
+  // Of the others, whoever leads after this one is one of these. Nobody where rule 20 does not hold.
+  std::set<BrokerId> MayLeadNext() const;
   // Below this everything is gone for good, with the log at `at`: on all who may lead after this (rule 17).
   Offset deleted_below(const LogPositions& at) const;
   const std::map<BrokerId, Follower>& followers() const { return followers_; }

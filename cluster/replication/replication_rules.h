@@ -29,6 +29,7 @@ struct ReplicationRules {
   bool elect_in_sync_only = true;                      // 13, at the coordinator
   bool delete_on_all_in_sync = true;                   // 17
   bool claim_durable_only = true;                      // 18
+  bool confirm_before_refusing = true;                 // 20
   bool give_up_damaged_copy = true;                    // 21, at the coordinator
   bool empty_damaged_copy_when_out = true;             // 21; false: as soon as the damage is found
 };

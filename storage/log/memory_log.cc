@@ -111,9 +111,22 @@ Offset MemoryLog::RetentionStart(const LogSettings& settings, int64_t now_ms, Of
   return start;
 }
 
+bool MemoryLog::Thin(Offset base_offset, std::vector<uint32_t> offset_deltas, absl::Cord bytes) {
+  const auto found = FirstAbove(base_offset);
+  if (found == batches_.end() || found->base_offset != base_offset) return false;
+  StoredBatchView& batch = batches_[static_cast<size_t>(found - batches_.begin())];
+  size_bytes_ -= SizeOf(batch);
+  batch.crc32c = Crc32c(bytes);
+  batch.record_count = static_cast<uint32_t>(offset_deltas.size());
+  batch.offset_deltas = std::move(offset_deltas);
+  batch.bytes = std::move(bytes);
+  size_bytes_ += SizeOf(batch);
+  return true;
+}
+
 bool MemoryLog::Damage(Offset offset) {
   const auto found = FirstAbove(offset);
-  if (found == batches_.end() || found->base_offset > offset) return false;
+  if (found == batches_.end() || found->base_offset > offset || found->bytes.empty()) return false;
   std::string bytes(found->bytes);
   bytes[bytes.size() / 2] ^= 1;
   batches_[static_cast<size_t>(found - batches_.begin())].bytes = absl::Cord(std::move(bytes));

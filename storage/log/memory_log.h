@@ -36,6 +36,9 @@ class MemoryLog {
   // Where retention would have the log start at `now_ms`; at most `limit`.
   Offset RetentionStart(const LogSettings& settings, int64_t now_ms, Offset limit) const;
 
+  // What compaction leaves of the batch that begins at `base_offset`: these bytes, with as many records as
+  // `offset_deltas`. False: there is no such batch.
+  bool Thin(Offset base_offset, std::vector<uint32_t> offset_deltas, absl::Cord bytes);
   // Flips a bit of the batch that holds `offset`. False: there is none.
   bool Damage(Offset offset);
 

@@ -480,6 +480,17 @@ void MemoryLogStore::Restart() {
   storage_full_ = false;
 }
 
+bool MemoryLogStore::Thin(LogId log, Offset base_offset, const std::vector<uint32_t>& offset_deltas,
+                          const absl::Cord& bytes) {
+  absl::MutexLock lock(&mutex_);
+  const auto thin = [&](Contents& contents) {
+    const auto at = contents.logs.find(log);
+    return at != contents.logs.end() && at->second.Thin(base_offset, offset_deltas, bytes);
+  };
+  if (durable_ && !thin(*durable_)) return false;
+  return thin(contents_);
+}
+
 bool MemoryLogStore::Damage(LogId log, Offset offset) {
   absl::MutexLock lock(&mutex_);
   const auto damage = [log, offset](Contents& contents) {

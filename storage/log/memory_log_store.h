@@ -70,6 +70,10 @@ class MemoryLogStore final : public LogStore {
   // As if the process had died and come back: what was not durable is gone and never completes, settings are
   // the defaults, watches are gone. Also opens a stopped store again. Durability is held or not as before.
   void Restart();
+  // As a compaction would leave the stored batch that begins at `base_offset`, durably: with fewer records,
+  // or without any and without bytes. Only of batches that are durable. False: there is none.
+  bool Thin(LogId log, Offset base_offset, const std::vector<uint32_t>& offset_deltas,
+            const absl::Cord& bytes);
   // Damages the stored batch that holds `offset`, durably. False: there is none.
   bool Damage(LogId log, Offset offset);
 

@@ -8,37 +8,71 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cluster/metadata/topic_partition.h"
+#include "cluster/replication/confirmations.h"
 #include "cluster/replication/replica.h"
 #include "storage/log/memory_log_store.h"
+#include "tests/sim/batch_text.h"
 #include "tests/sim/coordinator.h"
 #include "tests/sim/network.h"
+#include "tests/sim/rules.h"
 
 namespace naru::sim {
 
 // Of all brokers.
 inline constexpr cluster::ReplicationOptions kReplication{.lag_ms_max = 1'500, .proposal_retry_ms = 300};
 
+struct TopicPolicy {
+  // How many records retention leaves; nothing: there is none.
+  std::optional<int64_t> keeps;
+  bool compacted = false;
+};
+
+struct AppendAsk {
+  BatchText batch;
+  // It is answered when it is committed, and refused when that cannot be; else when it is on this broker's
+  // disk, which promises nothing.
+  bool replicated = true;
+  // As AppendRequest's.
+  std::shared_ptr<AppendFence> fence;
+  int64_t fence_order = 0;
+};
+
 // What became of an append, in the eyes of who asked.
 struct AppendResult {
-  enum class Outcome { kOk, kRefused, kUnknown };
+  enum class Outcome {
+    kOk,
+    kRefused,  // it is not in the log; another attempt may be
+    kSkipped,  // the same, since one before it over the same connection was
+    kUnknown,
+    kOutOfOrder,  // refused for good: the sequence is not the next, but `expected_sequence`
+    kFenced,      // refused for good: of an old epoch
+  };
   Outcome outcome = Outcome::kUnknown;
   Offset base_offset;
   LeaderEpoch leader_epoch;
   BrokerId leader_hint = cluster::kNoBroker;
+  Offset log_start;
+  int64_t expected_sequence = 0;
 };
 
 // What a consumer got.
 struct PollResult {
   bool served = false;
+  // There is nothing at the offset asked for, and never was or will be again.
+  bool out_of_range = false;
+  // What is there is damaged; it is not given.
+  bool damaged = false;
   LeaderEpoch leader_epoch;
   Offset high_watermark;
   bool knows_high_watermark = false;
   Offset log_start;
   std::vector<StoredBatchView> batches;  // below the high watermark
+  Offset next_offset;                    // behind them, and behind what compaction left empty
 };
 
 // Of a request to delete what is below an offset: done on every member of the ISR, or nobody knows.
@@ -48,18 +82,28 @@ struct DeleteResult {
   Offset log_start;
 };
 
+// What a leader answers to a follower's fetch.
+struct Fetched {
+  cluster::ReplicaFetchAnswer answer;
+  std::vector<StoredBatchView> batches;
+  bool gaps = false;    // as ReplicaAppendRequest's
+  uint64_t number = 0;  // of the answer; the fetch that is sent after it says so
+};
+
 class Broker {
  public:
   struct Surroundings {
     Loop& loop;
     Random& random;
     Network& network;
-    const cluster::ReplicationRules& rules;
+    const Rules& rules;
     std::vector<Coordinator*> coordinators;
-    std::vector<cluster::TopicPartition> partitions;
     std::function<Broker&(BrokerId)> broker;
     // Something about this partition may have changed here.
     std::function<void(Broker&, const cluster::TopicPartition&)> touched;
+    std::function<TopicPolicy(const cluster::TopicPartition&)> policy;
+    // Retention takes away what is below.
+    std::function<void(const cluster::TopicPartition&, Offset below)> retained;
   };
   Broker(BrokerId id, Surroundings surroundings, HostId host);
   ~Broker();
@@ -71,25 +115,26 @@ class Broker {
   const cluster::Replica* replica(const cluster::TopicPartition& partition) const;
   MemoryLogStore& store() { return *store_; }
   const MemoryLogStore& store() const { return *store_; }
-  LogId log_of(const cluster::TopicPartition& partition) const;
 
   // The process ends here and now; of what was not synced, the oldest part may have reached the disk.
   void Kill();
   void Boot();
   // The disk is replaced by an empty one. Only while no process runs.
   void Wipe();
+  // Its wall clock is wrong by so much from now on, and its monotonic one was still, or the process, for so
+  // long.
+  void JumpClock(int64_t wall_ms, int64_t monotonic_ms);
+  int64_t jumped_us() const { return jumped_us_; }
   void set_sync_us_max(int64_t sync_us_max) { sync_us_max_ = sync_us_max; }
 
   // In this broker's process.
   void OnAssigned(const Assignments& assignments);
-  using FetchAnswer = std::function<void(cluster::ReplicaFetchAnswer, std::vector<StoredBatchView>)>;
-  void OnFetch(const cluster::TopicPartition& partition, const cluster::ReplicaFetch& fetch,
-               FetchAnswer answer);
-  // With `replicated` it is answered when it is committed, and refused when that cannot be; else when it is
-  // on this broker's disk, which promises nothing.
-  void OnAppend(const cluster::TopicPartition& partition, const std::string& values, uint32_t records,
-                bool replicated, std::function<void(AppendResult)> answer);
-  PollResult OnPoll(const cluster::TopicPartition& partition, Offset from);
+  void OnFetch(const cluster::TopicPartition& partition, const cluster::ReplicaFetch& fetch, uint64_t after,
+               const std::function<void(const Fetched&)>& answer);
+  void OnAppend(const cluster::TopicPartition& partition, const AppendAsk& ask,
+                const std::function<void(AppendResult)>& answer);
+  void OnPoll(const cluster::TopicPartition& partition, Offset from,
+              const std::function<void(const PollResult&)>& answer);
   void OnDelete(const cluster::TopicPartition& partition, Offset below,
                 std::function<void(DeleteResult)> answer);
 
@@ -107,9 +152,19 @@ class Broker {
   class View;
   struct Part {
     LogId log;
+    // What was assigned last. There is no replica before the log is made.
+    cluster::PartitionState assigned;
+    int64_t version = -1;
     std::unique_ptr<View> view;
     std::unique_ptr<cluster::Replica> replica;
     uint64_t fetch = 0;  // the newest sent
+    // The newest answer that came, in this leader epoch.
+    LeaderEpoch fetched_in{-1};
+    uint64_t fetched = 0;
+    // How many were given to each follower.
+    std::map<BrokerId, uint64_t> answered;
+    cluster::Confirmations confirmations;
+    std::map<uint64_t, std::function<void(bool leads)>> confirming;
     std::deque<WaitingAppend> appends;
     std::deque<WaitingDelete> deletes;
   };
@@ -117,16 +172,34 @@ class Broker {
   void Register();
   void Heartbeat();
   void Tick();
+  void DeleteOrphans(const std::set<LogId>& all_logs);
+  void CreateLog(const cluster::TopicPartition& partition, LogId log);
+  void OnLogExists(const cluster::TopicPartition& partition, Part& part);
+  void Apply(const cluster::TopicPartition& partition, Part& part, const cluster::PartitionState& state,
+             int64_t version);
   void FetchOn(const cluster::TopicPartition& partition, Part& part);
-  void OnFetched(const cluster::TopicPartition& partition, const cluster::ReplicaFetchAnswer& answer,
-                 const std::vector<StoredBatchView>& batches);
+  void OnFetched(const cluster::TopicPartition& partition, const Fetched& fetched);
   void Do(const cluster::TopicPartition& partition, Part& part, const cluster::ReplicaEffects& effects,
-          const std::vector<StoredBatchView>& batches = {});
+          const Fetched& fetched = {});
+  // Reading the partition's log has failed: the copy here is damaged.
+  void OnDamaged(const cluster::TopicPartition& partition, const absl::Status& status);
+  // What stores do by themselves, each replica for itself (broker_upkeep.cc).
+  void KeepUp(const cluster::TopicPartition& partition, Part& part);
+  void Compact(const cluster::TopicPartition& partition, Part& part);
+  void Retain(const cluster::TopicPartition& partition, Part& part);
   void MoveStart(const cluster::TopicPartition& partition, Part& part, Offset start);
   void Propose(const cluster::TopicPartition& partition, const cluster::IsrProposal& proposal);
+  void ReportDamage(const cluster::TopicPartition& partition, LeaderEpoch leader_epoch);
   void OnDurable(const cluster::TopicPartition& partition, Part& part);
   // Answers what can be answered, and has the world look.
   void Settle(const cluster::TopicPartition& partition, Part& part);
+  void SettleAppends(Part& part);
+  void SettleDeletes(const cluster::TopicPartition& partition, Part& part);
+  void SettleConfirmations(Part& part);
+  // Rule 20.
+  void Confirm(Part& part, std::function<void(bool leads)> done);
+  void Refuse(const cluster::TopicPartition& partition, const absl::Status& status,
+              const std::function<void(AppendResult)>& answer);
   void Sync();
   void Note(const std::string& what);
   Part* Find(const cluster::TopicPartition& partition);
@@ -137,6 +210,8 @@ class Broker {
   const BrokerId id_;
   Surroundings at_;
   const HostId host_;
+  HostClock clock_;
+  int64_t jumped_us_ = -1;  // when its clock did last
   std::unique_ptr<MemoryLogStore> store_;
   std::string incarnation_;
   int64_t wipes_ = 0;
@@ -147,6 +222,7 @@ class Broker {
   bool registered_ = false;
   Coordinator* coordinator_ = nullptr;  // who answered last
   int64_t version_ = -1;
+  int64_t heard_ = -1;  // the newest version of the metadata
   bool syncing_ = false;
   std::map<cluster::TopicPartition, Part> parts_;
 };

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_split.h"
 #include "storage/base/strings.h"
+#include "tests/sim/partition_name.h"
 
 namespace naru::sim {
 namespace {
@@ -13,23 +12,18 @@ namespace {
 using Outcome = AppendResult::Outcome;
 
 std::string At(const Checker::Partition& partition, Offset offset) {
-  return absl::StrCat("partition ", partition.partition, " offset ", offset.value());
+  return absl::StrCat("partition ", Name(partition), " offset ", offset.value());
 }
 
 }  // namespace
-
-std::string ValuesText(int64_t first, int64_t count) {
-  std::string text;
-  for (int64_t i = 0; i < count; ++i) absl::StrAppend(&text, i == 0 ? "" : ",", first + i);
-  return text;
-}
 
 void Checker::Fail(const std::string& what) {
   if (violation_.empty()) violation_ = what;
 }
 
-size_t Checker::OnSend(const Partition& partition, int64_t first, int64_t count, int64_t now_us) {
-  sends_.push_back({partition, first, count, now_us, -1, {}});
+size_t Checker::OnSend(const Partition& partition, int64_t first, int64_t count, int64_t now_us,
+                       const std::optional<ProducerStamp>& producer) {
+  sends_.push_back({partition, first, count, now_us, -1, producer, {}});
   for (int64_t i = 0; i < count; ++i) send_of_value_[first + i] = sends_.size() - 1;
   return sends_.size() - 1;
 }
@@ -69,11 +63,10 @@ void Checker::SeeAll(const Partition& partition, const PollResult& result) {
   for (const StoredBatchView& batch : result.batches) {
     Offset offset = batch.base_offset;
     const std::string text(batch.bytes);
-    for (const auto& part : absl::StrSplit(text, ',')) {
-      int64_t value = -1;
-      if (!absl::SimpleAtoi(part, &value))
-        Fail(absl::StrCat("L3: ", At(partition, offset), " has \"", text, "\""));
-      if (offset >= result.log_start) {
+    const std::optional<BatchText> parsed = BatchText::Parse(text);
+    if (!parsed) return Fail(absl::StrCat("L3: ", At(partition, offset), " has \"", text, "\""));
+    for (const int64_t value : parsed->values) {
+      if (offset >= result.log_start && value != kGone) {
         See(partition, offset, value);
         ++polled_;
       }
@@ -85,6 +78,11 @@ void Checker::SeeAll(const Partition& partition, const PollResult& result) {
 Checker::Before Checker::BeforePoll(const Partition& partition) const {
   const auto seen = seen_.find(partition);
   return seen == seen_.end() ? Before() : seen->second.told;
+}
+
+bool Checker::MayBeBelow(int64_t value, Offset offset) const {
+  const auto seen = offset_of_value_.find(value);
+  return offset > Offset(0) && (seen == offset_of_value_.end() || seen->second < offset);
 }
 
 void Checker::OnDeleteSent(const Partition& partition, Offset below) {
@@ -101,37 +99,54 @@ void Checker::OnDeleted(const Partition& partition, const DeleteResult& result) 
 void Checker::OnServed(const Partition& partition, const PollResult& result) {
   if (!result.served) return;
   if (result.high_watermark < result.log_start) {
-    Fail(absl::StrCat("L8: partition ", partition.partition, " begins at ", result.log_start.value(),
+    Fail(absl::StrCat("L8: partition ", Name(partition), " begins at ", result.log_start.value(),
                       ", above its high watermark ", result.high_watermark.value()));
   }
   Offset& known = seen_[partition].high_watermarks[result.leader_epoch];
   if (result.high_watermark < known) {
-    Fail(absl::StrCat("L8: the high watermark of partition ", partition.partition, " went back from ",
+    Fail(absl::StrCat("L8: the high watermark of partition ", Name(partition), " went back from ",
                       known.value(), " to ", result.high_watermark.value(), " in leader epoch ",
                       result.leader_epoch.value()));
   }
   known = std::max(known, result.high_watermark);
+  Offset& start = seen_[partition].log_starts[result.leader_epoch];
+  if (result.log_start < start) {
+    Fail(absl::StrCat("L8: the log start of partition ", Name(partition), " went back from ", start.value(),
+                      " to ", result.log_start.value(), " in leader epoch ", result.leader_epoch.value()));
+  }
+  start = std::max(start, result.log_start);
 }
 
-void Checker::OnPoll(const Partition& partition, const Before& before, const PollResult& result) {
+void Checker::OnPoll(const Partition& partition, Offset from, const Before& before,
+                     const PollResult& result) {
   if (!result.served) return;
   SeeAll(partition, result);
   Seen& seen = seen_[partition];
+  if (!result.batches.empty()) {
+    seen.told.read = std::max(seen.told.read, result.batches.back().next_offset);
+  }
+  Offset there = before.read;
+  for (const auto& [epoch, acked] : before.acked) there = std::max(there, acked);
+  if (result.out_of_range && from >= result.log_start && from <= there) {
+    Fail(absl::StrCat("L10: ", At(partition, from), " is out of range for the leader in epoch ",
+                      result.leader_epoch.value(), ", whose log has ", result.log_start.value(), " to ",
+                      result.high_watermark.value(), "; there was something up to ", there.value()));
+  }
   for (const auto& [epoch, acked] : before.acked) {
     if (epoch > result.leader_epoch || !result.knows_high_watermark || acked <= result.high_watermark)
       continue;
-    Fail(absl::StrCat("L8: the leader of partition ", partition.partition, " in epoch ",
+    Fail(absl::StrCat("L8: the leader of partition ", Name(partition), " in epoch ",
                       result.leader_epoch.value(), " ends at ", result.high_watermark.value(),
                       "; everything below ", acked.value(), " was acknowledged before, in epoch ",
                       epoch.value()));
   }
   for (const auto& [epoch, deleted] : before.deleted) {
     if (epoch > result.leader_epoch || deleted <= result.log_start) continue;
-    Fail(absl::StrCat("L10: partition ", partition.partition, " begins at ", result.log_start.value(),
+    Fail(absl::StrCat("L10: partition ", Name(partition), " begins at ", result.log_start.value(),
                       " again, after ", deleted.value()));
   }
   if (result.log_start > seen.delete_sent) {
-    Fail(absl::StrCat("L10: partition ", partition.partition, " begins at ", result.log_start.value(),
+    Fail(absl::StrCat("L10: partition ", Name(partition), " begins at ", result.log_start.value(),
                       "; nobody wanted more gone than what is below ", seen.delete_sent.value()));
   }
 }
@@ -140,20 +155,58 @@ void Checker::OnDrained(const Partition& partition, const PollResult& all) {
   SeeAll(partition, all);
   Seen& seen = seen_[partition];
   std::map<Offset, int64_t> left;
+  std::map<int64_t, Offset> newest;  // of each key
   for (const StoredBatchView& batch : all.batches) {
-    for (Offset offset = batch.base_offset; offset < batch.next_offset; offset += 1) left[offset] = 1;
+    Offset offset = batch.base_offset;
+    for (const int64_t value : ValuesOf(batch.bytes)) {
+      if (value != kGone) left[offset] = value;
+      if (value != kGone) newest[KeyOf(value)] = offset;
+      offset += 1;
+    }
   }
   for (const auto& [offset, value] : seen.values) {
-    if (offset >= all.log_start && !left.contains(offset)) {
+    const bool replaced = seen.compacted && newest[KeyOf(value)] > offset;
+    if (offset >= all.log_start && !left.contains(offset) && !replaced) {
       Fail(absl::StrCat("L1: ", At(partition, offset), " had ", value, ", and is lost"));
     }
   }
   for (const auto& [epoch, deleted] : seen.told.deleted) {
     if (deleted <= all.log_start) continue;
-    Fail(absl::StrCat("L10: partition ", partition.partition, " begins at ", all.log_start.value(),
+    Fail(absl::StrCat("L10: partition ", Name(partition), " begins at ", all.log_start.value(),
                       " again, after ", deleted.value()));
   }
   CheckOrder(partition);
+  CheckProducers(partition, all.log_start);
+}
+
+void Checker::CheckProducers(const Partition& partition, Offset log_start) {
+  struct Last {
+    int64_t value = 0;
+    Offset offset;
+    ProducerStamp next;
+  };
+  std::map<int64_t, Last> last;  // of each producer
+  for (const auto& [offset, value] : seen_[partition].values) {
+    const Send& send = sends_[send_of_value_[value]];
+    if (!send.producer) continue;
+    Last& known = last[send.producer->producer_id];
+    const int64_t epoch = send.producer->epoch;
+    const int64_t sequence = send.producer->base_sequence + value - send.first;
+    std::string broken;
+    if (value <= known.value) broken = absl::StrCat("stands behind ", known.value);
+    if (epoch < known.next.epoch) broken = absl::StrCat("stands behind epoch ", known.next.epoch);
+    // Of what is still there nothing is missing in between.
+    const bool follows = known.value > 0 && !seen_[partition].compacted && known.offset >= log_start &&
+                         epoch == known.next.epoch;
+    if (follows && sequence != known.next.base_sequence) {
+      broken = absl::StrCat("comes after sequence ", known.next.base_sequence - 1);
+    }
+    if (!broken.empty()) {
+      Fail(absl::StrCat("L6: ", value, ", sequence ", sequence, " of producer ", send.producer->producer_id,
+                        " epoch ", epoch, ", at ", At(partition, offset), " ", broken));
+    }
+    known = {value, offset, {send.producer->producer_id, epoch, sequence + 1}};
+  }
 }
 
 void Checker::CheckOrder(const Partition& partition) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,10 @@ class Checker {
   const std::string& violation() const { return violation_; }
   void Fail(const std::string& what);
 
-  // A send of `count` values from `first` on, all of them never sent before. The number is for its result.
-  size_t OnSend(const Partition& partition, int64_t first, int64_t count, int64_t now_us);
+  // A send of `count` values from `first` on, all of them never sent before; with a stamp it may be sent
+  // again, and the values of later sends of its producer are greater. The number is for its result.
+  size_t OnSend(const Partition& partition, int64_t first, int64_t count, int64_t now_us,
+                const std::optional<ProducerStamp>& producer = {});
   // False: it was known already; the first one counts.
   bool OnResult(size_t send, const AppendResult& result, int64_t now_us);
 
@@ -33,15 +36,22 @@ class Checker {
   struct Before {
     Told acked;    // everything below is in the log
     Told deleted;  // or gone
+    Offset read;   // everything below was read
   };
   Before BeforePoll(const Partition& partition) const;
   // In the order in which polls are served, and then in that in which they arrive.
   void OnServed(const Partition& partition, const PollResult& result);
-  void OnPoll(const Partition& partition, const Before& before, const PollResult& result);
+  void OnPoll(const Partition& partition, Offset from, const Before& before, const PollResult& result);
+
+  // Nobody has seen this value at this offset or above.
+  bool MayBeBelow(int64_t value, Offset offset) const;
 
   // Everything below is gone, or will be.
   void OnDeleteSent(const Partition& partition, Offset below);
   void OnDeleted(const Partition& partition, const DeleteResult& result);
+
+  // Its records have keys, and older ones of a key may be gone.
+  void OnCompacted(const Partition& partition) { seen_[partition].compacted = true; }
 
   // What is in the partition when everything is over. All of it.
   void OnDrained(const Partition& partition, const PollResult& all);
@@ -58,18 +68,22 @@ class Checker {
     int64_t count = 0;
     int64_t begun_us = 0;
     int64_t ended_us = -1;
+    std::optional<ProducerStamp> producer;
     AppendResult result;
   };
   struct Seen {
     std::map<Offset, int64_t> values;
     std::map<LeaderEpoch, Offset> high_watermarks;
+    std::map<LeaderEpoch, Offset> log_starts;
     Before told;
     Offset delete_sent;
+    bool compacted = false;
   };
 
   void See(const Partition& partition, Offset offset, int64_t value);
   void SeeAll(const Partition& partition, const PollResult& result);
   void CheckOrder(const Partition& partition);
+  void CheckProducers(const Partition& partition, Offset log_start);
 
   std::string violation_;
   std::vector<Send> sends_;
@@ -78,8 +92,5 @@ class Checker {
   std::map<Partition, Seen> seen_;
   int64_t acked_ = 0, refused_ = 0, unknown_ = 0, polled_ = 0;
 };
-
-// The values in a batch, as Broker::OnAppend takes them.
-std::string ValuesText(int64_t first, int64_t count);
 
 }  // namespace naru::sim

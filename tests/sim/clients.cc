@@ -1,6 +1,7 @@
 #include "tests/sim/clients.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace naru::sim {
 
@@ -17,9 +18,14 @@ void Client::Run() {
   Host& process = at_.network.host(host_);
   process.After(at_.random.Between(0, 100 * kMs), [this] { Produce(); });
   process.After(at_.random.Between(kSecond, 3 * kSecond), [this] { Delete(); });
-  for (size_t i = 0; i < at_.partitions.size(); ++i) {
-    process.After(at_.random.Between(0, 100 * kMs), [this, i] { Consume(i); });
-  }
+}
+
+void Client::OnMade(const TopicPartition& partition) {
+  at_.network.host(host_).After(at_.random.Between(0, 100 * kMs), [this, partition] { Consume(partition); });
+}
+
+TopicPartition Pick(const std::set<TopicPartition>& partitions, Random& random) {
+  return *std::next(partitions.begin(), static_cast<std::ptrdiff_t>(random.Index(partitions.size())));
 }
 
 Broker& Client::Leader(const TopicPartition& partition) {
@@ -35,7 +41,7 @@ void Client::Produce() {
   if (stopped_) return;
   Host& process = at_.network.host(host_);
   process.After(at_.random.Between(5 * kMs, 60 * kMs), [this] { Produce(); });
-  const TopicPartition partition = at_.partitions[at_.random.Index(at_.partitions.size())];
+  const TopicPartition partition = Pick(at_.partitions, at_.random);
   const int64_t count = at_.random.Between(1, 3);
   const int64_t first = at_.next_value;
   at_.next_value += count;
@@ -54,47 +60,43 @@ void Client::Produce() {
   const bool replicated = at_.random.Chance(0.8);
   // A request that comes twice is two appends, without idempotence; a connection does not do that.
   at_.network.SendOnce(host_, leader.host(), [&leader, partition, first, count, replicated, answer] {
-    leader.OnAppend(partition, ValuesText(first, count), static_cast<uint32_t>(count), replicated, answer);
+    leader.OnAppend(partition, {.batch = MakeBatch(first, count), .replicated = replicated}, answer);
   });
 }
 
-void Client::Consume(size_t index) {
-  if (stopped_) return;
+void Client::Consume(const TopicPartition& partition) {
+  if (Stopped(partition)) return;
   Host& process = at_.network.host(host_);
-  const TopicPartition partition = at_.partitions[index];
   const uint64_t number = ++polls_[partition];
-  process.After(kPollTimeout, [this, index, partition, number] {
-    if (polls_[partition] == number) Consume(index);
+  process.After(kPollTimeout, [this, partition, number] {
+    if (polls_[partition] == number) Consume(partition);
   });
   // Mostly the leader; now and then somebody who perhaps believes to be one.
   Broker& broker =
       at_.random.Chance(0.9) ? Leader(partition) : *at_.brokers[at_.random.Index(at_.brokers.size())];
   const Offset from = positions_[partition];
-  const auto answer = [this, index, partition, number, before = at_.checker.BeforePoll(partition),
-                       from = broker.host()](const PollResult& result) {
-    at_.network.Send(from, host_, [this, index, partition, number, before, result] {
-      at_.checker.OnPoll(partition, before, result);
+  const auto answer = [this, partition, number, from, before = at_.checker.BeforePoll(partition),
+                       &broker](const PollResult& result) {
+    at_.checker.OnServed(partition, result);
+    at_.network.Send(broker.host(), host_, [this, partition, number, from, before, result] {
+      at_.checker.OnPoll(partition, from, before, result);
       if (polls_[partition] != number) return;
       Offset& position = positions_[partition];
       if (result.served && position < result.log_start) position = result.log_start;
-      if (!result.batches.empty()) position = std::max(position, result.batches.back().next_offset);
-      at_.network.host(host_).After(result.batches.empty() ? 30 * kMs : 1 * kMs,
-                                    [this, index, partition, number] {
-                                      if (polls_[partition] == number) Consume(index);
-                                    });
+      position = std::max(position, result.next_offset);
+      at_.network.host(host_).After(result.batches.empty() ? 30 * kMs : 1 * kMs, [this, partition, number] {
+        if (polls_[partition] == number) Consume(partition);
+      });
     });
   };
-  at_.network.Send(host_, broker.host(), [this, &broker, partition, from, answer] {
-    const PollResult result = broker.OnPoll(partition, from);
-    at_.checker.OnServed(partition, result);
-    answer(result);
-  });
+  at_.network.Send(host_, broker.host(),
+                   [&broker, partition, from, answer] { broker.OnPoll(partition, from, answer); });
 }
 
 void Client::Delete() {
   if (stopped_) return;
   at_.network.host(host_).After(at_.random.Between(kSecond, 5 * kSecond), [this] { Delete(); });
-  const TopicPartition partition = at_.partitions[at_.random.Index(at_.partitions.size())];
+  const TopicPartition partition = Pick(at_.partitions, at_.random);
   const int64_t read = positions_[partition].value();
   const Offset below(at_.random.Between(0, std::max<int64_t>(read, 0)));
   Broker& leader = Leader(partition);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "tests/sim/broker.h"
@@ -12,6 +13,9 @@
 #include "tests/sim/network.h"
 
 namespace naru::sim {
+
+// One of them, any.
+cluster::TopicPartition Pick(const std::set<cluster::TopicPartition>& partitions, Random& random);
 
 class Client {
  public:
@@ -21,7 +25,8 @@ class Client {
     Network& network;
     Checker& checker;
     std::vector<Broker*> brokers;
-    std::vector<cluster::TopicPartition> partitions;
+    // Those that there are now.
+    const std::set<cluster::TopicPartition>& partitions;
     int64_t& next_value;
   };
   Client(Surroundings surroundings, HostId host) : at_(surroundings), host_(host) {}
@@ -29,11 +34,16 @@ class Client {
   // Until Stop, then what is under way is finished or given up.
   void Run();
   void Stop() { stopped_ = true; }
+  // It is there, and is to be read.
+  void OnMade(const cluster::TopicPartition& partition);
 
  private:
   void Produce();
-  void Consume(size_t partition);
+  void Consume(const cluster::TopicPartition& partition);
   void Delete();
+  bool Stopped(const cluster::TopicPartition& partition) const {
+    return stopped_ || !at_.partitions.contains(partition);
+  }
   Broker& Leader(const cluster::TopicPartition& partition);
 
   Surroundings at_;

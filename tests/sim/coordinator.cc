@@ -1,5 +1,6 @@
 #include "tests/sim/coordinator.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -28,6 +29,7 @@ void Coordinator::Ended() {
   term_ = 0;
   registrations_.clear();
   proposals_.clear();
+  topic_requests_.clear();
 }
 
 void Coordinator::Campaign() {
@@ -55,7 +57,7 @@ void Coordinator::ReadFor(int64_t term) {
     at_.network.Send(at_.store_host, host_, [this, term, stored = at_.store.stored()] {
       if (term != term_ || machine_ != nullptr) return;
       machine_ = std::make_unique<CoordinatorMachine>(CoordinatorMachineOptions{}, at_.rules, term, stored,
-                                                      at_.loop.now_ms());
+                                                      clock_.now_ms());
       Do(machine_->Start());
     });
   });
@@ -74,7 +76,7 @@ void Coordinator::KeepAlive() {
 
 void Coordinator::Tick() {
   at_.network.host(host_).After(kRetry, [this] { Tick(); });
-  if (machine_) Do(machine_->Tick(at_.loop.now_ms()));
+  if (machine_) Do(machine_->Tick(clock_.now_ms()));
 }
 
 void Coordinator::OnRegister(BrokerId broker, std::string incarnation, bool vouches,
@@ -88,15 +90,42 @@ void Coordinator::OnHeartbeat(BrokerId broker, BrokerEpoch epoch, int64_t versio
                               std::function<void(bool)> answer) {
   if (!machine_) return;
   CoordinatorEffects effects;
-  const auto heard = machine_->OnHeartbeat(broker, epoch, version, at_.loop.now_ms(), effects);
+  const auto heard = machine_->OnHeartbeat(broker, epoch, version, clock_.now_ms(), effects);
   answer(heard.registered);
   Do(std::move(effects));
   if (!machine_ || !heard.registered || version == machine_->metadata().head) return;
-  Assignments all{.version = machine_->metadata().head, .complete = true, .partitions = {}};
+  at_.assign(host_, broker, AllOf(broker));
+}
+
+Assignments Coordinator::AllOf(BrokerId broker) const {
+  Assignments all{.version = machine_->metadata().head,
+                  .complete = true,
+                  .partitions = {},
+                  .logs = {},
+                  .all_logs = AllLogs()};
   for (const auto& [partition, state] : machine_->metadata().partitions) {
-    if (state.Holds(broker)) all.partitions[partition] = state;
+    if (!state.Holds(broker)) continue;
+    all.partitions[partition] = state;
+    all.logs[partition] = LogOf(partition);
   }
-  at_.assign(host_, broker, std::move(all));
+  return all;
+}
+
+LogId Coordinator::LogOf(const TopicPartition& partition) const {
+  for (const auto& [name, topic] : machine_->metadata().topics) {
+    if (ToTopicId(*topic) == partition.topic) {
+      return topic->partitions[static_cast<size_t>(partition.partition)].log;
+    }
+  }
+  return LogId(0);
+}
+
+std::set<LogId> Coordinator::AllLogs() const {
+  std::set<LogId> logs;
+  for (const auto& [name, topic] : machine_->metadata().topics) {
+    for (const PartitionPlacement& partition : topic->partitions) logs.insert(partition.log);
+  }
+  return logs;
 }
 
 void Coordinator::OnGone(BrokerId broker, BrokerEpoch epoch) {
@@ -108,6 +137,16 @@ void Coordinator::OnProposal(BrokerId broker, const TopicPartition& partition, I
   if (!machine_) return;
   proposals_[++last_request_] = std::move(answer);
   Do(machine_->OnProposal(last_request_, broker, partition, std::move(proposal)));
+}
+
+void Coordinator::OnDamage(BrokerId broker, const TopicPartition& partition, LeaderEpoch leader_epoch) {
+  if (machine_) Do(machine_->OnDamage(broker, partition, leader_epoch));
+}
+
+void Coordinator::OnTopicRequest(TopicRequest wish, TopicAnswer answer) {
+  if (!machine_) return;
+  topic_requests_[++last_request_] = std::move(answer);
+  Do(machine_->OnTopicRequest(last_request_, std::move(wish)));
 }
 
 void Coordinator::Do(CoordinatorEffects effects) {
@@ -122,6 +161,8 @@ void Coordinator::Do(CoordinatorEffects effects) {
       if (auto answer = proposals_.extract(proposed->request)) {
         answer.mapped()(*proposed);
       }
+    } else if (auto* changed = std::get_if<AnswerTopicRequest>(&effect)) {
+      if (auto answer = topic_requests_.extract(changed->request)) answer.mapped()(*changed);
     } else if (auto* publish = std::get_if<PublishChange>(&effect)) {
       Publish(*publish);
     } else if (std::holds_alternative<StepDown>(effect)) {
@@ -160,10 +201,16 @@ void Coordinator::Publish(const PublishChange& publish) {
   for (const auto& [partition, state] : publish.partitions) {
     for (const BrokerId broker : state.replicas) {
       Assignments& assignments = of_broker[broker];
-      assignments.version = publish.version;
       assignments.partitions[partition] = state;
+      assignments.logs[partition] = LogOf(partition);
     }
   }
+  const bool deleted = std::any_of(publish.topics.begin(), publish.topics.end(),
+                                   [](const auto& topic) { return topic.second == nullptr; });
+  if (deleted) {
+    for (const auto& [broker, record] : machine_->metadata().brokers) of_broker[broker].all_logs = AllLogs();
+  }
+  for (auto& [broker, assignments] : of_broker) assignments.version = publish.version;
   for (auto& [broker, assignments] : of_broker) at_.assign(host_, broker, std::move(assignments));
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "cluster/coordinator/coordinator_machine.h"
@@ -20,6 +21,9 @@ struct Assignments {
   int64_t version = 0;
   bool complete = false;
   cluster::PartitionStates partitions;
+  std::map<cluster::TopicPartition, LogId> logs;  // of these
+  // Those of all topics that there are. Set where others may have gone.
+  std::optional<std::set<LogId>> all_logs;
 };
 
 class Coordinator {
@@ -33,10 +37,12 @@ class Coordinator {
     // Hands assignments to the broker's process.
     std::function<void(HostId from, BrokerId broker, Assignments assignments)> assign;
   };
-  Coordinator(Surroundings surroundings, HostId host) : at_(std::move(surroundings)), host_(host) {}
+  Coordinator(Surroundings surroundings, HostId host)
+      : at_(std::move(surroundings)), host_(host), clock_(at_.loop) {}
 
   HostId host() const { return host_; }
   bool active() const { return machine_ != nullptr; }
+  HostClock& clock() { return clock_; }
   // A new process on this host begins.
   void Boot();
 
@@ -49,6 +55,9 @@ class Coordinator {
   using ProposalAnswer = std::function<void(const cluster::AnswerProposal&)>;
   void OnProposal(BrokerId broker, const cluster::TopicPartition& partition, cluster::IsrProposal proposal,
                   ProposalAnswer answer);
+  void OnDamage(BrokerId broker, const cluster::TopicPartition& partition, LeaderEpoch leader_epoch);
+  using TopicAnswer = std::function<void(const cluster::AnswerTopicRequest&)>;
+  void OnTopicRequest(cluster::TopicRequest wish, TopicAnswer answer);
 
  private:
   void Campaign();
@@ -60,16 +69,22 @@ class Coordinator {
   void Write(const cluster::MetadataWrite& write);
   void Read(int64_t id);
   void Publish(const cluster::PublishChange& publish);
+  // Everything that there is of this broker.
+  Assignments AllOf(BrokerId broker) const;
+  LogId LogOf(const cluster::TopicPartition& partition) const;
+  std::set<LogId> AllLogs() const;
   void Ended();
 
   Surroundings at_;
   const HostId host_;
+  HostClock clock_;
   std::unique_ptr<cluster::CoordinatorMachine> machine_;
   int64_t term_ = 0;
   bool campaigning_ = false;
   uint64_t last_request_ = 0;
   std::map<uint64_t, std::function<void(cluster::BrokerEpoch)>> registrations_;
   std::map<uint64_t, ProposalAnswer> proposals_;
+  std::map<uint64_t, TopicAnswer> topic_requests_;
 };
 
 }  // namespace naru::sim

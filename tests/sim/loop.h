@@ -62,4 +62,27 @@ class Loop final : public Clock {
   bool verbose_ = false;
 };
 
+// What one host takes for the time.
+class HostClock final : public Clock {
+ public:
+  explicit HostClock(const Loop& loop) : loop_(loop) {}
+
+  // Of the monotonic clock, which never goes back.
+  int64_t now_ms() const { return loop_.now_ms() + monotonic_ms_; }
+  // The wall clock is wrong by `wall_ms`; the other has jumped ahead by `monotonic_ms`, as that of a machine
+  // that was asleep may.
+  void Jump(int64_t wall_ms, int64_t monotonic_ms) {
+    wall_ms_ = wall_ms;
+    monotonic_ms_ += monotonic_ms;
+  }
+
+  int64_t NowMs() const override { return loop_.NowMs() + wall_ms_; }
+  int64_t MonotonicNs() const override { return now_ms() * 1'000'000; }
+
+ private:
+  const Loop& loop_;
+  int64_t wall_ms_ = 0;
+  int64_t monotonic_ms_ = 0;
+};
+
 }  // namespace naru::sim

@@ -46,13 +46,34 @@ void Network::Send(HostId from, HostId to, std::function<void()> arrive) {
   SendOnce(from, to, std::move(arrive));
 }
 
-void Network::SendOnce(HostId from, HostId to, std::function<void()> arrive) {
-  if (IsCut(from, to) || !hosts_[to]->up() || random_.Chance(weather_.loss)) return;
+bool Network::Loses(HostId from, HostId to) {
+  return IsCut(from, to) || !hosts_[to]->up() || random_.Chance(weather_.loss);
+}
+
+int64_t Network::Delay() {
   const int64_t most = random_.Chance(weather_.late) ? weather_.late_us_max : weather_.delay_us_max;
-  const int64_t delay = random_.Between(20, std::max<int64_t>(most, 20));
-  loop_.After(delay, [host = hosts_[to].get(), life = hosts_[to]->life(), arrive = std::move(arrive)] {
+  return random_.Between(20, std::max<int64_t>(most, 20));
+}
+
+void Network::SendOnce(HostId from, HostId to, std::function<void()> arrive) {
+  if (Loses(from, to)) return;
+  loop_.After(Delay(), [host = hosts_[to].get(), life = hosts_[to]->life(), arrive = std::move(arrive)] {
     host->Deliver(life, arrive);
   });
+}
+
+void Network::SendOn(const std::shared_ptr<Connection>& connection, HostId from, HostId to,
+                     std::function<void()> arrive) {
+  const uint64_t number = ++connection->sent;
+  if (Loses(from, to)) return;  // it is missed by all that follow
+  connection->last_us = std::max(connection->last_us, loop_.now_us() + Delay());
+  const auto in_order = [connection, number, arrive = std::move(arrive)] {
+    if (connection->arrived + 1 != number) return;
+    ++connection->arrived;
+    arrive();
+  };
+  loop_.After(connection->last_us - loop_.now_us(), [host = hosts_[to].get(), life = hosts_[to]->life(),
+                                                     in_order] { host->Deliver(life, in_order); });
 }
 
 }  // namespace naru::sim

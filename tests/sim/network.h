@@ -57,6 +57,14 @@ struct Weather {
   int64_t delay_us_max = kMs;  // of all others
 };
 
+// Messages of one connection arrive in the order in which they were sent, each once; after the first that is
+// lost none arrives any more.
+struct Connection {
+  uint64_t sent = 0;
+  uint64_t arrived = 0;
+  int64_t last_us = 0;  // when the newest is to arrive
+};
+
 class Network {
  public:
   Network(Loop& loop, Random& random) : loop_(loop), random_(random) {}
@@ -76,8 +84,13 @@ class Network {
   void Send(HostId from, HostId to, std::function<void()> arrive);
   // At most once.
   void SendOnce(HostId from, HostId to, std::function<void()> arrive);
+  void SendOn(const std::shared_ptr<Connection>& connection, HostId from, HostId to,
+              std::function<void()> arrive);
 
  private:
+  int64_t Delay();
+  bool Loses(HostId from, HostId to);
+
   Loop& loop_;
   Random& random_;
   Weather weather_;

@@ -1,25 +1,53 @@
-// The rules of replication by name, to be taken away one at a time.
+// The rules of replication, and of those who drive it, by name, to be taken away one at a time.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "cluster/replication/replication_rules.h"
 
 namespace naru::sim {
 
+// What drivers of replicas have to see to, as switches.
+struct DriverRules {
+  // Retention moves a log's start only up to its replica's high watermark.
+  bool retain_committed_only = true;
+  // Compaction leaves alone what is not committed: what has made an older record go must stay.
+  bool compact_committed_only = true;
+  // The logs of topics that are gone go, too; by what the newest metadata says.
+  bool delete_orphans = true;
+  bool delete_by_newest_metadata_only = true;
+};
+
+struct Rules {
+  cluster::ReplicationRules replication;
+  DriverRules driver;
+};
+
 struct NamedRule {
   std::string_view name;
-  bool cluster::ReplicationRules::*rule;
+  std::variant<bool cluster::ReplicationRules::*, bool DriverRules::*> rule;
   std::string_view number;  // in docs/replication.md
   // A seed from which on one soon notices that it is missing; to be found anew (naru-sim --without) when what
   // happens in the runs has changed. 0: another rule covers for it.
   uint64_t noticed_from = 1;
 };
 
+inline Rules Without(const NamedRule& named) {
+  Rules rules;
+  if (const auto* of_replication = std::get_if<bool cluster::ReplicationRules::*>(&named.rule)) {
+    rules.replication.** of_replication = false;
+  } else {
+    rules.driver.*std::get<bool DriverRules::*>(named.rule) = false;
+  }
+  return rules;
+}
+
 inline const std::vector<NamedRule>& NamedRules() {
   using Rules = cluster::ReplicationRules;
+  using Driver = DriverRules;
   static const auto* rules = new std::vector<NamedRule>{
       {"check_fetch_epochs", &Rules::check_fetch_epochs, "1"},
       {"check_broker_epoch", &Rules::check_broker_epoch, "1", 0},
@@ -44,6 +72,13 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"elect_in_sync_only", &Rules::elect_in_sync_only, "13"},
       {"delete_on_all_in_sync", &Rules::delete_on_all_in_sync, "17"},
       {"claim_durable_only", &Rules::claim_durable_only, "18"},
+      {"give_up_damaged_copy", &Rules::give_up_damaged_copy, "21"},
+      {"empty_damaged_copy_when_out", &Rules::empty_damaged_copy_when_out, "21"},
+      {"confirm_before_refusing", &Rules::confirm_before_refusing, "20"},
+      {"retain_committed_only", &Driver::retain_committed_only, "-"},
+      {"compact_committed_only", &Driver::compact_committed_only, "-"},
+      {"delete_orphans", &Driver::delete_orphans, "-"},
+      {"delete_by_newest_metadata_only", &Driver::delete_by_newest_metadata_only, "-"},
   };
   return *rules;
 }

@@ -23,7 +23,7 @@ struct Options {
 struct Totals {
   FaultCounts faults;
   uint64_t steps = 0;
-  int64_t acked = 0, refused = 0, unknown = 0, polled = 0;
+  int64_t acked = 0, refused = 0, unknown = 0, polled = 0, forgotten = 0;
   int64_t elapsed_us = 0;
 
   void Add(const World& world) {
@@ -33,6 +33,7 @@ struct Totals {
     refused += world.checker().refused();
     unknown += world.checker().unknown();
     polled += world.checker().polled();
+    forgotten += world.forgotten();
     elapsed_us += world.elapsed_us();
   }
 };
@@ -41,11 +42,11 @@ void Print(const Totals& totals, uint64_t seeds) {
   std::printf(
       "%llu seeds: %.0f s of simulated time, %llu steps; appends: %lld acknowledged, %lld refused, %lld "
       "unknown; "
-      "%lld records read\nfaults:",
+      "%lld records read; %lld producers forgotten\nfaults:",
       static_cast<unsigned long long>(seeds), static_cast<double>(totals.elapsed_us) / 1e6,
       static_cast<unsigned long long>(totals.steps), static_cast<long long>(totals.acked),
       static_cast<long long>(totals.refused), static_cast<long long>(totals.unknown),
-      static_cast<long long>(totals.polled));
+      static_cast<long long>(totals.polled), static_cast<long long>(totals.forgotten));
   const char* separator = " ";
   for (const auto& [fault, count] : totals.faults) {
     std::printf("%s%s %lld", separator, fault.c_str(), static_cast<long long>(count));
@@ -58,7 +59,7 @@ int RunSeeds(const Options& options) {
   WorldOptions world_options;
   world_options.verbose = options.verbose;
   for (const NamedRule& rule : NamedRules()) {
-    if (rule.name == options.without) world_options.rules.*rule.rule = false;
+    if (rule.name == options.without) world_options.rules = Without(rule);
   }
   Totals totals;
   for (uint64_t seed = options.first; seed < options.first + options.seeds; ++seed) {
@@ -81,7 +82,7 @@ int RunTable(const Options& options) {
   int holes = 0;
   for (const NamedRule& rule : NamedRules()) {
     WorldOptions world_options;
-    world_options.rules.*rule.rule = false;
+    world_options.rules = Without(rule);
     std::string found = "no seed";
     for (uint64_t seed = options.first; seed < options.first + options.seeds; ++seed) {
       World world(seed, world_options);

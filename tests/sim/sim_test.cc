@@ -47,7 +47,7 @@ TEST(ClusterSimulation, AMissingRuleIsNoticed) {
   for (const NamedRule& rule : NamedRules()) {
     if (rule.noticed_from == 0) continue;
     WorldOptions options;
-    options.rules.*rule.rule = false;
+    options.rules = Without(rule);
     bool noticed = false;
     for (uint64_t seed = rule.noticed_from; seed < rule.noticed_from + kNoticedWithin && !noticed; ++seed) {
       World world(seed, options);

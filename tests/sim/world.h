@@ -17,11 +17,13 @@
 #include "tests/sim/coordinator.h"
 #include "tests/sim/metadata_store.h"
 #include "tests/sim/network.h"
+#include "tests/sim/producers.h"
+#include "tests/sim/topic_admin.h"
 
 namespace naru::sim {
 
 struct WorldOptions {
-  cluster::ReplicationRules rules;
+  Rules rules;
   int64_t storm_us = 30 * kSecond;
   int64_t calm_us_max = 90 * kSecond;
   bool verbose = false;
@@ -43,6 +45,8 @@ class World {
   int64_t elapsed_us() const { return loop_.now_us(); }
   const Checker& checker() const { return checker_; }
   const FaultCounts& faults() const { return faults_; }
+  // Producers whom a log had forgotten with their records.
+  int64_t forgotten() const;
 
  private:
   struct CommittedBatch {
@@ -62,25 +66,50 @@ class World {
   void WipeBroker();
   void FillDisk(Broker& broker);
   void SlowDisk(Broker& broker);
+  void JumpClock();
+  void FlipBit();
   void KillCoordinator();
   void ChangeWeather();
   void Heal();
   bool MayWipe(BrokerId broker) const;
+  // Others hold everything that this one does, and may lead in its place.
+  bool MayLose(const cluster::PartitionState& state, BrokerId broker) const;
   void Count(const std::string& fault, const std::string& detail = "");
+
+  // world_topics.cc
+  cluster::ClusterMetadata FirstMetadata(int32_t broker_count);
+  void OnMetadata();
+  void OnPartitionMade(const cluster::TopicPartition& partition, LogId log);
+  void OnPartitionDeleted(const cluster::TopicPartition& partition);
 
   // world_invariants.cc
   void Touched(Broker& broker, const cluster::TopicPartition& partition);
   void CheckReplica(Broker& broker, const cluster::TopicPartition& partition);
   void CheckCommitted(Broker& leader, const cluster::TopicPartition& partition);
   void CheckHolders(const cluster::TopicPartition& partition);
+  void ClearSuspects();
+  // Whether something of the log from its start on cannot be read.
+  bool IsDamaged(Broker& broker, const cluster::TopicPartition& partition) const;
+  void ClearDamaged();
   void CheckGrace(const cluster::TopicPartition& partition, const cluster::PartitionState& before);
   std::vector<CommittedBatch> Below(Broker& broker, const cluster::TopicPartition& partition, Offset from,
                                     Offset end);
+  // world_compaction.cc: the same of a partition whose replicas drop records, each for itself.
+  void CheckCompactedLeader(Broker& leader, const cluster::TopicPartition& partition);
+  void CheckCompactedHolders(const cluster::TopicPartition& partition);
+  void CheckCompacted(Broker& holder, const cluster::TopicPartition& partition, Offset end, bool leads);
+
   // Why the cluster is not as it should be when all is well; "": it is.
-  std::string Unsettled() const;
+  std::string Unsettled();
+  std::string UnsettledPartition(const cluster::TopicPartition& partition);
+  PollResult ReadAll(const cluster::TopicPartition& partition);
   void Drain();
 
   void Fail(const std::string& what);
+  LogInfo InfoOf(const Broker& broker, const cluster::TopicPartition& partition) const {
+    // A log that is not made yet, or was lost, is empty.
+    return broker.store().Info(logs_.at(partition)).value_or(LogInfo{});
+  }
   Broker& broker(BrokerId id) { return *brokers_[static_cast<size_t>(id.value()) - 1]; }
 
   const WorldOptions options_;
@@ -88,18 +117,30 @@ class World {
   Loop loop_;
   Network network_;
   Checker checker_;
-  std::vector<cluster::TopicPartition> partitions_;
+  std::set<cluster::TopicPartition> partitions_;   // that there are now
+  std::map<cluster::TopicPartition, LogId> logs_;  // also of those that were
+  std::map<cluster::TopicPartition, TopicPolicy> policies_;
   std::unique_ptr<MetadataStore> store_;
   HostId store_host_ = 0;
   std::vector<std::unique_ptr<Coordinator>> coordinators_;
   std::vector<std::unique_ptr<Broker>> brokers_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::unique_ptr<IdempotentProducer>> producers_;
+  std::unique_ptr<TopicAdmin> admin_;
   int64_t next_value_ = 1;
   bool stormy_ = true;
 
   FaultCounts faults_;
   std::set<BrokerId> suspects_;  // whose disk was replaced, and who are not everywhere in sync again
+  std::set<std::pair<BrokerId, cluster::TopicPartition>> damaged_;  // and not copied anew
   std::map<cluster::TopicPartition, std::vector<CommittedBatch>> committed_;
+  // Of compacted partitions.
+  struct CommittedValues {
+    std::map<Offset, int64_t> values;
+    std::map<int64_t, Offset> newest;  // of each key
+    Offset end;
+  };
+  std::map<cluster::TopicPartition, CommittedValues> committed_values_;
   std::set<std::pair<BrokerId, cluster::TopicPartition>> touched_;
   bool metadata_changed_ = false;
   cluster::PartitionStates noted_;

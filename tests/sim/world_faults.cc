@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "storage/base/strings.h"
+#include "tests/sim/partition_name.h"
 #include "tests/sim/world.h"
 
 namespace naru::sim {
@@ -24,7 +25,7 @@ void World::Harm() {
   // Short ones and long ones: about as long as nobody notices, and until everybody has.
   const int64_t lasting =
       random_.Chance(0.5) ? random_.Between(10 * kMs, 800 * kMs) : random_.Between(kSecond, 6 * kSecond);
-  switch (random_.Between(0, 16)) {
+  switch (random_.Between(0, 17)) {
     case 0:
     case 1:
     case 2:
@@ -58,6 +59,8 @@ void World::Harm() {
       }
       Count("freeze the metadata store");
       return Freeze(store_host_, lasting);
+    case 15:
+      return random_.Chance(0.5) ? JumpClock() : FlipBit();
     default:
       return WipeBroker();
   }
@@ -124,6 +127,17 @@ void World::SlowDisk(Broker& victim) {
   loop_.After(random_.Between(kSecond, 5 * kSecond), [&victim] { victim.set_sync_us_max(2 * kMs); });
 }
 
+void World::JumpClock() {
+  Count("jump a clock");
+  // By less than it takes until silent producers are forgotten.
+  const int64_t wall_ms = random_.Between(-86'400'000, 86'400'000);
+  const int64_t monotonic_ms = random_.Chance(0.5) ? 0 : random_.Between(1, 5'000);
+  if (random_.Chance(0.2)) {
+    return coordinators_[random_.Index(coordinators_.size())]->clock().Jump(wall_ms, monotonic_ms);
+  }
+  brokers_[random_.Index(brokers_.size())]->JumpClock(wall_ms, monotonic_ms);
+}
+
 void World::FillDisk(Broker& victim) {
   Count("fill a disk", absl::StrCat(victim.id().value()));
   victim.store().SetStorageFull(true);
@@ -142,18 +156,39 @@ void World::KillCoordinator() {
   });
 }
 
+bool World::MayLose(const PartitionState& state, BrokerId broker) const {
+  // Where one copy is enough to commit, the loss of one disk and one more failure may be too much.
+  if (state.min_isr < 2) return false;
+  std::set<BrokerId> others = state.isr;
+  others.insert(state.elr.begin(), state.elr.end());
+  others.erase(broker);
+  return !others.empty();
+}
+
 bool World::MayWipe(BrokerId broker) const {
-  if (!suspects_.empty()) return false;
+  if (!suspects_.empty() || !damaged_.empty()) return false;
   for (const auto& [partition, state] : store_->stored().partitions) {
-    if (!state.Holds(broker)) continue;
-    // Where one copy is enough to commit, the loss of one disk and one more failure may be too much.
-    if (state.min_isr < 2) return false;
-    std::set<BrokerId> others = state.isr;
-    others.insert(state.elr.begin(), state.elr.end());
-    others.erase(broker);
-    if (others.empty()) return false;
+    if (state.Holds(broker) && !MayLose(state, broker)) return false;
   }
   return true;
+}
+
+void World::FlipBit() {
+  if (!suspects_.empty() || !damaged_.empty()) return;
+  const TopicPartition partition = Pick(partitions_, random_);
+  const PartitionState& state = store_->stored().partitions.at(partition);
+  Broker& victim = broker(state.replicas[random_.Index(state.replicas.size())]);
+  const LogInfo info = InfoOf(victim, partition);
+  // Of a compacted partition only what has been looked at.
+  const Offset end = policies_[partition].compacted
+                         ? std::min(info.durable_end, committed_values_[partition].end)
+                         : info.durable_end;
+  if (end <= info.log_start || !MayLose(state, victim.id())) return;
+  const Offset offset(random_.Between(info.log_start.value(), end.value() - 1));
+  if (!victim.store().Damage(logs_.at(partition), offset)) return;
+  Count("flip a bit", absl::StrCat("partition ", Name(partition), " offset ", offset.value(), " at broker ",
+                                   victim.id().value()));
+  damaged_.insert({victim.id(), partition});
 }
 
 void World::WipeBroker() {
@@ -185,6 +220,8 @@ void World::Heal() {
     coordinator->Boot();
   }
   for (const auto& client : clients_) client->Stop();
+  for (const auto& producer : producers_) producer->Stop();
+  admin_->Stop();
 }
 
 }  // namespace naru::sim

@@ -4,6 +4,7 @@
 
 #include "storage/base/check.h"
 #include "storage/base/strings.h"
+#include "tests/sim/partition_name.h"
 #include "tests/sim/world.h"
 
 namespace naru::sim {
@@ -17,8 +18,8 @@ void World::Touched(Broker& broker, const TopicPartition& partition) {
 std::vector<World::CommittedBatch> World::Below(Broker& broker, const TopicPartition& partition, Offset from,
                                                 Offset end) {
   std::vector<CommittedBatch> found;
-  const LogId log = broker.log_of(partition);
-  Offset at = std::max(from, broker.store().Info(log)->log_start);
+  const LogId log = logs_.at(partition);
+  Offset at = std::max(from, InfoOf(broker, partition).log_start);
   while (at < end) {
     ReadRequest read{.log = log, .from = at, .end = end, .bytes_max = 1 << 20, .include_undurable = true};
     size_t before = found.size();
@@ -37,13 +38,13 @@ std::vector<World::CommittedBatch> World::Below(Broker& broker, const TopicParti
 
 void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
   const Replica* replica = broker.replica(partition);
-  if (replica == nullptr) return;
+  if (replica == nullptr || !partitions_.contains(partition)) return;
   const PartitionState& stored = store_->stored().partitions.at(partition);
   const PartitionLeader* leader = replica->leader();
   if (replica->follower() != nullptr) {
-    const LogInfo info = *broker.store().Info(broker.log_of(partition));
+    const LogInfo info = InfoOf(broker, partition);
     if (replica->high_watermark() > info.durable_end) {
-      Fail(absl::StrCat("partition ", partition.partition, ": broker ", broker.id().value(),
+      Fail(absl::StrCat("partition ", Name(partition), ": broker ", broker.id().value(),
                         " follows, has its log up to ", info.durable_end.value(),
                         " on its disk, and takes everything below ", replica->high_watermark().value(),
                         " for committed and here"));
@@ -54,14 +55,14 @@ void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
   if (stored.leader_epoch == replica->leader_epoch() && stored.leader == broker.id()) {
     const std::set<BrokerId> maximal = leader->MaximalIsr();
     if (!std::includes(maximal.begin(), maximal.end(), stored.isr.begin(), stored.isr.end())) {
-      Fail(absl::StrCat("partition ", partition.partition, ": the coordinator has ", ToText(stored),
+      Fail(absl::StrCat("partition ", Name(partition), ": the coordinator has ", ToText(stored),
                         ", and its leader does not wait for all of them"));
     }
     for (const BrokerId member : maximal) {
       if (suspects_.contains(member)) continue;
-      const LogInfo info = *this->broker(member).store().Info(broker.log_of(partition));
+      const LogInfo info = InfoOf(this->broker(member), partition);
       if (info.durable_end >= replica->high_watermark()) continue;
-      Fail(absl::StrCat("partition ", partition.partition, ": the high watermark is ",
+      Fail(absl::StrCat("partition ", Name(partition), ": the high watermark is ",
                         replica->high_watermark().value(), " at broker ", broker.id().value(),
                         ", and broker ", member.value(), ", whom it waits for, has ",
                         info.durable_end.value(), " on its disk"));
@@ -71,6 +72,7 @@ void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
 }
 
 void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
+  if (policies_[partition].compacted) return CheckCompactedLeader(leader, partition);
   std::vector<CommittedBatch>& committed = committed_[partition];
   const Offset known = committed.empty() ? Offset(0) : committed.back().next;
   const Offset high_watermark = leader.replica(partition)->high_watermark();
@@ -79,14 +81,15 @@ void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
   const Offset end = leader.replica(partition)->leader_epoch() == stored.leader_epoch
                          ? std::max(high_watermark, known)
                          : high_watermark;
-  const Offset start = leader.store().Info(leader.log_of(partition))->log_start;
+  const Offset start = InfoOf(leader, partition).log_start;
+  if (damaged_.contains({leader.id(), partition})) return;  // what it can show is looked at when it is whole
   const std::vector<CommittedBatch> here = Below(leader, partition, start, end);
   if (suspects_.contains(leader.id()) && (here.empty() ? start : here.back().next) < end) {
     // Its log was emptied behind its back; it leads only until somebody notices.
     if (leader.replica(partition)->leader_epoch() != stored.leader_epoch) return;
   }
   if ((here.empty() ? start : here.back().next) < end && start < end) {
-    return Fail(absl::StrCat("partition ", partition.partition, ": broker ", leader.id().value(),
+    return Fail(absl::StrCat("partition ", Name(partition), ": broker ", leader.id().value(),
                              " leads in epoch ", leader.replica(partition)->leader_epoch().value(),
                              " and has its log up to ", (here.empty() ? start : here.back().next).value(),
                              "; committed is up to ", end.value()));
@@ -101,15 +104,13 @@ void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
       continue;
     }
     if (old->base == batch.base && old->next == batch.next && old->crc32c == batch.crc32c) continue;
-    return Fail(absl::StrCat("partition ", partition.partition, ": what was committed at ",
-                             batch.base.value(), " is another batch at broker ", leader.id().value()));
+    return Fail(absl::StrCat("partition ", Name(partition), ": what was committed at ", batch.base.value(),
+                             " is another batch at broker ", leader.id().value()));
   }
 }
 
-void World::CheckHolders(const TopicPartition& partition) {
-  const PartitionState& stored = store_->stored().partitions.at(partition);
-  const std::vector<CommittedBatch>& committed = committed_[partition];
-  // A broker whose disk was replaced is trusted again once it is in sync everywhere.
+// A broker whose disk was replaced is trusted again once it is in sync everywhere.
+void World::ClearSuspects() {
   for (auto suspect = suspects_.begin(); suspect != suspects_.end();) {
     bool everywhere = network_.host(broker(*suspect).host()).up();
     for (const auto& [other, state] : store_->stored().partitions) {
@@ -120,25 +121,55 @@ void World::CheckHolders(const TopicPartition& partition) {
     }
     suspect = everywhere ? suspects_.erase(suspect) : std::next(suspect);
   }
+}
+
+bool World::IsDamaged(Broker& broker, const TopicPartition& partition) const {
+  const LogInfo info = InfoOf(broker, partition);
+  for (Offset at = info.log_start; at < info.end;) {
+    // What is read before a damaged batch comes without an error.
+    bool whole = false;
+    const ReadRequest read{
+        .log = logs_.at(partition), .from = at, .bytes_max = 1 << 20, .include_undurable = true};
+    broker.store().Read(read, [&](const absl::StatusOr<ReadResult>& result) {
+      whole = result.ok() && result->next_offset > at;
+      if (whole) at = result->next_offset;
+    });
+    if (!whole) return true;
+  }
+  return false;
+}
+
+void World::ClearDamaged() {
+  std::erase_if(damaged_, [&](const auto& damaged) {
+    const auto& [id, partition] = damaged;
+    return !partitions_.contains(partition) || !IsDamaged(broker(id), partition);
+  });
+}
+
+void World::CheckHolders(const TopicPartition& partition) {
+  if (policies_[partition].compacted) return CheckCompactedHolders(partition);
+  const PartitionState& stored = store_->stored().partitions.at(partition);
+  const std::vector<CommittedBatch>& committed = committed_[partition];
   std::set<BrokerId> holders = stored.isr;
   holders.insert(stored.elr.begin(), stored.elr.end());
   const Offset end = committed.empty() ? Offset(0) : committed.back().next;
   for (const BrokerId holder : holders) {
     if (suspects_.contains(holder)) continue;
-    const LogInfo info = *broker(holder).store().Info(broker(holder).log_of(partition));
+    const LogInfo info = InfoOf(broker(holder), partition);
     if (info.durable_end < end) {
-      Fail(absl::StrCat("partition ", partition.partition, ": ", ToText(stored), ", and broker ",
-                        holder.value(), " has its log up to ", info.durable_end.value(),
-                        "; committed is up to ", end.value()));
+      Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
+                        " has its log up to ", info.durable_end.value(), "; committed is up to ",
+                        end.value()));
       continue;
     }
+    if (damaged_.contains({holder, partition})) continue;
     const std::vector<CommittedBatch> here = Below(broker(holder), partition, info.log_start, end);
     auto old = committed.begin();
     for (const CommittedBatch& batch : here) {
       while (old != committed.end() && old->base < batch.base) ++old;
       if (old != committed.end() && old->base == batch.base && old->crc32c == batch.crc32c) continue;
       Fail(absl::StrCat(
-          "partition ", partition.partition, ": ", ToText(stored), ", and broker ", holder.value(),
+          "partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
           " has other records at ", batch.base.value(), " to ", batch.next.value(), " than were committed",
           old == committed.end() ? "" : absl::StrCat(" at ", old->base.value(), " to ", old->next.value())));
       break;
@@ -149,7 +180,7 @@ void World::CheckHolders(const TopicPartition& partition) {
 void World::CheckGrace(const TopicPartition& partition, const PartitionState& before) {
   const PartitionState& now = store_->stored().partitions.at(partition);
   if (now == before) return;
-  loop_.Note(absl::StrCat("partition ", partition.partition, " has ", ToText(now)));
+  loop_.Note(absl::StrCat("partition ", Name(partition), " has ", ToText(now)));
   if (now.leader_epoch != before.leader_epoch) {
     elected_us_[partition] = loop_.now_us();
     return;
@@ -157,47 +188,79 @@ void World::CheckGrace(const TopicPartition& partition, const PartitionState& be
   for (const BrokerId member : before.isr) {
     if (now.isr.contains(member) || store_->stored().brokers.at(member).fenced) continue;
     if (loop_.now_us() - elected_us_[partition] >= kReplication.lag_ms_max * kMs) continue;
-    Fail(absl::StrCat("partition ", partition.partition, ": broker ", member.value(),
-                      " is out of sync already ", (loop_.now_us() - elected_us_[partition]) / kMs,
+    // For a leader whose clock has jumped that was long enough.
+    if (broker(now.leader).jumped_us() >= elected_us_[partition]) continue;
+    Fail(absl::StrCat("partition ", Name(partition), ": broker ", member.value(), " is out of sync already ",
+                      (loop_.now_us() - elected_us_[partition]) / kMs,
                       " ms after the election: ", ToText(now)));
   }
 }
 
-std::string World::Unsettled() const {
+std::string World::Unsettled() {
+  for (const auto& producer : producers_) {
+    if (std::string waiting = producer->Waiting(); !waiting.empty()) return waiting;
+  }
+  std::set<LogId> wanted;
   for (const TopicPartition& partition : partitions_) {
-    const PartitionState& stored = store_->stored().partitions.at(partition);
-    const Broker& at = *brokers_[static_cast<size_t>(stored.replicas.front().value()) - 1];
-    const Replica* preferred = at.replica(partition);
-    const bool leads = preferred != nullptr && preferred->leader() != nullptr && stored.leader == at.id();
-    bool settled = leads && stored.isr.size() == stored.replicas.size();
-    std::string logs;
-    for (const BrokerId member : stored.replicas) {
-      const Broker& holder = *brokers_[static_cast<size_t>(member.value()) - 1];
-      const LogInfo info = *holder.store().Info(at.log_of(partition));
-      settled = settled && info.end == preferred->high_watermark() && info.durable_end == info.end;
-      absl::StrAppend(&logs, "; broker ", member.value(), " has ", info.log_start.value(), " to ",
-                      info.end.value(), ", up to ", info.durable_end.value(), " on disk");
+    wanted.insert(logs_.at(partition));
+    if (std::string unsettled = UnsettledPartition(partition); !unsettled.empty()) return unsettled;
+  }
+  for (const auto& broker : brokers_) {
+    for (const LogId log : broker->store().Logs()) {
+      if (wanted.contains(log)) continue;
+      return absl::StrCat("broker ", broker->id().value(), " has log ", log.value(),
+                          " of a topic that is gone");
     }
-    if (settled) continue;
-    return absl::StrCat(
-        "partition ", partition.partition, " has ", ToText(stored), logs, "; the preferred leader ",
-        leads ? absl::StrCat("has high watermark ", preferred->high_watermark().value()) : "does not lead");
   }
   return "";
 }
 
+std::string World::UnsettledPartition(const TopicPartition& partition) {
+  const PartitionState& stored = store_->stored().partitions.at(partition);
+  const Broker& at = *brokers_[static_cast<size_t>(stored.replicas.front().value()) - 1];
+  const Replica* preferred = at.replica(partition);
+  const bool leads = preferred != nullptr && preferred->leader() != nullptr && stored.leader == at.id();
+  bool settled = leads && stored.isr.size() == stored.replicas.size();
+  std::string logs;
+  for (const BrokerId member : stored.replicas) {
+    const LogInfo info = InfoOf(*brokers_[static_cast<size_t>(member.value()) - 1], partition);
+    settled = settled && info.end == preferred->high_watermark() && info.durable_end == info.end;
+    absl::StrAppend(&logs, "; broker ", member.value(), " has ", info.log_start.value(), " to ",
+                    info.end.value(), ", up to ", info.durable_end.value(), " on disk");
+  }
+  if (settled) {
+    if (!damaged_.contains({at.id(), partition})) return "";
+    // Whoever leads gives everything; damage that nobody reads nobody finds.
+    ReadAll(partition);
+    return absl::StrCat("partition ", Name(partition), " is led by broker ", at.id().value(),
+                        ", whose copy is damaged");
+  }
+  return absl::StrCat(
+      "partition ", Name(partition), " has ", ToText(stored), logs, "; the preferred leader ",
+      leads ? absl::StrCat("has high watermark ", preferred->high_watermark().value()) : "does not lead");
+}
+
+PollResult World::ReadAll(const TopicPartition& partition) {
+  Broker& leader = broker(store_->stored().partitions.at(partition).leader);
+  PollResult all;
+  leader.OnPoll(partition, Offset(0), [&](const PollResult& result) { all = result; });
+  Offset at = all.log_start;
+  all.batches.clear();
+  while (at < all.high_watermark && !all.damaged) {
+    PollResult more;
+    leader.OnPoll(partition, at, [&](const PollResult& result) { more = result; });
+    all.damaged = more.damaged;
+    NARU_CHECK(more.damaged || more.next_offset > at);
+    all.batches.insert(all.batches.end(), more.batches.begin(), more.batches.end());
+    at = more.next_offset;
+  }
+  return all;
+}
+
 void World::Drain() {
   for (const TopicPartition& partition : partitions_) {
-    Broker& leader = broker(store_->stored().partitions.at(partition).leader);
-    PollResult all = leader.OnPoll(partition, Offset(0));
-    Offset at = all.log_start;
-    all.batches.clear();
-    while (at < all.high_watermark) {
-      const PollResult more = leader.OnPoll(partition, at);
-      NARU_CHECK(!more.batches.empty());
-      all.batches.insert(all.batches.end(), more.batches.begin(), more.batches.end());
-      at = more.batches.back().next_offset;
-    }
+    const PollResult all = ReadAll(partition);
+    if (all.damaged) Fail(absl::StrCat("partition ", Name(partition), " cannot be read to its end"));
     checker_.OnDrained(partition, all);
   }
 }
