@@ -95,11 +95,12 @@ class Load:
         for name in names:
             self.clients[name].signal(signal.SIGTERM)
         for name in names:
-            if not self.clients[name].wait_gone(60):
+            client = self.clients.pop(name)
+            if not client.wait_gone(60):
                 self.problem(f"client {name} did not end")
-            elif self.clients[name].exit_code() != 0:
-                self.problem(f"client {name} ended with {self.clients[name].exit_code()}:\n"
-                             f"{self.clients[name].last_lines()}")
+                client.kill()
+            elif client.exit_code() != 0:
+                self.problem(f"client {name} ended with {client.exit_code()}:\n{client.last_lines()}")
 
     def watch(self):
         for name, client in self.clients.items():
