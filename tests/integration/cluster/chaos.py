@@ -10,8 +10,8 @@ is read through each broker, and again with each broker down in turn. tests/inte
 tests/integration/groups/checker.py look at all that the clients saw; they know nothing of this program.
 
 With --network each process has a host of its own (see network.py), the clients have another, and hosts are cut off,
-parted, heard by nobody or deaf, or lose or delay packets. With --disks each broker has a disk of its own (disks.py), and
-they fill up: to below --disk-reserve, and to the last byte. Where that is not possible the run is skipped with exit
+parted, heard by nobody or deaf, or lose or delay packets. With --disks each broker has a disk of its own (disks.py),
+and they fill up: to below --disk-reserve, and to the last byte. Where that is not possible the run is skipped with exit
 code 77; with --network=if-possible it goes on without. See faults.py for what may happen then, and for --corrupt.
 """
 
@@ -45,7 +45,7 @@ BROKER_OPTIONS = ["--memory-limit", "256MiB", "--segment-bytes", "8MiB", "--chec
                   "--leader-rebalance-interval", "3s", "--offsets-partitions", "3"]
 COORDINATOR_OPTIONS = ["--leader-rebalance-interval", "3s"]
 DISK_RESERVE_BYTES = 64 << 20
-# A disk has room for all of a run: what each batch of each of six producers takes, segments made ahead, and the reserve.
+# A disk has room for all of a run: for each batch of six producers, for segments made ahead, and for the reserve.
 DISK_BYTES_MIN, DISK_BYTES_A_BATCH = 512 << 20, 8 << 10
 
 
@@ -58,7 +58,8 @@ class Run:
                                                str(DISK_RESERVE_BYTES if args.disks else 0)],
                                coordinator_options=COORDINATOR_OPTIONS,
                                data_folder=disks.DATA if args.disks else "data")
-        self.load = Load(self.cluster, folder, args.seed, self.tell, REASONS | {"STORAGE_FULL"} if args.disks else REASONS)
+        self.load = Load(self.cluster, folder, args.seed, self.tell,
+                         REASONS | {"STORAGE_FULL"} if args.disks else REASONS)
         self.load.before_look = self.calm
         places = faults.Places(network, CLIENTS, own_disks, DISK_RESERVE_BYTES)
         self.faults = faults.Faults(self.cluster, TOPIC, random.Random(args.seed), self.tell, places, args.corrupt)

@@ -10,7 +10,7 @@ class NothingToFlip(Exception):
 
 
 def flip(data, where, chance):
-    """where: "a sealed segment", "the active segment" or "the index"; data: the data directory. Says what was flipped."""
+    """where: "a sealed segment", "the active segment" or "the index"; data: the data directory. Says what it was."""
     path, begin, end = {"a sealed segment": _sealed, "the active segment": _active, "the index": _index}[where](
         data, chance)
     if begin >= end:
@@ -26,7 +26,7 @@ def flip(data, where, chance):
 
 
 def _written_segments(data):
-    """(path, where what was written ends), by rising id. Segments are preallocated, with zeros behind the last entry."""
+    """(path, where what was written ends), by rising id. Segments are preallocated: zeros follow the last entry."""
     folder = os.path.join(data, "store/segments")
     found = []
     for name in sorted(os.listdir(folder)):

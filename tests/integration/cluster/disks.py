@@ -59,7 +59,7 @@ class Disks:
     def fill(self, name, left_bytes):
         """Takes what is free, but for so much."""
         with open(self._ballast(name), "ab") as f:
-            # The file system takes some more for where the file is, so the last piece may be refused: then a smaller one.
+            # The file system takes some for itself, so the last piece may be refused: then a smaller one.
             size = piece = max(0, self.free_bytes(name) - left_bytes)
             while piece >= 4096 and (size := self.free_bytes(name) - left_bytes) > 0:
                 try:

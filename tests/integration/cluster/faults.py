@@ -15,8 +15,8 @@ ENDS_MAX = 5  # of one process by itself; then it makes no sense to go on
 CALM_SECONDS = (0.5, 4)    # between one fault and the next
 DOWN_SECONDS = (0.05, 4)   # killed
 SILENT_SECONDS = (0.3, 7)  # stopped
-NETWORK_SECONDS = (0.3, 12)
-FULL_SECONDS = (1, 12)
+NETWORK_SECONDS = (0.3, 9)
+FULL_SECONDS = (1, 9)
 LOST_SHARE, LATE_SECONDS = (0.05, 0.2), (0.02, 0.2)
 
 # How often, what, and to whom.
@@ -27,16 +27,16 @@ PROCESS_FAULTS = [
     (1, "kill", "an etcd"), (1, "replace the disk of", "any broker")]
 NETWORK_FAULTS = [
     (4, "cut off", "a leader"), (2, "cut off", "any broker"), (2, "cut off", "the active coordinator"),
-    (1, "cut off", "an etcd"), (6, "cut the link between", "two hosts"), (6, "cut one way of the link between", "two hosts"),
-    (2, "lose all packets from", "a leader"), (2, "lose all packets to", "a leader"),
-    (3, "lose some packets of", "any host"), (3, "delay packets of", "any host")]
+    (1, "cut off", "an etcd"), (6, "cut the link between", "two hosts"),
+    (6, "cut one way of the link between", "two hosts"), (2, "lose all packets from", "a leader"),
+    (2, "lose all packets to", "a leader"), (3, "lose some packets of", "any host"), (3, "delay packets of", "any host")]
 DISK_FAULTS = [
     (3, "fill the disk of", "a leader"), (2, "fill the disk of", "any broker"), (1, "fill the disk of", "all brokers"),
     (2, "exhaust the disk of", "a leader"), (1, "exhaust the disk of", "any broker")]
 # A replica that finds its log damaged must neither serve nor replicate what fails its checksum: it stops leading and
 # fetches again from the leader what it lost. The others' copies are untouched, so everything acknowledged is still read
-# in the end, through each broker; and no process ends by itself. Flips hit one broker of a run alone, at moments when all
-# replicas are in sync, so two copies of everything are always good.
+# in the end, through each broker; and no process ends by itself. Flips hit one broker of a run alone, at moments when
+# all replicas are in sync, so two copies of everything are always good.
 CORRUPTION_FAULTS = [
     (2, "flip a bit in a sealed segment of", "the broker with bad luck"),
     (2, "flip a bit in the active segment of", "the broker with bad luck"),

@@ -32,8 +32,8 @@ def load_checker(folder):
 
 
 class Load:
-    """One topic of which every record has three copies and none is acknowledged by one broker alone. What must not be is
-    collected in `problems`. Not thread-safe; the clients end with the thread that started them."""
+    """One topic of which every record has three copies and none is acknowledged by one broker alone. What must not be
+    is collected in `problems`. Not thread-safe; the clients end with the thread that started them."""
 
     def __init__(self, cluster, folder, seed, tell, reasons):
         """tell(text): for the log of the run. reasons: what producers may be told while their cluster suffers."""

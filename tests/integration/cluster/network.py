@@ -1,9 +1,9 @@
 """Hosts on one machine: each has a network namespace and an address of its own, and switch.py carries packets between
 them, except for those that it is told to lose or to delay.
 
-Needs the right to make namespaces (root, or `unshare --map-root-user`) and /dev/net/tun. Nothing of it has a name outside this program and
-what it starts, so two networks never meet, and the kernel removes all of it when the last of these processes ends,
-however it ends.
+Needs /dev/net/tun and the right to make namespaces: root's, or that of `unshare --map-root-user PROGRAM`. Nothing of it
+has a name outside this program and what it starts, so two networks never meet, and the kernel removes all of it when
+the last of these processes ends, however it ends.
 """
 
 import ctypes
@@ -78,7 +78,7 @@ class Host:
 
 
 class Network:
-    """All hosts can reach each other, but for what disturb() says. Not thread-safe; ends with the thread that made it."""
+    """All hosts reach each other, but for what disturb() says. Not thread-safe; ends with the thread that made it."""
 
     def __init__(self, names, seed):
         """seed: of which packets are lost. Fails where namespaces cannot be made."""

@@ -132,8 +132,8 @@ class RollingRestartTest(unittest.TestCase):
             self.load.drain(f"drain through {server}", server)
         self.load.check(drains=3, doubts=[])
         self.load.report()
-        print(f"at most {self.load.slowest:.1f} s from a batch's first attempt to its ack; {len(self.lines.sent)} lines "
-              "through the command line")
+        print(f"at most {self.load.slowest:.1f} s from a batch's first attempt to its ack; {len(self.lines.sent)} "
+              "lines through the command line")
         self.assertEqual(self.load.problems, [])
         self.assertEqual(self.load.reasons, {})
         self.assertLess(self.load.slowest, ACK_SECONDS_MAX)
