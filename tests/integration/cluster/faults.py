@@ -90,7 +90,7 @@ class Faults:
         for name, daemon in self.cluster.daemons.items():
             if name in self.down or daemon.state() != "gone":
                 continue
-            end = daemon.last_lines(15)
+            end = daemon.last_lines(8)
             text = f"{name} ended by itself with {daemon.exit_code()}; the end of {daemon.log}:\n{end}"
             self.tell(text)
             self.silent.pop(name, None)

@@ -35,7 +35,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def _check(result, what):
     if result:
         error = ctypes.get_errno()
-        raise OSError(error, f"{what}: {os.strerror(error)}")
+        raise OSError(error, os.strerror(error), what)
 
 
 class Host:
@@ -55,7 +55,7 @@ class Host:
 
     def _make(self):
         try:
-            _check(_libc.unshare(CLONE_NEWNET), "no network namespace can be made")
+            _check(_libc.unshare(CLONE_NEWNET), "unshare(CLONE_NEWNET)")
             self.namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
             self.device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
             fcntl.ioctl(self.device, TUNSETIFF, struct.pack("16sH22x", DEVICE, IFF_TUN | IFF_NO_PI))
@@ -74,7 +74,7 @@ class Host:
 
     def enter(self):
         """The thread that calls it, and every process that it starts from now on, are on this host."""
-        _check(_libc.setns(self.namespace, CLONE_NEWNET), "setns")
+        _check(_libc.setns(self.namespace, CLONE_NEWNET), "setns(CLONE_NEWNET)")
 
 
 class Network:
