@@ -29,7 +29,8 @@ NETWORK_FAULTS = [
     (4, "cut off", "a leader"), (2, "cut off", "any broker"), (2, "cut off", "the active coordinator"),
     (1, "cut off", "an etcd"), (6, "cut the link between", "two hosts"),
     (6, "cut one way of the link between", "two hosts"), (2, "lose all packets from", "a leader"),
-    (2, "lose all packets to", "a leader"), (3, "lose some packets of", "any host"), (3, "delay packets of", "any host")]
+    (2, "lose all packets to", "a leader"), (3, "lose some packets of", "any host"),
+    (3, "delay packets of", "any host")]
 DISK_FAULTS = [
     (3, "fill the disk of", "a leader"), (2, "fill the disk of", "any broker"), (1, "fill the disk of", "all brokers"),
     (2, "exhaust the disk of", "a leader"), (1, "exhaust the disk of", "any broker")]
