@@ -46,8 +46,14 @@ CORRUPTION_FAULTS = [
 # The cluster's surroundings: network and disks are None where processes have no hosts or disks of their own. clients:
 # the host of all clients. reserve_bytes: --disk-reserve of the brokers.
 Places = collections.namedtuple("Places", "network clients disks reserve_bytes")
-# A fault that ends without a process's doing. names: who suffers.
-Passing = collections.namedtuple("Passing", "due text names heal")
+# A fault that ends without a process's doing. kind: "network" or "disk"; names: who suffers.
+Passing = collections.namedtuple("Passing", "kind due text names heal")
+
+
+def kind_of(action):
+    if action in {action for _, action, _ in NETWORK_FAULTS}:
+        return "network"
+    return "disk" if action in {action for _, action, _ in DISK_FAULTS} else "process"
 
 
 class Faults:
@@ -107,7 +113,9 @@ class Faults:
 
     # How a fault begins.
     def begin(self, action, whom):
-        names = [name for name in self.targets(whom) if not self.suffers(name)]
+        kind = kind_of(action)
+        # A fault of one kind may come on top of one of another kind.
+        names = [name for name in self.targets(whom) if not self.suffers(name, kind)]
         if not names or (whom == "two hosts" and len(names) < 2):
             return
         if ("flip" in action or "replace" in action) and not self.can_spare_a_copy():
@@ -115,21 +123,23 @@ class Faults:
         fault = f"{action} {whom}"
         self.counts[fault] += 1
         self.tell(f"{fault}: {', '.join(names)}")
-        if action in ("fill the disk of", "exhaust the disk of"):
+        if kind == "disk":
             self.fill(names, action == "exhaust the disk of")
+        elif kind == "network":
+            self.disturb(fault, names, self.links(action, names))
         elif action == "stop":
             self.stop(names)
-        elif action == "kill" or "flip" in action or "replace" in action:
-            self.kill(names, action)
         else:
-            self.disturb(fault, names, self.links(action, names))
+            self.kill(names, action)
 
     def can_spare_a_copy(self):
         return (not self.down and not self.silent and not self.passing and
                 all_in_sync(self.cluster, self.topic, "__consumer_offsets"))
 
-    def suffers(self, name):
-        return name in self.down or name in self.silent or any(name in fault.names for fault in self.passing)
+    def suffers(self, name, kind):
+        if kind == "process":
+            return name in self.down or name in self.silent
+        return any(name in fault.names and fault.kind == kind for fault in self.passing)
 
     def kill(self, names, action):
         for name in names:
@@ -176,7 +186,7 @@ class Faults:
     def disturb(self, fault, names, links):
         self.doubt(names)
         number = self.places.network.disturb(*links)
-        self.passing.append(Passing(time.monotonic() + self.chance.uniform(*NETWORK_SECONDS),
+        self.passing.append(Passing("network", time.monotonic() + self.chance.uniform(*NETWORK_SECONDS),
                                     f"no longer: {fault}: {', '.join(names)}", names,
                                     lambda: self.places.network.mend(number)))
 
@@ -185,15 +195,15 @@ class Faults:
             if wholly:
                 self.exhausted.add(name)
             self.places.disks.fill(name, 0 if wholly else self.places.reserve_bytes // 2)
-            self.passing.append(Passing(time.monotonic() + self.chance.uniform(*FULL_SECONDS),
+            self.passing.append(Passing("disk", time.monotonic() + self.chance.uniform(*FULL_SECONDS),
                                         f"the disk of {name} has room again", [name], lambda n=name: self.free(n)))
 
     # How it ends.
     def free(self, name):
         self.places.disks.free(name)
         self.exhausted.discard(name)
-        if name in self.down:
-            self.down[name] = min(self.down[name], time.monotonic())
+        if self.down.get(name) == float("inf"):
+            self.down[name] = time.monotonic()
 
     def end(self, fault):
         self.passing.remove(fault)
@@ -252,7 +262,8 @@ class Faults:
 
     def leaders(self):
         """Of the topic's partitions, those that have one; none when nobody says."""
-        healthy = [name for name in self.cluster.broker_names if not self.suffers(name)]
+        healthy = [name for name in self.cluster.broker_names
+                   if not self.suffers(name, "process") and not self.suffers(name, "network")]
         if not healthy:
             return []
         partitions = describe_topic(self.cluster, self.topic, self.cluster.layout.address(healthy[0]), "1s")

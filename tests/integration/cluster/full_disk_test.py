@@ -54,6 +54,16 @@ class FullDiskTest(unittest.TestCase):
                 return made
         return wait_until(done, SECONDS_MAX, f"naru {' '.join(arguments)}").stdout
 
+    def start_producer(self, names, topic, lines):
+        producer = subprocess.Popen(self.command(names, "produce", topic), stdin=subprocess.PIPE, text=True,
+                                    stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        self.addCleanup(producer.wait)
+        self.addCleanup(producer.kill)
+        self.addCleanup(producer.stdin.close)
+        producer.stdin.write("".join(f"{line}\n" for line in lines))
+        producer.stdin.flush()
+        return producer
+
     def make_topic(self, topic):
         """Its replicas' brokers, the leader first."""
         self.naru(self.cluster.broker_names, "topic", "create", topic, "--replication-factor", "3", "--config",
@@ -82,6 +92,49 @@ class FullDiskTest(unittest.TestCase):
                 return f" {event} ".encode() in f.read()
         wait_until(told, SECONDS_MAX, f"{name} says {event}")
 
+    def exhaust_all_disks(self):
+        for name in self.cluster.broker_names:
+            position = self.log_position(name)
+            self.disks.fill(name, 0)
+            self.await_event(name, "storage_full", position)
+
+    def test_brokers_without_a_byte_left_refuse_records_and_go_on_when_there_is_room(self):
+        first, *_ = self.make_topic("events")
+        lines = [f"line {i}" for i in range(10)]
+        self.naru([first], "produce", "events", lines=lines)
+        self.exhaust_all_disks()
+        positions = {name: self.log_position(name) for name in self.cluster.broker_names}
+        waiting = self.start_producer(self.cluster.broker_names, "events", ["waits"])
+        waiting.stdin.close()
+        self.assertEqual(self.naru([first], "consume", "events").splitlines(), lines)
+        for name in self.cluster.broker_names:
+            self.disks.free(name)
+            self.await_event(name, "storage_recovered", positions[name])
+        self.assertEqual(waiting.wait(SECONDS_MAX), 0)
+        self.assertEqual(self.naru([first], "consume", "events").splitlines(), [*lines, "waits"])
+        self.assertTrue(all(daemon.is_running() for daemon in self.cluster.daemons.values()))
+
+    def test_a_broker_that_cannot_start_without_a_byte_left_says_why_and_starts_when_there_is_room(self):
+        first, *_ = self.make_topic("events")
+        lines = [f"line {i}" for i in range(10)]
+        self.naru([first], "produce", "events", lines=lines)
+        self.exhaust_all_disks()
+        daemon = self.cluster.daemons[first]
+        daemon.kill()
+        position = self.log_position(first)
+        self.cluster.start(first)
+        wait_until(lambda: daemon.state() == "gone" or self.cluster.is_ready(first), SECONDS_MAX, "it serves or ends")
+        if daemon.state() == "gone":
+            with open(daemon.log, encoding="utf-8") as f:
+                f.seek(position)
+                said = f.read()
+            self.assertEqual(daemon.exit_code(), 1, said)
+            self.assertRegex(said, "[Nn]o space left")
+        for name in self.cluster.broker_names:
+            self.disks.free(name)
+        self.cluster.up()
+        self.assertEqual(self.naru([first], "consume", "events").splitlines(), lines)
+
     def test_who_could_not_append_what_it_fetched_does_not_lead_as_if_it_had_it(self):
         for number in range(ROUNDS):
             self.lead_after_refused_appends(f"topic-{number}")
@@ -94,13 +147,7 @@ class FullDiskTest(unittest.TestCase):
         self.disks.fill(second, RESERVE_BYTES // 2)
         self.await_event(second, "storage_full", position)
         # The third replica gets these, the second does not, so nobody is told that they are there.
-        producer = subprocess.Popen(self.command([first], "produce", topic), stdin=subprocess.PIPE, text=True,
-                                    stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
-        self.addCleanup(producer.wait)
-        self.addCleanup(producer.kill)
-        self.addCleanup(producer.stdin.close)
-        producer.stdin.write("".join(f"never acknowledged {i}\n" for i in range(20)))
-        producer.stdin.flush()
+        producer = self.start_producer([first], topic, [f"never acknowledged {i}" for i in range(20)])
         self.await_event(second, "replica_append_failed", position)
         producer.kill()
         self.cluster.daemons[first].kill()
