@@ -41,8 +41,10 @@ SKIPPED = 77  # exit code: SKIP_RETURN_CODE in CMakeLists.txt
 CLIENTS = "clients"  # the host of all of them
 BROKERS, COORDINATORS, FIRST_PORT = 3, 2, 9410
 # Small, so that segments fill up; leadership goes back soon, so that it changes more often.
-BROKER_OPTIONS = ["--memory-limit", "256MiB", "--segment-bytes", "8MiB", "--checkpoint-bytes", "4MiB",
-                  "--leader-rebalance-interval", "3s", "--offsets-partitions", "3"]
+BROKER_OPTIONS = ["--memory-limit", "256MiB", "--leader-rebalance-interval", "3s", "--offsets-partitions", "3"]
+STORE_OPTIONS = ["--segment-bytes", "8MiB", "--checkpoint-bytes", "4MiB"]
+# Smaller still, so that there soon is something in every kind of file.
+STORE_OPTIONS_TO_CORRUPT = ["--segment-bytes", "3MiB", "--checkpoint-bytes", "1MiB"]
 COORDINATOR_OPTIONS = ["--leader-rebalance-interval", "3s"]
 DISK_RESERVE_BYTES = 64 << 20
 # A disk has room for all of a run: for each batch of six producers, for segments made ahead, and for the reserve.
@@ -54,8 +56,7 @@ class Run:
         self.args, self.network, self.disks = args, network, own_disks
         self.begun = time.monotonic()
         self.cluster = Cluster(os.path.join(folder, "cluster"), args.bin, self.layout(), enter=self.ways_in(),
-                               broker_options=[*BROKER_OPTIONS, "--disk-reserve",
-                                               str(DISK_RESERVE_BYTES if args.disks else 0)],
+                               broker_options=self.broker_options(),
                                coordinator_options=COORDINATOR_OPTIONS,
                                data_folder=disks.DATA if args.disks else "data")
         self.load = Load(self.cluster, folder, args.seed, self.tell,
@@ -63,6 +64,10 @@ class Run:
         self.load.before_look = self.calm
         places = faults.Places(network, CLIENTS, own_disks, DISK_RESERVE_BYTES)
         self.faults = faults.Faults(self.cluster, TOPIC, random.Random(args.seed), self.tell, places, args.corrupt)
+
+    def broker_options(self):
+        store = STORE_OPTIONS_TO_CORRUPT if self.args.corrupt else STORE_OPTIONS
+        return [*BROKER_OPTIONS, *store, "--disk-reserve", str(DISK_RESERVE_BYTES if self.args.disks else 0)]
 
     def layout(self):
         if self.network is None:
