@@ -1,4 +1,4 @@
-"""A cluster of naru on one machine, all on loopback: etcds, coordinators, brokers, each a process.
+"""A cluster of naru on one machine: etcds, coordinators, brokers, each a process, on loopback or on hosts of their own.
 
 For trying out (run.py) and for tests. A cluster's folder holds what its processes keep and write, and cluster.json: the
 ports and which processes there are, so that a later program finds them again.
@@ -41,11 +41,18 @@ def free_ports(count):
 
 
 class Layout:
-    """How many of what, and on which ports. A value."""
+    """How many of what, and at which addresses. A value."""
 
-    def __init__(self, brokers, coordinators, etcds, ports):
-        """ports: name -> port, for every name of `port_names`."""
+    def __init__(self, brokers, coordinators, etcds, ports, hosts=None):
+        """ports: name -> port, for every name of `port_names`. hosts: process -> address of the host that it has to
+        itself; None: all are on HOST."""
         self.brokers, self.coordinators, self.etcds, self.ports = brokers, coordinators, etcds, ports
+        self.hosts = hosts or {}
+
+    @staticmethod
+    def process_names(brokers, coordinators, etcds):
+        counts = {"etcd": etcds, "coordinator": coordinators, "broker": brokers}
+        return [f"{kind}-{i}" for kind, count in counts.items() for i in range(1, count + 1)]
 
     @staticmethod
     def port_names(brokers, coordinators, etcds):
@@ -60,7 +67,7 @@ class Layout:
         return cls(brokers, coordinators, etcds, dict(zip(names, free_ports(len(names)))))
 
     @classmethod
-    def fixed(cls, first, brokers=3, coordinators=2, etcds=1):
+    def fixed(cls, first, brokers=3, coordinators=2, etcds=1, hosts=None):
         """Brokers' client ports are `first`, `first` + 10, …; the two after each are /metrics and the peers'."""
         ports = {}
         for i in range(brokers):
@@ -71,10 +78,10 @@ class Layout:
             ports[f"coordinator-{i + 1}"] = after + i
         for i in range(etcds):
             ports[f"etcd-{i + 1}"], ports[f"etcd-{i + 1}-peer"] = after + 10 + 2 * i, after + 11 + 2 * i
-        return cls(brokers, coordinators, etcds, ports)
+        return cls(brokers, coordinators, etcds, ports, hosts)
 
     def address(self, name):
-        return f"{HOST}:{self.ports[name]}"
+        return f"{self.hosts.get(self.owner(name), HOST)}:{self.ports[name]}"
 
     def addresses(self, kind):
         return [self.address(f"{kind}-{i}") for i in range(1, getattr(self, kind + "s") + 1)]
@@ -90,17 +97,19 @@ class Cluster:
 
     STOP_SECONDS_MAX = 30
 
-    def __init__(self, folder, programs, layout, detached=False, broker_options=(), coordinator_options=()):
-        """programs: the folder of narud and naru."""
+    def __init__(self, folder, programs, layout, detached=False, broker_options=(), coordinator_options=(), enter=None,
+                 data_folder="data"):
+        """programs: the folder of narud and naru. enter: process -> what brings a process to its host (see Daemon).
+        data_folder: below a process's folder, where it keeps what outlives it."""
         self.folder, self.programs = os.path.abspath(folder), os.path.abspath(programs)
-        self.layout, self.detached = layout, detached
+        self.layout, self.detached, self.data_folder = layout, detached, data_folder
         os.makedirs(self.folder, exist_ok=True)
         known = self._known_processes()
         self.daemons = {}  # in the order in which they are started
         for name, arguments in self._commands(list(broker_options), list(coordinator_options)):
             os.makedirs(os.path.join(self.folder, name), exist_ok=True)
             log = os.path.join(self.folder, name, "log")
-            self.daemons[name] = Daemon(name, arguments, log, known.get(name))
+            self.daemons[name] = Daemon(name, arguments, log, known.get(name), (enter or {}).get(name))
 
     @property
     def servers(self):
@@ -113,7 +122,7 @@ class Cluster:
 
     def data_of(self, name):
         """Where a process keeps what outlives it."""
-        return os.path.join(self.folder, name, "data")
+        return os.path.join(self.folder, name, self.data_folder)
 
     def _commands(self, broker_options, coordinator_options):
         layout, narud = self.layout, os.path.join(self.programs, "narud")
@@ -158,9 +167,10 @@ class Cluster:
 
     def _check_ports(self, names):
         for port_name, port in self.layout.ports.items():
-            if self.layout.owner(port_name) in names and not is_free(port):
-                raise Failure(f"{self.layout.owner(port_name)} cannot have port {port} of {HOST}: another process "
-                              f"listens there (`ss -ltnp 'sport = :{port}'` says which)")
+            owner = self.layout.owner(port_name)
+            if owner in names and owner not in self.layout.hosts and not is_free(port):
+                raise Failure(f"{owner} cannot have port {port} of {HOST}: another process listens there "
+                              f"(`ss -ltnp 'sport = :{port}'` says which)")
 
     def start(self, name):
         """Its process. Refused when somebody else has one of its ports."""

@@ -54,9 +54,10 @@ def die_with_parent():
 class Daemon:
     """Not thread-safe. The process's output goes to `log`, which grows over its lives; it runs in that folder."""
 
-    def __init__(self, name, arguments, log, identity=None):
-        """identity: of an earlier life, as `identity` was then; None: it has not been started yet."""
-        self.name, self.arguments, self.log = name, [str(a) for a in arguments], log
+    def __init__(self, name, arguments, log, identity=None, enter=None):
+        """identity: of an earlier life, as `identity` was then; None: it has not been started yet. enter: called in the
+        child before its program begins, to go to where it is to run, such as another network namespace."""
+        self.name, self.arguments, self.log, self._enter = name, [str(a) for a in arguments], log, enter
         self.pid, self.began = identity or (None, None)
         self._child = None
 
@@ -66,10 +67,11 @@ class Daemon:
 
     def start(self, detached):
         """detached: in a session of its own, and it stays when this program ends; otherwise it ends with this one."""
+        steps = ([] if detached else [die_with_parent]) + ([self._enter] if self._enter else [])
         with open(self.log, "ab") as out:
             self._child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                            cwd=os.path.dirname(os.path.abspath(self.log)), start_new_session=True,
-                                           preexec_fn=None if detached else die_with_parent)
+                                           preexec_fn=(lambda: [step() for step in steps]) if steps else None)
         self.pid = self._child.pid
         self.began = _stat(self.pid)[1]
 

@@ -22,7 +22,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
 import stubs  # noqa: E402
 from cluster import Cluster, Layout  # noqa: E402
 from daemon import wait_until  # noqa: E402
-from faults import describe_topic  # noqa: E402
+from state import describe_topic  # noqa: E402
 from routes import PASSING, open_channel, reason_of  # noqa: E402
 
 SECONDS_MAX = 30

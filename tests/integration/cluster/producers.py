@@ -14,6 +14,7 @@ BATCH_RECORDS_MAX = 12
 CALL_SECONDS = 4
 IN_FLIGHT_MAX = 32
 BACK_OFF_SECONDS = 0.03  # after an answer that something failed
+LAST_SECONDS_MAX = 20    # for a stamped batch under way when its producer is told to stop
 
 
 class Source:
@@ -122,12 +123,24 @@ class StreamProducer(threading.Thread):
             self.stopping.wait(BACK_OFF_SECONDS)
 
 
+class _Patience:
+    """Stands for an event, and is set some time after it."""
+
+    def __init__(self, event, seconds):
+        self.event, self.seconds, self.due = event, seconds, None
+
+    def is_set(self):
+        if self.due is None and self.event.is_set():
+            self.due = time.monotonic() + self.seconds
+        return self.due is not None and time.monotonic() >= self.due
+
+
 class StampedProducer(threading.Thread):
     """Batches that carry a ProducerStamp, each sent again, through any broker, until it is acknowledged."""
 
     def __init__(self, source, servers, stopping):
         super().__init__(daemon=True)
-        self.source, self.stopping = source, stopping
+        self.source, self.stopping, self.giving_up = source, stopping, _Patience(stopping, LAST_SECONDS_MAX)
         self.routes = Routes(servers, source.chance.random())
         self.channel, self.refusal = None, ""
 
@@ -147,17 +160,16 @@ class StampedProducer(threading.Thread):
             if answer:
                 self.source.settle(id_, values, answer.results, self.source.order)
             else:
-                self.source.history.unknown(self.source.order, id_, values, "stopped" if self.stopping.is_set() else
-                                            self.refusal)
-                return
+                self.source.history.unknown(self.source.order, id_, values, self.refusal or "stopped")
+                break
         if self.channel:
             self.channel.close()
 
     def insist(self, method, request):
-        """The answer; None when told to stop, or refused for good."""
-        while not self.stopping.is_set():
+        """The answer; None when refused for good, or a while after being told to stop."""
+        while not self.giving_up.is_set():
             if self.channel is None:
-                self.channel = self.routes.connect(self.stopping)
+                self.channel = self.routes.connect(self.giving_up)
                 continue
             try:
                 return method(self.channel)(request, timeout=CALL_SECONDS)
@@ -167,7 +179,7 @@ class StampedProducer(threading.Thread):
                     return None
             self.channel.close()
             self.channel = None
-            self.stopping.wait(BACK_OFF_SECONDS)
+            time.sleep(BACK_OFF_SECONDS)
         return None
 
 

@@ -10,7 +10,7 @@ from history import now
 from routes import PASSING, Routes, open_channel, reason_of
 
 CALL_SECONDS = 4
-DRAIN_SECONDS_MAX = 60
+DRAIN_SECONDS_MAX = 60  # without reading anything
 
 
 def fetch(stubs, stub, topic, partition, from_, wait_ms):
@@ -162,7 +162,7 @@ class Drain:
                 break
             if answer.next_offset > from_:
                 self.history.poll(self.name, begun, from_, answer, drain=True)
-                from_ = answer.next_offset
+                from_, self.deadline = answer.next_offset, time.monotonic() + DRAIN_SECONDS_MAX
             elif time.monotonic() > self.deadline:
                 return f"{self.name} stands still at {from_} of partition {partition}, which ends at {end}"
         return self.wrong

@@ -10,7 +10,8 @@ there before what it tells of can have an effect: an ack is written down before 
 The address file names a hub, or the brokers of a cluster with commas between; each session takes one of them.
 
 It acknowledges in any order, and with a delay. When its session ends it joins again: as the same member, but after
-MEMBER_FENCED as a new one. SIGTERM makes it acknowledge what it has, leave, and end with 0; it does so from when the
+MEMBER_FENCED as a new one. It gives up a session of which it hears nothing for a while: its broker may be out of reach,
+and nobody says so. SIGTERM makes it acknowledge what it has, leave, and end with 0; it does so from when the
 history is there.
 """
 
@@ -21,8 +22,10 @@ import queue
 import random
 import signal
 import sys
+import threading
 import time
 
+SILENCE_SECONDS_MAX = 4
 PENDING_MAX = 4  # deliveries that are handled at a time
 SETTINGS = dict(session_timeout_ms=1000, rebalance_timeout_ms=1500, progress_timeout_ms=1500, idle_interval_ms=100,
                 max_message_bytes=4096)
@@ -88,9 +91,12 @@ class Member:
             instance_id=self.args.instance_id, client_id=self.args.name, **SETTINGS)))
         requests = self.requests
         with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            stub = group_pb2_grpc.GroupServiceStub(channel)
+            call = group_pb2_grpc.GroupServiceStub(channel).Consume(iter(requests.get, None))
+            self.heard, ended = time.monotonic(), threading.Event()
+            threading.Thread(target=self.watch, args=[call, ended], daemon=True).start()
             try:
-                for response in stub.Consume(iter(requests.get, None)):
+                for response in call:
+                    self.heard = time.monotonic()
                     if self.requests is not None:
                         self.on_response(response)
                 self.note("left")
@@ -101,8 +107,16 @@ class Member:
                 if reason == "MEMBER_FENCED":
                     self.member_id = ""
             finally:
+                ended.set()
                 requests.put(None)
         return False
+
+    def watch(self, call, ended):
+        """Of one session. Idle messages come far more often."""
+        while not ended.wait(0.1):
+            if time.monotonic() - self.heard > SILENCE_SECONDS_MAX:
+                call.cancel()
+                return
 
     def run(self):
         while not self.run_session():
