@@ -21,7 +21,7 @@ class HandedLog final : public LogView {
 
   // These were handed to AppendAsReplica, in the order of the calls.
   void Hand(const std::vector<StoredBatchView>& batches);
-  // Everything handed over has taken effect, or was refused.
+  // Everything handed over has taken effect, or was refused: what counts is what the store has.
   void Settle() { handed_.clear(); }
   // A start moved to, or reset to, is on stable storage.
   void StartIsDurable(Offset start);

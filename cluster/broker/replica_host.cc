@@ -212,6 +212,9 @@ void ReplicaHost::BeginEpoch(HostedReplica& part, LeaderEpoch epoch) {
 }
 
 void ReplicaHost::OnEpochBegun(HostedReplica& part, LeaderEpoch epoch) {
+  // What was handed over before it has taken effect by now, or was refused: then this replica must not count
+  // it as its own. A leader that did would let a follower keep it, and both would write at the same offsets.
+  part.view->Settle();
   part.epoch_begun = std::max(part.epoch_begun, epoch);
   if (epoch != part.replica->leader_epoch()) return;
   if (part.replica->role() == Replica::Role::kStarting) {
@@ -313,10 +316,10 @@ void ReplicaHost::OnReplicaAppended(HostedReplica& part, const absl::Status& sta
   }
   if (part.append_failed && part.appends_in_flight == 0) {
     // What is there is there; the rest is fetched again, but not at once: the disk may be full.
+    part.view->Settle();
     loop_.After(options_.tick_ms, [this, log = part.log] {
       HostedReplica* own = Find(log);
       if (own == nullptr || own->appends_in_flight > 0 || own->view == nullptr) return;
-      own->view->Settle();
       own->append_failed = false;
       followers_.Fetch(*own);
     });

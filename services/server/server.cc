@@ -38,6 +38,9 @@ const std::vector<std::string>& ServiceNames() {
 
 HttpAnswer AlivePage() { return {200, "text/plain; charset=utf-8", "alive\n"}; }
 
+// The databases in the directory cannot be opened without writing.
+constexpr uint64_t kStartBytesMin = 1 << 20;
+
 // Everybody's address is nobody's.
 bool IsWildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
@@ -102,6 +105,13 @@ absl::Status Server::OpenStorage() {
   }
   // The directory first: a second process must not take the first one's ports, or its port file.
   NARU_ASSIGN_OR_RETURN(directory_, DataDirectory::Open(options_.data_dir, PosixFileSystem()));
+  NARU_ASSIGN_OR_RETURN(const DiskSpace space, PosixFileSystem().Space(options_.data_dir));
+  if (space.available_bytes < kStartBytesMin) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "--data-dir: no space left on the disk of ", options_.data_dir, ": ", space.available_bytes,
+        " bytes are available, and ", kStartBytesMin, " are needed to open what is there; make room and start "
+        "again"));
+  }
   if (!options_.port_file.empty() && PosixFileSystem().Exists(options_.port_file)) {
     NARU_RETURN_IF_ERROR(PosixFileSystem().Remove(options_.port_file));
   }

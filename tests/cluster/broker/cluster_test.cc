@@ -205,6 +205,30 @@ TEST(Cluster, LeadersAreElectedOnRequestAndNothingIsLost) {
   EXPECT_THAT(*read, IsSupersetOf({"before", "after"}));
 }
 
+TEST(Cluster, WhatAFollowersDiskRefusedIsNotCountedWhenItLeads) {
+  TestCluster cluster(1, 3);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "begun", unknown).ok());
+  cluster.WaitForIsr("events", 3);
+  cluster.store(2).SetStorageFull(true);
+  // The third replica gets these, the second fetches them again and again.
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(cluster.Append(1, log, "never acknowledged", false).ok());
+  cluster.WaitForEnd(3, log, Offset(6));
+  EXPECT_EQ(cluster.store(2).Info(log)->end, Offset(1));
+  cluster.StopBroker(1);
+  cluster.WaitForLeader("events", 0, 2);
+  cluster.store(2).SetStorageFull(false);
+  ASSERT_TRUE(cluster.AppendUntilDone(2, log, "acknowledged", unknown).ok());
+  cluster.StopBroker(2);
+  cluster.StartBroker(1);
+  cluster.WaitForLeader("events", 0, 3);
+  const auto read = cluster.ReadAllUntilDone(3, log);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, IsSupersetOf({"begun", "acknowledged"}));
+}
+
 TEST(Cluster, WithTooFewInSyncNothingIsAppended) {
   TestCluster cluster(1, 2);
   ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 2).ok());

@@ -189,6 +189,14 @@ void TestCluster::WaitForIsr(const std::string& topic, size_t size) {
   ASSERT_TRUE(metadata_.Await(kPatience, so)) << "waited in vain for " << size << " in sync";
 }
 
+void TestCluster::WaitForEnd(int id, LogId log, Offset end) {
+  absl::Notification reached;
+  const auto watch = store(id).Watch(log, end - 1, [&] { reached.Notify(); });
+  const bool so = reached.WaitForNotificationWithTimeout(kPatience);
+  (void)store(id).CancelWatch(watch);
+  ASSERT_TRUE(so) << "waited in vain for offset " << end.value();
+}
+
 void TestCluster::WaitForTooFewInSync(int id) {
   const absl::Time until = absl::Now() + kPatience;
   while (broker(id).Snapshot().replicas.under_min_isr == 0) {

@@ -48,6 +48,8 @@ class TestCluster {
   void WaitForLeader(const std::string& topic, int32_t partition, int leader);
   // Of all partitions of the topic, as the coordinator has it.
   void WaitForIsr(const std::string& topic, size_t size);
+  // Of the broker's own copy, durable.
+  void WaitForEnd(int broker, LogId log, Offset end);
   // The broker leads a partition and knows that nothing can be committed to it.
   void WaitForTooFewInSync(int broker);
 
