@@ -14,6 +14,9 @@
 Times are those of one clock. The checker knows nothing of how the histories were made.
 """
 
+import bisect
+import heapq
+import itertools
 import json
 
 FENCED_NS = 2_000_000_000  # how late one that was not stopped may hear that it was fenced
@@ -44,6 +47,40 @@ class Assignment:
 
     def __str__(self):
         return f"{self.member} (session {self.session}, partition {self.partition})"
+
+
+class Owners:
+    """Who had one partition, and when."""
+
+    def __init__(self, assignments):
+        self.assignments = sorted(assignments, key=lambda assignment: assignment.begin)
+        self.begins = [assignment.begin for assignment in self.assignments]
+        # Up to each of them the latest end.
+        self.ends = list(itertools.accumulate((assignment.end for assignment in self.assignments), max))
+
+    def at(self, time):
+        index = bisect.bisect_right(self.begins, time) - 1
+        while index >= 0 and self.ends[index] > time:
+            if self.assignments[index].end > time:
+                yield self.assignments[index]
+            index -= 1
+
+
+class Covered:
+    """Offsets of one partition from 0 on that were delivered, without a gap, up to a time that only rises."""
+
+    def __init__(self, deliveries):
+        """deliveries: [(time, first, next)]."""
+        self.deliveries = sorted(deliveries, reverse=True)  # those to come, the next one last
+        self.apart = []  # heap of (first, next): there is a gap before them
+        self.reached = 0
+
+    def up_to(self, time):
+        while self.deliveries and self.deliveries[-1][0] <= time:
+            heapq.heappush(self.apart, self.deliveries.pop()[1:])
+        while self.apart and self.apart[0][0] <= self.reached:
+            self.reached = max(self.reached, heapq.heappop(self.apart)[1])
+        return self.reached
 
 
 class Checker:
@@ -141,32 +178,24 @@ class Checker:
         for assignment in self.assignments:
             if assignment.end is not None:
                 by_partition.setdefault(assignment.partition, []).append(assignment)
+        owners = {partition: Owners(assignments) for partition, assignments in by_partition.items()}
         for time, assignment, first, _ in self.deliveries:
-            if time > assignment.trusted_until:
+            if time > assignment.trusted_until or assignment.partition not in owners:
                 continue
-            for other in by_partition.get(assignment.partition, []):
-                if other is not assignment and other.begin <= time < other.end:
+            for other in owners[assignment.partition].at(time):
+                if other is not assignment:
                     self.problem(f"G1: {assignment} got offset {first} while {other} had the partition")
-
-    def _covered(self, partition, until):
-        """Offsets from 0 on that were delivered, without a gap, up to a time."""
-        reached = 0
-        for _, first, end in sorted((d for d in self.delivered.get(partition, []) if d[0] <= until),
-                                    key=lambda d: d[1]):
-            if first > reached:
-                break
-            reached = max(reached, end)
-        return reached
 
     def check_commits(self, looks):
         """looks: [(time after the look, {partition: committed})], in the order they were made."""
         before = {}
+        covered = {partition: Covered(deliveries) for partition, deliveries in self.delivered.items()}
         for time, committed in looks:
             for partition, offset in committed.items():
                 if offset < before.get(partition, 0):
                     self.problem(f"G3: partition {partition} was committed at {before[partition]}, later at {offset}")
                 if offset != before.get(partition):
-                    reached = self._covered(partition, time)
+                    reached = covered[partition].up_to(time) if partition in covered else 0
                     if offset > reached:
                         self.problem(f"G4: partition {partition} was committed at {offset}, but offset {reached} had "
                                      "not been delivered")
@@ -177,7 +206,7 @@ class Checker:
 
     def check_complete(self, ends):
         for partition, end in ends.items():
-            reached = self._covered(partition, float("inf"))
+            reached = Covered(self.delivered.get(partition, [])).up_to(float("inf"))
             if reached < end:
                 self.problem(f"L1: offset {reached} of partition {partition} was never delivered; it ends at {end}")
 
