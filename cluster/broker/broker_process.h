@@ -87,6 +87,10 @@ class BrokerProcess final : public TopicChanger, public ProducerRegistry {
   LogStore& led_logs() { return own_logs_; }
   // As LogFronts::CommittedEnd: up to where the replica here may be compacted.
   Offset CommittedEnd(LogId log) const { return fronts_.CommittedEnd(log); }
+  // As ReplicaHost::Confirm.
+  void Confirm(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool leads)> done) {
+    host_.Confirm(log, epoch, std::move(done));
+  }
   // What other brokers do here.
   LeaderStreams& leader_streams() { return host_.leader_streams(); }
   std::shared_ptr<ForwardSession> OpenForward(std::shared_ptr<ForwardSession::Stream> stream) {

@@ -321,6 +321,9 @@ void ReplicaHost::OnReplicaAppended(HostedReplica& part, const absl::Status& sta
       HostedReplica* own = Find(log);
       if (own == nullptr || own->appends_in_flight > 0 || own->view == nullptr) return;
       own->append_failed = false;
+      // The fetch that waits at the leader begins behind what was refused.
+      own->fetch_sent = false;
+      own->last_fetch.reset();
       followers_.Fetch(*own);
     });
     return;

@@ -354,17 +354,25 @@ void GroupCoordinator::Describe(const std::string& group, SnapshotDone done) {
     WhenReady(group, [this, group, done = std::move(done)](Shard& shard) mutable {
       if (!shard.broken.ok()) return done(shard.broken);
       const GroupMachine* machine = shard.groups->Find(group);
-      if (machine == nullptr) {
-        return done(GroupNotFound(group));
-      }
+      if (machine == nullptr) return TellSurely(shard, GroupNotFound(group), std::move(done));
       // Taken now, told when all that it shows is written.
-      shard.groups->Barrier(Remember(
-          [snapshot = SnapshotOf(group, *machine), done = std::move(done)](absl::Status status) mutable {
-            if (!status.ok()) return done(std::move(status));
-            done(std::move(snapshot));
-          }));
+      shard.groups->Barrier(Remember([this, &shard, snapshot = SnapshotOf(group, *machine),
+                                      done = std::move(done)](absl::Status status) mutable {
+        if (!status.ok()) return done(std::move(status));
+        TellSurely(shard, std::move(snapshot), std::move(done));
+      }));
     });
   });
+}
+
+void GroupCoordinator::TellSurely(const Shard& shard, absl::StatusOr<GroupSnapshot> snapshot,
+                                  SnapshotDone done) const {
+  if (!options_.confirm) return done(std::move(snapshot));
+  options_.confirm(shard.log, shard.leader_epoch,
+                   [snapshot = std::move(snapshot), done = std::move(done)](bool leads) mutable {
+                     if (!leads) return done(NotGroupCoordinator());
+                     done(std::move(snapshot));
+                   });
 }
 
 void GroupCoordinator::List(ListingDone done) {

@@ -48,6 +48,9 @@ struct GroupCoordinatorOptions {
   // Others forward to this broker what they take it to coordinate: as long as it has not heard of the topic
   // it does not know what groups there are, and says NOT_COORDINATOR.
   bool in_cluster = false;
+  // Whether this broker still leads the log in this epoch, as ReplicaHost::Confirm: asked before it says what
+  // is committed, which another coordinator may have moved on (rule 20). Null: there is no other.
+  std::function<void(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool leads)> done)> confirm;
   // After a write that failed, the groups are read again after so long. At least 1.
   int64_t reload_after_ms = 1'000;
 };
@@ -160,6 +163,8 @@ class GroupCoordinator final : public Groups {
            std::optional<absl::Status> without_topic = std::nullopt);
   void EndOf(uint64_t session, absl::AnyInvocable<GroupEvent()> event);
 
+  // NOT_COORDINATOR where another broker may coordinate by now.
+  void TellSurely(const Shard& shard, absl::StatusOr<GroupSnapshot> snapshot, SnapshotDone done) const;
   void DoList(ListingDone done);
   void PublishStats();
   // Takes over the shards that this broker leads now, and gives up those that it does not lead any more.

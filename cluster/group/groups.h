@@ -41,11 +41,11 @@ absl::Status GroupNotFound(std::string_view group);
 // NOT_COORDINATOR: nothing was done.
 absl::Status NotGroupCoordinator();
 
-// Thread-safe. Completions run on the coordinator's thread, or inline when a request is refused at once, and
-// must not block. Errors beside those of the group's machine: SHUTTING_DOWN, TOO_MANY_IN_FLIGHT, that of a
-// write that failed, CORRUPT_DATA for groups whose part of the log cannot be read, and in a cluster
-// COORDINATOR_LOADING while another broker takes the group over (nothing was done) and LEADER_CHANGED when
-// nobody knows.
+// Thread-safe. Completions run on a thread of the coordinator's or of replication's, or inline when a request
+// is refused at once, and must not block. Errors beside those of the group's machine: SHUTTING_DOWN,
+// TOO_MANY_IN_FLIGHT, that of a write that failed, CORRUPT_DATA for groups whose part of the log cannot be
+// read, and in a cluster COORDINATOR_LOADING while another broker takes the group over (nothing was done) and
+// LEADER_CHANGED when nobody knows.
 class Groups {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;

@@ -62,6 +62,9 @@ absl::Status ClusterMember::MakeBroker(const cluster::GroupCoordinatorOptions& g
   // It writes only what this broker leads: one that was deposed must not have its writes forwarded.
   cluster::GroupCoordinatorOptions own = groups;
   own.in_cluster = true;
+  own.confirm = [broker = broker_.get()](LogId log, LeaderEpoch epoch, auto done) {
+    broker->Confirm(log, epoch, std::move(done));
+  };
   group_coordinator_ = std::make_unique<cluster::GroupCoordinator>(own, broker_->led_logs(), *broker_, clock_,
                                                                    events_, make_topic);
   cluster_groups_ = std::make_unique<cluster::ClusterGroups>(*group_coordinator_, *broker_, links_, clock_);

@@ -107,10 +107,11 @@ absl::Status Server::OpenStorage() {
   NARU_ASSIGN_OR_RETURN(directory_, DataDirectory::Open(options_.data_dir, PosixFileSystem()));
   NARU_ASSIGN_OR_RETURN(const DiskSpace space, PosixFileSystem().Space(options_.data_dir));
   if (space.available_bytes < kStartBytesMin) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "--data-dir: no space left on the disk of ", options_.data_dir, ": ", space.available_bytes,
-        " bytes are available, and ", kStartBytesMin, " are needed to open what is there; make room and start "
-        "again"));
+    return absl::ResourceExhaustedError(absl::StrCat("--data-dir: no space left on the disk of ",
+                                                     options_.data_dir, ": ", space.available_bytes,
+                                                     " bytes are available, and ", kStartBytesMin,
+                                                     " are needed to open what is there; make room and start "
+                                                     "again"));
   }
   if (!options_.port_file.empty() && PosixFileSystem().Exists(options_.port_file)) {
     NARU_RETURN_IF_ERROR(PosixFileSystem().Remove(options_.port_file));

@@ -129,6 +129,16 @@ class ClusterGroupsTest : public ::testing::Test {
     } while (ReasonOf(result) == Reason::kCoordinatorLoading && absl::Now() < until);
     return result;
   }
+  absl::StatusOr<GroupSnapshot> Describe(int through) {
+    absl::Notification done;
+    absl::StatusOr<GroupSnapshot> result;
+    cluster_.groups(through).Describe("g", [&](absl::StatusOr<GroupSnapshot> snapshot) {
+      result = std::move(snapshot);
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return result;
+  }
   // The broker that leads the group's partition of the internal topic.
   int CoordinatorOfGroup() {
     for (int id = 1; id <= 3; ++id) {
@@ -178,6 +188,26 @@ TEST_F(ClusterGroupsTest, PositionsOutliveTheirCoordinator) {
   const auto [again, again_session] = Join(other, "member");
   ASSERT_TRUE(again->WaitForPartitions(4));
   EXPECT_EQ(again->owned().at(partition), 17);
+}
+
+TEST_F(ClusterGroupsTest, PositionsAreToldOnlyByACoordinatorThatIsSureToBeOne) {
+  const auto [member, session] = Join(1, "member");
+  ASSERT_TRUE(member->WaitForPartitions(4));
+  const GroupPartition partition = member->owned().begin()->first;
+  ASSERT_TRUE(Commit(1, *member, "member", {{partition, {.offset = 17}}}).ok());
+  for (int through = 1; through <= 3; ++through) {
+    const auto told = Describe(through);
+    ASSERT_TRUE(told.ok()) << told.status();
+    EXPECT_EQ(told->offsets.at(partition).offset, 17);
+  }
+  // Those who may lead the group's partition next are not there to say that they still follow: one of them
+  // may have taken commits that this one has not heard of.
+  const int coordinator = CoordinatorOfGroup();
+  cluster_.StopCoordinator(0);
+  for (int id = 1; id <= 3; ++id) {
+    if (id != coordinator) cluster_.StopBroker(id);
+  }
+  EXPECT_EQ(ReasonOf(Describe(coordinator).status()), Reason::kCoordinatorLoading);
 }
 
 TEST_F(ClusterGroupsTest, AStaleMemberCommitsNothingThroughAnyBroker) {

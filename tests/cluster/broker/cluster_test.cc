@@ -205,6 +205,27 @@ TEST(Cluster, LeadersAreElectedOnRequestAndNothingIsLost) {
   EXPECT_THAT(*read, IsSupersetOf({"before", "after"}));
 }
 
+TEST(Cluster, WhatAFollowersDiskRefusedIsFetchedAgainWithoutMoreBeingAppended) {
+  TestCluster cluster(1, 2);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(1, log, "begun", unknown).ok());
+  cluster.store(2).SetStorageFull(true);
+  absl::Notification answered;
+  absl::StatusOr<Appended> appended;
+  cluster.broker(1).logs().Append(testing::AppendOf(log, testing::MakeBatch({"waits"})),
+                                  [&](absl::StatusOr<Appended> result) {
+                                    appended = std::move(result);
+                                    answered.Notify();
+                                  });
+  // Until the follower's fetch behind the refused batch waits at the leader.
+  EXPECT_FALSE(answered.WaitForNotificationWithTimeout(absl::Milliseconds(300)));
+  cluster.store(2).SetStorageFull(false);
+  ASSERT_TRUE(answered.WaitForNotificationWithTimeout(absl::Seconds(20)));
+  EXPECT_TRUE(appended.ok()) << appended.status();
+}
+
 TEST(Cluster, WhatAFollowersDiskRefusedIsNotCountedWhenItLeads) {
   TestCluster cluster(1, 3);
   ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());

@@ -109,8 +109,12 @@ void TestCluster::StartBroker(int id) {
   broker.process = std::make_unique<BrokerProcess>(options, *broker.store, *broker.links, clock_, events_,
                                                    [](const std::string&) {});
   broker.coordinator = std::make_unique<GroupCoordinator>(
-      GroupCoordinatorOptions{.in_cluster = true}, broker.process->led_logs(), *broker.process, clock_,
-      events_, [process = broker.process.get()](auto done) {
+      GroupCoordinatorOptions{.in_cluster = true,
+                              .confirm = [process = broker.process.get()](
+                                             LogId log, LeaderEpoch epoch,
+                                             auto done) { process->Confirm(log, epoch, std::move(done)); }},
+      broker.process->led_logs(), *broker.process, clock_, events_,
+      [process = broker.process.get()](auto done) {
         naru::v1::CreateTopicRequest request;
         request.set_name(std::string(kOffsetsTopic));
         request.set_partition_count(3);
