@@ -168,6 +168,10 @@ void IdempotentProducer::OnRefusedForGood(const TopicPartition& partition, Strea
                                   result.expected_sequence, ", the log begins at ", result.log_start.value(),
                                   ", acknowledged was up to ", stream.acked_end.value()));
   }
+  at_.loop.Note(absl::StrCat("partition ", Name(partition), " has forgotten producer ", stamp.producer_id,
+                             ": sequence ", stamp.base_sequence, " is refused by leader ",
+                             result.leader_hint.value(), ", whose log begins at ", result.log_start.value(),
+                             "; ", result.expected_sequence, " is expected"));
   ++forgotten_;
   Begin(stream, {++next_id_, 0, 0});
   stream.acked_end = Offset(0);
