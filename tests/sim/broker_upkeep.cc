@@ -36,11 +36,18 @@ void Broker::Compact(const TopicPartition& partition, Part& part) {
   const Offset bound =
       at_.rules.driver.compact_committed_only ? std::min(committed, at.durable_end) : at.durable_end;
   std::vector<StoredBatchView> batches;
-  store_->Read({.log = part.log, .from = at.start, .end = bound, .bytes_max = 1 << 20},
-               [&](absl::StatusOr<ReadResult> read) {
-                 if (!read.ok()) return OnDamaged(partition, read.status());
-                 batches = std::move(read->batches);
-               });
+  bool whole = true;
+  for (Offset from = at.start; from < bound && whole;) {
+    // What is read before a damaged batch comes without an error.
+    store_->Read({.log = part.log, .from = from, .end = bound, .bytes_max = 1 << 20},
+                 [&](const absl::StatusOr<ReadResult>& read) {
+                   whole = read.ok() && read->next_offset > from;
+                   if (!read.ok()) return OnDamaged(partition, read.status());
+                   batches.insert(batches.end(), read->batches.begin(), read->batches.end());
+                   from = read->next_offset;
+                 });
+  }
+  if (part.replica->damaged()) return;
   std::map<int64_t, int64_t> newest;  // of each key, the value
   for (const StoredBatchView& batch : batches) {
     for (const int64_t value : ValuesOf(batch.bytes)) {

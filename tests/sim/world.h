@@ -85,6 +85,7 @@ class World {
   // world_invariants.cc
   void Touched(Broker& broker, const cluster::TopicPartition& partition);
   void CheckReplica(Broker& broker, const cluster::TopicPartition& partition);
+  Offset CommittedEnd(const cluster::TopicPartition& partition);
   void CheckCommitted(Broker& leader, const cluster::TopicPartition& partition);
   void CheckHolders(const cluster::TopicPartition& partition);
   void ClearSuspects();

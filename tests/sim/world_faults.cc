@@ -179,10 +179,8 @@ void World::FlipBit() {
   const PartitionState& state = store_->stored().partitions.at(partition);
   Broker& victim = broker(state.replicas[random_.Index(state.replicas.size())]);
   const LogInfo info = InfoOf(victim, partition);
-  // Of a compacted partition only what has been looked at.
-  const Offset end = policies_[partition].compacted
-                         ? std::min(info.durable_end, committed_values_[partition].end)
-                         : info.durable_end;
+  // Only of what was looked at before: damage hides what it is held against.
+  const Offset end = std::min(info.durable_end, CommittedEnd(partition));
   if (end <= info.log_start || !MayLose(state, victim.id())) return;
   const Offset offset(random_.Between(info.log_start.value(), end.value() - 1));
   if (!victim.store().Damage(logs_.at(partition), offset)) return;

@@ -71,10 +71,16 @@ void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
   CheckCommitted(broker, partition);
 }
 
+Offset World::CommittedEnd(const TopicPartition& partition) {
+  if (policies_[partition].compacted) return committed_values_[partition].end;
+  const std::vector<CommittedBatch>& committed = committed_[partition];
+  return committed.empty() ? Offset(0) : committed.back().next;
+}
+
 void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
   if (policies_[partition].compacted) return CheckCompactedLeader(leader, partition);
   std::vector<CommittedBatch>& committed = committed_[partition];
-  const Offset known = committed.empty() ? Offset(0) : committed.back().next;
+  const Offset known = CommittedEnd(partition);
   const Offset high_watermark = leader.replica(partition)->high_watermark();
   const PartitionState& stored = store_->stored().partitions.at(partition);
   // Who has become leader anew has everything that anyone was told of.
@@ -82,13 +88,15 @@ void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
                          ? std::max(high_watermark, known)
                          : high_watermark;
   const Offset start = InfoOf(leader, partition).log_start;
-  if (damaged_.contains({leader.id(), partition})) return;  // what it can show is looked at when it is whole
-  const std::vector<CommittedBatch> here = Below(leader, partition, start, end);
+  // What is damaged may lead on and commit; the rest is looked at when it is whole.
+  const bool damaged = damaged_.contains({leader.id(), partition});
+  const std::vector<CommittedBatch> here =
+      Below(leader, partition, damaged ? std::max(start, known) : start, end);
   if (suspects_.contains(leader.id()) && (here.empty() ? start : here.back().next) < end) {
     // Its log was emptied behind its back; it leads only until somebody notices.
     if (leader.replica(partition)->leader_epoch() != stored.leader_epoch) return;
   }
-  if ((here.empty() ? start : here.back().next) < end && start < end) {
+  if (!damaged && (here.empty() ? start : here.back().next) < end && start < end) {
     return Fail(absl::StrCat("partition ", Name(partition), ": broker ", leader.id().value(),
                              " leads in epoch ", leader.replica(partition)->leader_epoch().value(),
                              " and has its log up to ", (here.empty() ? start : here.back().next).value(),
@@ -152,7 +160,7 @@ void World::CheckHolders(const TopicPartition& partition) {
   const std::vector<CommittedBatch>& committed = committed_[partition];
   std::set<BrokerId> holders = stored.isr;
   holders.insert(stored.elr.begin(), stored.elr.end());
-  const Offset end = committed.empty() ? Offset(0) : committed.back().next;
+  const Offset end = CommittedEnd(partition);
   for (const BrokerId holder : holders) {
     if (suspects_.contains(holder)) continue;
     const LogInfo info = InfoOf(broker(holder), partition);
