@@ -48,7 +48,8 @@ absl::StatusOr<BrokerId> ClusterLogStore::LeaderOf(LogId log) const {
 }
 
 void ClusterLogStore::Append(AppendRequest request, AppendDone done) {
-  if (request.here_only || led_.Leads(request.log)) return led_.Append(std::move(request), std::move(done));
+  if (request.here_in_epoch || led_.Leads(request.log))
+    return led_.Append(std::move(request), std::move(done));
   const auto leader = LeaderOf(request.log);
   if (leader.ok()) return peers_->Append(*leader, std::move(request), std::move(done));
   if (request.fence != nullptr) request.fence->Fail(request.fence_order);
@@ -56,7 +57,7 @@ void ClusterLogStore::Append(AppendRequest request, AppendDone done) {
 }
 
 void ClusterLogStore::Read(ReadRequest request, ReadDone done) {
-  if (led_.Leads(request.log)) return led_.Read(request, std::move(done));
+  if (request.here_only || led_.Leads(request.log)) return led_.Read(request, std::move(done));
   const auto leader = LeaderOf(request.log);
   if (!leader.ok()) return done(leader.status());
   peers_->Read(*leader, request, std::move(done));

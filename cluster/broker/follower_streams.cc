@@ -124,7 +124,8 @@ void FollowerStreams::OnAnswer(FetchedPartition& message) {
     });
     return;
   }
-  ReplicaAppendRequest fetched{.log = part->log, .batches = {}, .gaps = message.gaps()};
+  ReplicaAppendRequest fetched{
+      .log = part->log, .batches = {}, .from = answer.offset, .gaps = message.gaps()};
   fetched.batches.reserve(static_cast<size_t>(message.batches_size()));
   for (auto& batch : *message.mutable_batches()) fetched.batches.push_back(FromMessage(batch));
   host_.Do(*part, part->replica->OnFetchAnswer(answer, *part->view), std::move(fetched));

@@ -211,13 +211,18 @@ void LeaderStreams::Pump(SessionId id, Session& session) {
     }
     const ReplicaFetch fetch = waiting->second.fetch;
     part->fetches.erase(waiting);
+    // Less what it turns out to bring.
+    if (CatchesUp(*part, session.broker)) {
+      catch_up_left_ -= static_cast<double>(host_.options_.fetch_bytes_max);
+    }
     Read(id, session, *part, fetch);
   }
 }
 
 bool LeaderStreams::CatchesUp(const HostedReplica& part, BrokerId follower) {
   const PartitionLeader* leader = part.replica ? part.replica->leader() : nullptr;
-  return leader != nullptr && !leader->state().isr.contains(follower);
+  return leader != nullptr && !leader->state().isr.contains(follower) &&
+         !leader->state().elr.contains(follower);
 }
 
 bool LeaderStreams::MayCatchUp() {
@@ -303,7 +308,7 @@ void LeaderStreams::OnRead(SessionId id, LogId log, const ReplicaFetch& fetch,
     }
     if (CatchesUp(*part, session.broker)) {
       catch_up_bytes_ += bytes;
-      catch_up_left_ -= static_cast<double>(bytes);
+      catch_up_left_ += static_cast<double>(host_.options_.fetch_bytes_max - bytes);
     }
     Answer(session, std::move(message));
   }

@@ -72,7 +72,7 @@ class LeaderStreams {
   void Handle(SessionId id, Session& session, HostedReplica& part, const ReplicaFetch& fetch);
   void Answer(Session& session, naru::internal::v1::FetchedPartition answer);
   void Pump(SessionId id, Session& session);
-  // Of a follower that is not in sync; then it is bounded what it is given.
+  // Of a follower that is neither in sync nor eligible to lead; then it is bounded what it is given.
   static bool CatchesUp(const HostedReplica& part, BrokerId follower);
   bool MayCatchUp();
   void WaitToCatchUp();

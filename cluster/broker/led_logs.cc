@@ -36,7 +36,9 @@ void LedLogs::Append(AppendRequest request, LogStore::AppendDone done) {
                           "not appended: fewer replicas of the partition are in sync than "
                           "min_in_sync_replicas asks for; try again when the other brokers are back"));
   }
-  if (request.leader_epoch && *request.leader_epoch != front->leader_epoch) {
+  const bool other_epoch = (request.leader_epoch && *request.leader_epoch != front->leader_epoch) ||
+                           (request.here_in_epoch && *request.here_in_epoch != front->leader_epoch);
+  if (other_epoch) {
     Fail(request.fence, request.fence_order);
     return done(NotLed());
   }

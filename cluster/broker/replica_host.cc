@@ -82,7 +82,9 @@ void ReplicaHost::Register(BrokerEpoch epoch) {
 }
 
 void ReplicaHost::Assign(const ClusterMetadata& metadata, const MetadataDifference& difference) {
+  unfenced_.clear();
   for (const auto& [broker, record] : metadata.brokers) {
+    if (!record.fenced) unfenced_.insert(broker);
     if (broker != self_) followers_.SetAddress(broker, record.peer_address);
   }
   std::vector<LogId> missing;

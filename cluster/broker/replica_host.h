@@ -154,6 +154,8 @@ class ReplicaHost {
   // Whose copy here is damaged, whatever the registration.
   std::set<LogId> damaged_;
   int64_t elections_ = 0;
+  // Brokers that may lead.
+  std::set<BrokerId> unfenced_;
   // Proposals that wait for their answer, by partition.
   std::map<TopicPartition, int64_t> proposed_;
   bool stopped_ = false;

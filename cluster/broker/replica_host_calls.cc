@@ -1,4 +1,5 @@
 // What calls ask of the replicas that this broker leads, and how they are answered.
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -121,7 +122,8 @@ bool ReplicaHost::OnDamaged(HostedReplica& part, const absl::Status& what) {
   }
   Do(part, part.replica->OnDamaged(loop_.NowMs()));
   const auto others = [this](const std::set<BrokerId>& members) {
-    return members.size() > (members.contains(self_) ? 1U : 0U);
+    return std::any_of(members.begin(), members.end(),
+                       [this](BrokerId member) { return member != self_ && unfenced_.contains(member); });
   };
   return others(state.isr) || others(state.elr);
 }

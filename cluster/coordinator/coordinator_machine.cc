@@ -87,7 +87,7 @@ CoordinatorEffects CoordinatorMachine::OnProposal(uint64_t request, BrokerId bro
 
 CoordinatorEffects CoordinatorMachine::OnDamage(BrokerId broker, const TopicPartition& partition,
                                                 LeaderEpoch leader_epoch) {
-  damages_.push_back({broker, partition, leader_epoch});
+  damages_[{partition, broker}] = leader_epoch;
   Go();
   return Take();
 }
@@ -189,14 +189,15 @@ BrokerRecord CoordinatorMachine::NextStep(const Registration& registration) {
 void CoordinatorMachine::WriteDamages(MetadataWrite& write) {
   // What is lost with a write is said again.
   while (!damages_.empty() && write.partitions.size() < options_.keys_per_write_max) {
-    const Damage damage = damages_.front();
+    const auto [copy, leader_epoch] = *damages_.begin();
+    const auto& [partition, broker] = copy;
     // A second one of the same partition is looked at when the first is written.
-    if (write.partitions.contains(damage.partition)) return;
-    damages_.pop_front();
-    const auto stored = stored_.partitions.find(damage.partition);
+    if (write.partitions.contains(partition)) return;
+    damages_.erase(damages_.begin());
+    const auto stored = stored_.partitions.find(partition);
     if (stored == stored_.partitions.end()) continue;
-    if (auto next = GiveUpCopy(stored->second, damage.broker, damage.leader_epoch, stored_.brokers, rules_)) {
-      write.partitions[damage.partition] = *std::move(next);
+    if (auto next = GiveUpCopy(stored->second, broker, leader_epoch, stored_.brokers, rules_)) {
+      write.partitions[partition] = *std::move(next);
     }
   }
 }

@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -143,11 +144,6 @@ class CoordinatorMachine {
     std::shared_ptr<const TopicInfo> topic;  // as planned, while it is written
     bool unfinished = false;
   };
-  struct Damage {
-    BrokerId broker;
-    TopicPartition partition;
-    LeaderEpoch leader_epoch;
-  };
   struct Proposal {
     uint64_t request = 0;
     BrokerId broker;
@@ -189,7 +185,8 @@ class CoordinatorMachine {
   std::set<BrokerId> to_fence_;
   std::deque<Registration> registrations_;
   std::map<BrokerId, BrokerEpoch> to_unfence_;
-  std::deque<Damage> damages_;
+  // In which leader epoch the broker's copy of the partition was found to be damaged.
+  std::map<std::pair<TopicPartition, BrokerId>, LeaderEpoch> damages_;
   std::deque<TopicWish> topic_wishes_;
   std::deque<Proposal> proposals_;
   bool rebalance_ = false;

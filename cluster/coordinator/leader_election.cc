@@ -85,9 +85,10 @@ absl::StatusOr<PlannedTopicChange> PlanElection(const naru::v1::ElectLeadersRequ
       next = PreferLeader(state);
     }
     if (!next) continue;
+    // The others are looked at all the same: one that cannot be led so fails all of it.
     if (planned.write.partitions.size() == partitions_max) {
       planned.unfinished = true;
-      break;
+      continue;
     }
     planned.write.partitions[{id, partition}] = *std::move(next);
   }

@@ -169,7 +169,8 @@ void FetchCall::Read() {
                             .from = delivery_->next_offset(),
                             .end = plan_.bounds.end,
                             .bytes_max = delivery_->bytes_left(),
-                            .first_bytes_max = std::max(bytes_max_, batch_bytes_)};
+                            .first_bytes_max = std::max(bytes_max_, batch_bytes_),
+                            .here_only = plan_.here_only};
   context_->store.Read(request, [self = shared_from_this()](absl::StatusOr<ReadResult> result) {
     self->strand_.Post([self, result = std::move(result)]() mutable { self->OnRead(std::move(result)); });
   });

@@ -58,6 +58,7 @@ absl::StatusOr<FetchPlan> PlanFetch(const naru::v1::FetchRequest& request,
   plan.log = placement->log;
   plan.leader = LeaderElsewhere(catalog, *placement);
   if (request.has_leader_epoch()) {
+    plan.here_only = true;
     NARU_RETURN_IF_ERROR(CheckNotNegative("leader_epoch", request.leader_epoch()));
     NARU_RETURN_IF_ERROR(
         CheckLedHere(catalog, *plan.topic, request.partition(), LeaderEpoch(request.leader_epoch())));

@@ -33,6 +33,8 @@ struct FetchPlan {
   LogId log;
   // Who leads it; 0: this broker.
   BrokerId leader{0};
+  // It is not handed on.
+  bool here_only = false;
   StartPoint start;
   naru::v1::Delivery form = naru::v1::DELIVERY_RECORDS;
   DeliveryBounds bounds;

@@ -85,10 +85,11 @@ void AppendParts(LogStore& store, const cluster::CatalogSource& catalog, const P
       request.fence_order = places[i].order;
     }
     if (target.leader_epoch) {
-      request.here_only = true;
+      request.here_in_epoch = target.leader_epoch;
       absl::Status led = CheckLedHere(*now, *target.topic, parts[i].partition.value(), *target.leader_epoch);
       if (!led.ok()) {
         if (request.fence != nullptr) request.fence->Fail(request.fence_order);
+        gathering->outcomes[i].leader = BrokerId(0);  // it was not handed on
         gathering->Finish(i, std::move(led));
         continue;
       }

@@ -28,7 +28,7 @@ struct ProduceTarget {
   // Answered when all replicas in sync have it (ACKS_ALL), and not when the leader has.
   bool on_all_in_sync = true;
   std::optional<Offset> expected_offset;
-  // Only at the broker that leads `partition` in this epoch; else it is handed on.
+  // Only at the broker that leads `partition` in this epoch. Absent: it is handed on to the leader.
   std::optional<LeaderEpoch> leader_epoch;
 };
 

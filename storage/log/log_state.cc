@@ -54,6 +54,10 @@ absl::StatusOr<std::optional<Appended>> LogState::CheckAppend(const AppendReques
 
 absl::Status LogState::CheckReplicaAppend(const ReplicaAppendRequest& request) const {
   if (request.batches.empty()) return InvalidField("batches", "none", "one and more are allowed");
+  if (request.from && *request.from != end_) {
+    return InvalidField("from", absl::StrCat(request.from->value()),
+                        absl::StrCat("the log goes on at ", end_.value()));
+  }
   Offset at = end_;
   LeaderEpoch epoch = epochs_.of_last_batch();
   for (const StoredBatchView& batch : request.batches) {

@@ -90,9 +90,9 @@ struct AppendRequest {
   // Where several brokers hold the log: complete it when all replicas in sync have it, and not when this copy
   // does. A store with one copy makes no difference.
   bool on_all_in_sync = true;
-  // Where several brokers hold the log: NO_LEADER, and nothing is done, unless this one leads it. Else it is
-  // handed on to the one that does.
-  bool here_only = false;
+  // Where several brokers hold the log: NO_LEADER, and nothing is done, unless this one leads it in this
+  // epoch. Absent: it is handed on to the one that leads. A store with one copy makes no difference.
+  std::optional<LeaderEpoch> here_in_epoch;
   // Checked in the order of appends: an epoch below the producer's is PRODUCER_FENCED; a sequence that is not
   // the next is OUT_OF_ORDER_SEQUENCE (metadata expected_sequence), unless it repeats one of the last five
   // batches, which then completes OK with `duplicate`. A new epoch, or a producer not known to the log,
@@ -118,6 +118,9 @@ struct Appended {
 struct ReplicaAppendRequest {
   LogId log;
   std::vector<StoredBatchView> batches;
+  // Where the other log was read from: refused unless this one ends there. Without it a gap could be one that
+  // an append left that was refused, and not compaction.
+  std::optional<Offset> from;
   // The other log is compacted: offsets between batches, and before the first, may have no records any more;
   // and so may all of a batch that has no bytes either: it brings a producer's stamp, or the log's end to
   // where nothing follows.
@@ -138,6 +141,8 @@ struct ReadRequest {
   // Also batches without records that tell of a producer, and the last one of what is read, so that batches
   // reach to next_offset: for replication.
   bool include_emptied = false;
+  // Where several brokers hold the log: NO_LEADER unless this one leads it. Else it is handed on.
+  bool here_only = false;
 };
 
 struct ReadResult {
@@ -213,11 +218,11 @@ class LogStore {
   // PARTITION_NOT_FOUND; STORAGE_FULL; TOO_MANY_IN_FLIGHT when the store's queue is full; and as
   // AppendRequest says. A failed append took no offsets.
   virtual void Append(AppendRequest request, AppendDone done) = 0;
-  // INVALID_FIELD unless the first base offset is the log's end, each batch follows the one before it without
-  // a gap (but for request.gaps), has as many records as offsets (or offset_deltas that fit) and the bytes
-  // that its crc32c says, and epochs do not fall.
-  // Producer state follows the stamps unchecked: the leader checked them. `done` gets the first base offset
-  // and the last next offset when durable (kFsync) or written (kBackground).
+  // INVALID_FIELD unless request.from, if it is set, and the first base offset are the log's end, each batch
+  // follows the one before it without a gap (but for request.gaps), has as many records as offsets (or
+  // offset_deltas that fit) and the bytes that its crc32c says, and epochs do not fall. Producer state
+  // follows the stamps unchecked: the leader checked them. `done` gets the first base offset and the last
+  // next offset when durable (kFsync) or written (kBackground).
   virtual void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) = 0;
 
   // OFFSET_OUT_OF_RANGE (metadata log_start_offset, high_watermark) unless log start ≤ from ≤ readable end

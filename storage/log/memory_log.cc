@@ -84,7 +84,10 @@ absl::Status MemoryLog::Read(const ReadRequest& request, Offset limit, ReadResul
     left_out = wanted ? nullptr : &*batch;
     if (wanted) result.batches.push_back(*batch);
   }
-  if (request.include_emptied && left_out != nullptr) result.batches.push_back(*left_out);
+  if (request.include_emptied && left_out != nullptr) {
+    result.batches.push_back(*left_out);
+    result.batches.back().base_offset = std::max(left_out->base_offset, request.from);
+  }
   return absl::OkStatus();
 }
 

@@ -115,8 +115,11 @@ absl::StatusOr<uint64_t> RunReader::PositionOf(LogId log, const Run& run, Offset
   return *found;
 }
 
-void RunReader::AddEmptied(Progress& progress, ReadResult& result) {
-  result.batches.push_back(ViewOfEntry(*progress.emptied, absl::Cord()));
+void RunReader::AddEmptied(const ReadRequest& request, Progress& progress, ReadResult& result) {
+  StoredBatchView view = ViewOfEntry(*progress.emptied, absl::Cord());
+  // One that stands for what several batches held may begin before what is asked for.
+  if (!view.producer) view.base_offset = std::max(view.base_offset, request.from);
+  result.batches.push_back(std::move(view));
   progress.emptied.reset();
 }
 
@@ -127,7 +130,7 @@ absl::Status RunReader::AddBatch(const ReadRequest& request, const EntryHeader& 
   if (header.records() == 0) {
     result.gaps = true;
     progress.emptied = header;
-    if (request.include_emptied && header.Has(kHasProducer)) AddEmptied(progress, result);
+    if (request.include_emptied && header.Has(kHasProducer)) AddEmptied(request, progress, result);
     return absl::OkStatus();
   }
   progress.emptied.reset();
@@ -225,7 +228,7 @@ absl::Status RunReader::Read(const std::vector<Run>& runs, const ReadRequest& re
     result.next_offset = progress.expected;
     i = next;
   }
-  if (request.include_emptied && progress.emptied) AddEmptied(progress, result);
+  if (request.include_emptied && progress.emptied) AddEmptied(request, progress, result);
   return absl::OkStatus();
 }
 

@@ -64,7 +64,7 @@ class RunReader {
   };
   absl::Status ReadStretch(const ReadRequest& request, const Stretch& stretch, Progress& progress,
                            ReadResult& result) const;
-  static void AddEmptied(Progress& progress, ReadResult& result);
+  static void AddEmptied(const ReadRequest& request, Progress& progress, ReadResult& result);
   // Adds the batch with `header`, whose body is at the front of `rest`, a part of `buffer`.
   absl::Status AddBatch(const ReadRequest& request, const EntryHeader& header, std::string_view rest,
                         const std::shared_ptr<std::string>& buffer, Progress& progress,

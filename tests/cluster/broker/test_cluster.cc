@@ -281,7 +281,7 @@ absl::StatusOr<std::vector<std::string>> TestCluster::ReadAll(int through, LogId
         return true;
       }));
     }
-    if (result->next_offset <= at) return absl::InternalError("a read that brings nothing");
+    if (result->next_offset <= at) return absl::UnavailableError("the leader has not got there again");
     at = result->next_offset;
   }
   return values;

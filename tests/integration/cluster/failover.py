@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long nobody can write when a process of a cluster dies or falls silent, as a client sees it.
 
-  failover.py --bin build/release/bin [--kills 20] [--cases ...] [--json FILE]
+  failover.py --bin build/release/bin [--kills 20] [--partitions 1] [--cases ...] [--json FILE]
 
 Three brokers, two coordinators, an etcd, defaults throughout (but for memory, and leadership stays where it is). The
 client (appender.py) writes single records with acks=all to a partition of three replicas and min_in_sync_replicas 2,
@@ -94,12 +94,19 @@ class Measurement:
 
     def prepare(self):
         self.cluster.up()
-        made = subprocess.run([os.path.join(self.args.bin, "naru"), "--server", self.cluster.servers, "topic", "create",
-                               TOPIC, "--replication-factor", "3", "--config", "min_in_sync_replicas=2"],
-                              capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise Failure(f"the topic could not be made: {made.stderr}")
+        self.make_topic(TOPIC, 1)
+        # The others are there to be led elsewhere too, and say nothing. A topic of a cluster has 100 at most.
+        for first in range(1, self.args.partitions, 100):
+            count = min(100, self.args.partitions - first)
+            self.make_topic(f"{TOPIC}-others-{first}", count)
         self.client = Client(self.cluster, self.stubs)
+
+    def make_topic(self, name, partitions):
+        made = subprocess.run([os.path.join(self.args.bin, "naru"), "--server", self.cluster.servers, "topic", "create",
+                               name, "--partitions", str(partitions), "--replication-factor", "3", "--config",
+                               "min_in_sync_replicas=2"], capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise Failure(f"the topic {name} could not be made: {made.stderr}")
 
     def agreed(self):
         """The partition when all replicas are in sync and every broker knows the same of it, else None."""
@@ -183,6 +190,8 @@ def print_table(made):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True, help="where narud and naru are")
+    parser.add_argument("--partitions", type=int, default=1,
+                        help="of the cluster, on which nothing happens but for the one that is written to (1)")
     parser.add_argument("--kills", type=int, default=20, help="of each case (20)")
     parser.add_argument("--cases", default=",".join(CASES), help=f"some of: {', '.join(CASES)}, with commas between")
     parser.add_argument("--json", help="write the figures here too")

@@ -278,6 +278,17 @@ TEST_P(StoreContract, WhoIsCopiedFromACompactedLogKnowsItsProducers) {
   }
 }
 
+TEST_P(StoreContract, AGapThatARefusedAppendLeftIsNoGapOfCompaction) {
+  ReplicaAppendRequest request = ReplicaOf(kLog, {View(10, 2, 1)});
+  request.gaps = true;
+  request.from = Offset(5);  // what was read before it was refused
+  EXPECT_THAT(AppendAsReplica(request), FailsWith(Reason::kInvalidField));
+  EXPECT_EQ(Info(kLog).end, Offset(0));
+  request.from = Offset(0);
+  ASSERT_THAT(AppendAsReplica(request), IsOk());
+  EXPECT_EQ(Info(kLog).end, Offset(12));
+}
+
 TEST_P(StoreContract, AReplicaIsGivenTheEmptyEndOfALog) {
   ReplicaAppendRequest request = ReplicaOf(kLog, {View(0, 2, 1), EmptyView(2, 5), EmptyView(5, 9)});
   request.gaps = true;
@@ -291,6 +302,8 @@ TEST_P(StoreContract, AReplicaIsGivenTheEmptyEndOfALog) {
       EXPECT_EQ(read->next_offset, Offset(9));
       ASSERT_FALSE(read->batches.empty()) << from;
       EXPECT_EQ(read->batches.back().next_offset, Offset(9)) << from;
+      EXPECT_TRUE(from < 6 || read->batches.back().base_offset == Offset(from))
+          << "from where it has nothing yet";
       EXPECT_TRUE(read->gaps);
     }
   }
