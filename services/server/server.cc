@@ -98,7 +98,7 @@ absl::Status Server::StartHttp() {
 absl::Status Server::OpenStorage() {
   if (options_.cluster.in_cluster()) {
     // What has made an older record go must not be taken away itself when the leader changes.
-    store_options_.compaction_bound = [this](LogId log) {
+    store_options_.committed_end = [this](LogId log) {
       const cluster::BrokerProcess* broker = committed_of_.load(std::memory_order_acquire);
       return broker == nullptr ? Offset(0) : broker->CommittedEnd(log);
     };

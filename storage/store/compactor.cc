@@ -154,7 +154,7 @@ absl::Status Compactor::RunPass(int64_t& budget) {
 
 absl::StatusOr<Offset> Compactor::BoundOf(const Log& log, Offset durable_end, int64_t min_lag_ms) const {
   Offset bound = durable_end;
-  if (parts_.options.compaction_bound) bound = std::min(bound, parts_.options.compaction_bound(log.id));
+  if (parts_.options.committed_end) bound = std::min(bound, parts_.options.committed_end(log.id));
   if (min_lag_ms <= 0) return bound;
   return parts_.cuts.FindRetentionStart(log, parts_.clock.NowMs() - min_lag_ms + 1, /*bytes_max=*/-1, bound);
 }

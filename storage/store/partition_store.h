@@ -61,10 +61,10 @@ struct StoreOptions {
   int64_t compaction_bytes_per_second = int64_t{32} << 20;
   // A log with fewer bytes that are not compacted is, but only once a minute. 0 and more.
   int64_t compaction_dirty_bytes_min = int64_t{1} << 20;
-  // Up to where a log may be compacted: below what is committed, so that nothing that a truncation takes away
-  // has made anything else go. Called on the maintainer's thread, without locks. Empty: up to the durable
-  // end.
-  std::function<Offset(LogId)> compaction_bound;
+  // Up to where a log may be compacted, and its oldest batches given up: below what is committed, so that
+  // nothing that a truncation takes away has made anything else go, and no log begins above what others hold.
+  // Called on the maintainer's thread, without locks. Empty: up to the durable end.
+  std::function<Offset(LogId)> committed_end;
   // A producer that appended nothing to a log for so long, milliseconds, is not known there any more. At
   // least 1,000. May differ from one start to the next: what a replay forgets otherwise than the first time
   // is forgotten a little earlier or later.

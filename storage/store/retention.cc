@@ -88,8 +88,11 @@ bool Maintainer::ChangedSince(const DueLog& due) {
 
 absl::Status Maintainer::ApplyRetention() {
   const int64_t now_ms = parts_.clock.NowMs();
-  const std::vector<DueLog> due = FindDue(now_ms);
+  std::vector<DueLog> due = FindDue(now_ms);
   if (due.empty()) return absl::OkStatus();
+  if (parts_.options.committed_end) {
+    for (DueLog& log : due) log.end = std::min(log.end, parts_.options.committed_end(log.log->id));
+  }
   parts_.syncer.Drain();  // so that the index has everything below the ends that were noted
   std::vector<StartOp> moves;
   size_t planned_logs = 0;

@@ -37,7 +37,7 @@ class CompactedLog {
     StoreOptions options = CrashRig::SmallOptions();
     options.compaction_dirty_bytes_min = 0;
     options.compaction_memory_bytes = 1'024;  // fewer keys than the log has
-    options.compaction_bound = [committed = committed_](LogId) { return Offset(*committed); };
+    options.committed_end = [committed = committed_](LogId) { return Offset(*committed); };
     return options;
   }
 

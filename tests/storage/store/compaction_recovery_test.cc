@@ -155,7 +155,7 @@ TEST_F(CompactionTest, ATruncationTakesOffTheEndOfACompactedLog) {
   Put("a=2 c=1");
   Put("b=2");
   Put("d=1");
-  options_.compaction_bound = nullptr;
+  options_.committed_end = nullptr;
   Compact();
   EXPECT_EQ(Records(), "2:a=2 3:c=1 4:b=2 5:d=1");
   ASSERT_TRUE(Truncate(kLog, 5).ok());
@@ -174,7 +174,7 @@ TEST_F(CompactionTest, ATruncationTakesOffTheEndOfACompactedLog) {
 
 TEST_F(CompactionTest, NothingAboveTheBoundIsTouchedOrMakesAnythingGo) {
   std::atomic<int64_t> committed{0};
-  options_.compaction_bound = [&](LogId) { return Offset(committed); };
+  options_.committed_end = [&](LogId) { return Offset(committed); };
   OpenCompacted();
   Put("a=1");
   Put("a=2");

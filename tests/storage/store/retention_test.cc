@@ -52,6 +52,20 @@ class StoreRetention : public StoreTest {
   HookedFiles hooked_;
 };
 
+TEST_F(StoreRetention, TakesNothingThatIsNotCommitted) {
+  Close();
+  int64_t committed = 0;
+  options_.committed_end = [&committed](LogId) { return Offset(committed); };
+  Open();
+  ASSERT_TRUE(store_->Configure(kA, {.retention_bytes = 1}).ok());
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(Append(kA, absl::StrCat(i)).ok());
+  for (const int64_t end : {0, 2, 3}) {
+    committed = end;
+    ASSERT_TRUE(store_->RunMaintenance().ok());
+    EXPECT_EQ(Info(kA).log_start, Offset(end));
+  }
+}
+
 TEST_F(StoreRetention, LooksAtOldDataWithoutTheAppender) {
   AppendRuns({kA, kB}, 8, 1'000);
   const int64_t batch_bytes = SizeOf(kA) / 8;
