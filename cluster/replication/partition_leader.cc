@@ -43,7 +43,9 @@ void PartitionLeader::Update(PartitionState state, const LogView& log, int64_t n
 
 std::set<BrokerId> PartitionLeader::MaximalIsr() const {
   std::set<BrokerId> isr = state_.isr;
-  if (proposal_) isr.insert(proposal_->isr.begin(), proposal_->isr.end());
+  if (proposal_) {
+    for (const auto& [broker, epoch] : proposal_->isr) isr.insert(broker);
+  }
   isr.insert(uncertain_.begin(), uncertain_.end());
   return isr;
 }
@@ -160,14 +162,17 @@ bool PartitionLeader::MayJoin(const Follower& follower, const LogPositions& at) 
 
 void PartitionLeader::MaybePropose(const LogPositions& at, int64_t now_ms, ReplicaEffects& effects) {
   if (proposal_ || now_ms < propose_after_ms_) return;
-  std::set<BrokerId> isr = {self_};
+  std::map<BrokerId, BrokerEpoch> isr = {{self_, self_epoch_}};
   for (const auto& [broker, follower] : followers_) {
     const bool may_be_in = state_.isr.contains(broker) || MayJoin(follower, at);
-    if (may_be_in && !Lags(follower, at, now_ms)) isr.insert(broker);
+    if (may_be_in && !Lags(follower, at, now_ms)) isr[broker] = follower.broker_epoch;
   }
   // Whatever was given up is settled by any change of the partition epoch, also one that changes nothing
   // else.
-  if (isr == state_.isr && uncertain_.empty()) return;
+  const bool same = isr.size() == state_.isr.size() &&
+                    std::equal(isr.begin(), isr.end(), state_.isr.begin(),
+                               [](const auto& member, BrokerId broker) { return member.first == broker; });
+  if (same && uncertain_.empty()) return;
   proposal_ = Proposal{.isr = std::move(isr)};
   Send(now_ms, effects);
 }
@@ -178,10 +183,7 @@ void PartitionLeader::Send(int64_t now_ms, ReplicaEffects& effects) {
   IsrProposal proposal{.attempt = proposal_->attempt,
                        .leader_epoch = state_.leader_epoch,
                        .partition_epoch = state_.epoch,
-                       .isr = {}};
-  for (const BrokerId broker : proposal_->isr) {
-    proposal.isr[broker] = broker == self_ ? self_epoch_ : followers_[broker].broker_epoch;
-  }
+                       .isr = proposal_->isr};
   effects.emplace_back(ProposeIsr{std::move(proposal)});
 }
 
@@ -195,7 +197,9 @@ void PartitionLeader::OnIsrAnswer(int64_t attempt, IsrOutcome outcome, int64_t n
   }
   // Rule 7: this copy is dead; others may be on their way, and who is in them counts until another partition
   // epoch makes them void.
-  if (proposal_->copies) uncertain_.insert(proposal_->isr.begin(), proposal_->isr.end());
+  if (proposal_->copies) {
+    for (const auto& [broker, epoch] : proposal_->isr) uncertain_.insert(broker);
+  }
   proposal_.reset();
   propose_after_ms_ = now_ms + options_.proposal_retry_ms;
 }

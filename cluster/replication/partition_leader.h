@@ -74,7 +74,9 @@ class PartitionLeader {
 
  private:
   struct Proposal {
-    std::set<BrokerId> isr;
+    // Each member in the process that may join, whoever speaks for the broker when it is sent again: another
+    // process of it may hold less.
+    std::map<BrokerId, BrokerEpoch> isr;
     int64_t attempt = 0;  // of the copy sent last
     int64_t sent_ms = 0;
     bool copies = false;  // it is not the only one

@@ -138,6 +138,22 @@ TEST_F(LeaderTest, WhoIsProposedIsWaitedForUntilTheCoordinatorSaysNo) {
   EXPECT_EQ(high_watermark(), 20);
 }
 
+TEST_F(LeaderTest, AProposalThatIsSentAgainNamesTheProcessThatMayJoinAndNoLaterOne) {
+  Lead({1, 2});
+  Fetch(FetchOf(2, 10));
+  Fetch(FetchOf(3, 10));
+  ASSERT_EQ(proposals_.size(), 1u);
+  EXPECT_EQ(proposals_[0].isr.at(BrokerId(3)), BrokerEpoch(23));
+  // Its disk was replaced: it has nothing.
+  ReplicaFetch another = FetchOf(3, 0);
+  another.broker_epoch = BrokerEpoch(40);
+  another.last_fetched_epoch = LeaderEpoch(-1);
+  Fetch(another);
+  PassTime(kOptions.proposal_retry_ms);
+  ASSERT_EQ(proposals_.size(), 2u) << "it is sent again";
+  EXPECT_EQ(proposals_[1].isr.at(BrokerId(3)), BrokerEpoch(23)) << "which the coordinator refuses by now";
+}
+
 TEST_F(LeaderTest, AProposalOfWhichACopyMayBeUnderWayCountsUntilThePartitionEpochMoves) {
   Lead({1, 2});
   Fetch(FetchOf(2, 10));
