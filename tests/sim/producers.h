@@ -50,8 +50,8 @@ class IdempotentProducer {
   struct Stream {
     ProducerStamp next;  // of the next batch
     std::deque<Batch> waiting;
-    size_t sent = 0;      // of those, over this session
-    uint64_t number = 0;  // of the session
+    size_t sent = 0;      // of those, over the connection
+    uint64_t number = 0;  // of the connection
     Session session;
     BrokerId leader = cluster::kNoBroker;
     bool reconnecting = false;

@@ -87,6 +87,8 @@ class World {
   void CheckReplica(Broker& broker, const cluster::TopicPartition& partition);
   Offset CommittedEnd(const cluster::TopicPartition& partition);
   void CheckCommitted(Broker& leader, const cluster::TopicPartition& partition);
+  // Of ISR and ELR those that have everything below `end`; that another has not is a violation.
+  std::vector<BrokerId> HoldersUpTo(const cluster::TopicPartition& partition, Offset end);
   void CheckHolders(const cluster::TopicPartition& partition);
   void ClearSuspects();
   // Whether something of the log from its start on cannot be read.

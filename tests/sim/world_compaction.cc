@@ -31,19 +31,8 @@ void World::CheckCompactedLeader(Broker& leader, const TopicPartition& partition
 }
 
 void World::CheckCompactedHolders(const TopicPartition& partition) {
-  const PartitionState& stored = store_->stored().partitions.at(partition);
   const Offset end = committed_values_[partition].end;
-  std::set<BrokerId> holders = stored.isr;
-  holders.insert(stored.elr.begin(), stored.elr.end());
-  for (const BrokerId holder : holders) {
-    if (suspects_.contains(holder)) continue;
-    const LogInfo info = InfoOf(broker(holder), partition);
-    if (info.durable_end < end) {
-      Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
-                        " has its log up to ", info.durable_end.value(), "; committed is up to ",
-                        end.value()));
-      continue;
-    }
+  for (const BrokerId holder : HoldersUpTo(partition, end)) {
     CheckCompacted(broker(holder), partition, end, false);
   }
 }

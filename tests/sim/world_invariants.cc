@@ -154,24 +154,33 @@ void World::ClearDamaged() {
   });
 }
 
+std::vector<BrokerId> World::HoldersUpTo(const TopicPartition& partition, Offset end) {
+  const PartitionState& stored = store_->stored().partitions.at(partition);
+  std::set<BrokerId> holders = stored.isr;
+  holders.insert(stored.elr.begin(), stored.elr.end());
+  std::vector<BrokerId> found;
+  for (const BrokerId holder : holders) {
+    if (suspects_.contains(holder)) continue;
+    const Offset durable = InfoOf(broker(holder), partition).durable_end;
+    if (durable >= end) {
+      found.push_back(holder);
+      continue;
+    }
+    Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
+                      " has its log up to ", durable.value(), "; committed is up to ", end.value()));
+  }
+  return found;
+}
+
 void World::CheckHolders(const TopicPartition& partition) {
   if (policies_[partition].compacted) return CheckCompactedHolders(partition);
   const PartitionState& stored = store_->stored().partitions.at(partition);
   const std::vector<CommittedBatch>& committed = committed_[partition];
-  std::set<BrokerId> holders = stored.isr;
-  holders.insert(stored.elr.begin(), stored.elr.end());
   const Offset end = CommittedEnd(partition);
-  for (const BrokerId holder : holders) {
-    if (suspects_.contains(holder)) continue;
-    const LogInfo info = InfoOf(broker(holder), partition);
-    if (info.durable_end < end) {
-      Fail(absl::StrCat("partition ", Name(partition), ": ", ToText(stored), ", and broker ", holder.value(),
-                        " has its log up to ", info.durable_end.value(), "; committed is up to ",
-                        end.value()));
-      continue;
-    }
+  for (const BrokerId holder : HoldersUpTo(partition, end)) {
     if (damaged_.contains({holder, partition})) continue;
-    const std::vector<CommittedBatch> here = Below(broker(holder), partition, info.log_start, end);
+    const std::vector<CommittedBatch> here =
+        Below(broker(holder), partition, InfoOf(broker(holder), partition).log_start, end);
     auto old = committed.begin();
     for (const CommittedBatch& batch : here) {
       while (old != committed.end() && old->base < batch.base) ++old;

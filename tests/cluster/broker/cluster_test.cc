@@ -176,9 +176,6 @@ TEST(Cluster, AReplicaThatCatchesUpTakesNoMoreThanItsRate) {
   cluster.WaitForIsr("events", 2);
   // A tenth of a second's worth may come at once, and a fetch or two more than was left.
   EXPECT_GE(absl::Now() - begun, absl::Milliseconds(600));
-  const absl::Time in_sync = absl::Now();
-  for (int i = 0; i < 32; ++i) ASSERT_TRUE(cluster.Append(1, log, value).ok());
-  EXPECT_LT(absl::Now() - in_sync, absl::Milliseconds(1'900)) << "in sync nothing holds it back";
 }
 
 TEST(Cluster, LeadersAreElectedOnRequestAndNothingIsLost) {

@@ -32,12 +32,12 @@ from cluster import Cluster, Layout  # noqa: E402
 from daemon import Failure  # noqa: E402
 from load import TOPIC, Load  # noqa: E402
 from network import Network  # noqa: E402
+from program import SKIPPED  # noqa: E402
 from state import write_backtraces  # noqa: E402
 
 # What a producer of this topic may be told while its cluster suffers.
 REASONS = {"NO_LEADER", "LEADER_CHANGED", "COORDINATOR_LOADING", "NOT_ENOUGH_REPLICAS", "STALE_LEADER_EPOCH",
            "STREAM_ITEM_SKIPPED", "TOO_MANY_IN_FLIGHT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "stopped"}
-SKIPPED = 77  # exit code: SKIP_RETURN_CODE in CMakeLists.txt
 CLIENTS = "clients"  # the host of all of them
 BROKERS, COORDINATORS, FIRST_PORT = 3, 2, 9410
 # Small, so that segments fill up; leadership goes back soon, so that it changes more often.

@@ -4,7 +4,6 @@
   cluster_test.py --bin build/release/bin [unittest options]
 """
 
-import argparse
 import os
 import queue
 import shutil
@@ -22,11 +21,11 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
 import stubs  # noqa: E402
 from cluster import Cluster, Layout  # noqa: E402
 from daemon import wait_until  # noqa: E402
+from program import begin  # noqa: E402
 from state import describe_topic  # noqa: E402
 from routes import PASSING, open_channel, reason_of  # noqa: E402
 
 SECONDS_MAX = 30
-SKIPPED = 77
 TOPIC = "events"
 
 
@@ -208,15 +207,9 @@ class ClusterTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], add_help=False)
-    parser.add_argument("--bin", required=True, help="where narud and naru are")
-    arguments, rest = parser.parse_known_args()
-    if shutil.which("etcd") is None:
-        print("skipped: etcd is not installed (apt-get install etcd-server)")
-        sys.exit(SKIPPED)
-    PROGRAMS = arguments.bin
+    PROGRAMS, ARGUMENTS = begin(__doc__)
     stub_folder = tempfile.mkdtemp(prefix="naru-stubs-")
     stubs.generate(stub_folder)
     PB = stubs.load(stub_folder)
     shutil.rmtree(stub_folder)
-    unittest.main(argv=[sys.argv[0], *rest])
+    unittest.main(argv=ARGUMENTS)

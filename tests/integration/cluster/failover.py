@@ -34,12 +34,12 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
 import stubs  # noqa: E402
 from cluster import Cluster, Layout  # noqa: E402
 from daemon import Failure, die_with_parent, wait_until  # noqa: E402
+from program import SKIPPED  # noqa: E402
 from state import active_coordinator, describe_topic  # noqa: E402
 
 TOPIC = "failover"
 SECONDS_MAX = 60
 CALM_SECONDS = 2
-SKIPPED = 77
 STAYS = ["--leader-rebalance-interval", "1h"]
 CASES = ["leader killed", "leader silent", "coordinator killed", "leader and coordinator"]
 

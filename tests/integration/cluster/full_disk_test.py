@@ -4,7 +4,6 @@
   full_disk_test.py --bin build/release/bin [unittest options]
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -17,9 +16,9 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
 from cluster import Cluster, Layout  # noqa: E402
 from daemon import Failure, die_with_parent, wait_until  # noqa: E402
 from disks import DATA, Disks  # noqa: E402
+from program import SKIPPED, begin  # noqa: E402
 from state import all_in_sync, describe_topic  # noqa: E402
 
-SKIPPED = 77
 REFUSED_FOR_NOW = 4  # exit code of naru
 SECONDS_MAX = 30
 DISK_BYTES, RESERVE_BYTES = 512 << 20, 64 << 20
@@ -167,17 +166,11 @@ class FullDiskTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], add_help=False)
-    parser.add_argument("--bin", required=True, help="where narud and naru are")
-    arguments, rest = parser.parse_known_args()
-    if shutil.which("etcd") is None:
-        print("skipped: etcd is not installed (apt-get install etcd-server)")
-        sys.exit(SKIPPED)
-    PROGRAMS = arguments.bin
+    PROGRAMS, ARGUMENTS = begin(__doc__)
     with tempfile.TemporaryDirectory() as trial:
         try:
             Disks(trial, ["disk"], 64 << 20).close()
         except Failure as failure:
             print(f"skipped: {failure}")
             sys.exit(SKIPPED)
-    unittest.main(argv=[sys.argv[0], *rest])
+    unittest.main(argv=ARGUMENTS)

@@ -4,7 +4,6 @@
   rolling_restart_test.py --bin build/release/bin [unittest options]
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -21,8 +20,8 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
 from cluster import Cluster, Layout, http_get  # noqa: E402
 from daemon import die_with_parent, wait_until  # noqa: E402
 from load import MEMBER_NAMES, TOPIC, Load  # noqa: E402
+from program import begin  # noqa: E402
 
-SKIPPED = 77
 SECONDS_MAX = 30        # for whatever is waited for
 ACK_SECONDS_MAX = 10    # from a batch's first attempt to its ack
 LINES_TOPIC, LINES_A_SECOND = "lines", 50
@@ -163,11 +162,5 @@ class RollingRestartTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], add_help=False)
-    parser.add_argument("--bin", required=True, help="where narud and naru are")
-    arguments, rest = parser.parse_known_args()
-    if shutil.which("etcd") is None:
-        print("skipped: etcd is not installed (apt-get install etcd-server)")
-        sys.exit(SKIPPED)
-    PROGRAMS = arguments.bin
-    unittest.main(argv=[sys.argv[0], *rest])
+    PROGRAMS, ARGUMENTS = begin(__doc__)
+    unittest.main(argv=ARGUMENTS)
