@@ -110,7 +110,9 @@ void ClusterLogStore::AppendAsReplica(ReplicaAppendRequest request, AppendDone d
   done(NotForServices());
 }
 void ClusterLogStore::Truncate(LogId log, Offset end, Done done) { done(NotForServices()); }
-void ClusterLogStore::Reset(LogId log, Offset start, Done done) { done(NotForServices()); }
+void ClusterLogStore::Reset(LogId log, Offset start, std::vector<ProducerState> producers, Done done) {
+  done(NotForServices());
+}
 void ClusterLogStore::BeginEpoch(LogId log, LeaderEpoch epoch, Done done) { done(NotForServices()); }
 
 }  // namespace naru::cluster

@@ -50,7 +50,7 @@ class ClusterLogStore final : public LogStore {
   absl::Status Configure(LogId log, const LogSettings& settings) override;
   void AppendAsReplica(ReplicaAppendRequest request, AppendDone done) override;
   void Truncate(LogId log, Offset end, Done done) override;
-  void Reset(LogId log, Offset start, Done done) override;
+  void Reset(LogId log, Offset start, std::vector<ProducerState> producers, Done done) override;
   void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) override;
   // The local store is its owner's to stop.
   void Stop() override {}

@@ -83,7 +83,7 @@ void GroupForwardSession::OnMessage(const v1::GroupsRequest& message) {
       }
       return;
     case Request::kCommit:
-      return groups_.Commit(group, FromMessage(message.commit()), Answer(id));
+      return Commit(id, group, FromMessage(message.commit()));
     case Request::kRemove:
       return groups_.Remove(group,
                             LeaveGroup{.member_id = message.remove().member_id(),
@@ -138,6 +138,14 @@ void GroupForwardSession::Join(uint64_t id, const std::string& group, const v1::
     lost = closed_;
   }
   if (lost) groups_.CutOff(session);
+}
+
+void GroupForwardSession::Commit(uint64_t id, const std::string& group, CommitOffsets commit) {
+  if (commit.session != 0) {
+    commit.session = Find(commit.session, false);
+    if (commit.session == 0) return Answer(id)(NotGroupCoordinator());
+  }
+  groups_.Commit(group, std::move(commit), Answer(id));
 }
 
 uint64_t GroupForwardSession::Find(uint64_t id, bool ends) {

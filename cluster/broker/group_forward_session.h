@@ -36,6 +36,7 @@ class GroupForwardSession : public std::enable_shared_from_this<GroupForwardSess
 
   Groups::Done Answer(uint64_t id);
   void Join(uint64_t id, const std::string& group, const naru::internal::v1::JoinOrder& order);
+  void Commit(uint64_t id, const std::string& group, CommitOffsets commit);
   // The coordinator's number of a session; 0: it has ended. `ends` forgets it.
   uint64_t Find(uint64_t id, bool ends);
   void Ended(uint64_t id);

@@ -118,6 +118,7 @@ v1::CommitOrder ToMessage(const CommitOffsets& commit) {
   v1::CommitOrder to;
   if (commit.member_id) to.set_member_id(*commit.member_id);
   to.set_member_epoch(commit.member_epoch);
+  to.set_session(commit.session);
   for (const auto& [partition, offset] : commit.offsets) SetOffset(partition, &offset, *to.add_offsets());
   return to;
 }
@@ -129,7 +130,7 @@ v1::CommitOrder ToMessage(const ResetOffsets& reset) {
 }
 
 CommitOffsets FromMessage(const v1::CommitOrder& from) {
-  CommitOffsets commit{.request = 0, .member_id = {}, .member_epoch = from.member_epoch(), .offsets = {}};
+  CommitOffsets commit{.member_epoch = from.member_epoch(), .session = from.session()};
   if (from.has_member_id()) commit.member_id = from.member_id();
   commit.offsets = ReadOffsets(from.offsets());
   return commit;

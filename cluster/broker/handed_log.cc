@@ -24,6 +24,10 @@ LogPositions HandedLog::Positions() const {
           .durable_start = std::min(durable_start_, info.log_start)};
 }
 
+std::vector<ProducerState> HandedLog::Producers() const {
+  return store_.Producers(log_).value_or(std::vector<ProducerState>{});
+}
+
 EpochEnd HandedLog::EndOffsetForEpoch(LeaderEpoch epoch) const {
   const Offset end = Info().end;
   Forget(end);

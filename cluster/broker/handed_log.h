@@ -18,6 +18,7 @@ class HandedLog final : public LogView {
 
   LogPositions Positions() const override;
   EpochEnd EndOffsetForEpoch(LeaderEpoch epoch) const override;
+  std::vector<ProducerState> Producers() const override;
 
   // These were handed to AppendAsReplica, in the order of the calls.
   void Hand(const std::vector<StoredBatchView>& batches);

@@ -44,6 +44,35 @@ StoredBatchView FromMessage(v1::ReplicaBatch& from) {
   return batch;
 }
 
+namespace {
+
+void ToMessage(const ProducerState& producer, v1::KnownProducer& to) {
+  to.set_producer_id(producer.producer_id);
+  to.set_epoch(producer.epoch);
+  to.set_next_sequence(producer.next_sequence);
+  for (const ProducerState::Batch& batch : producer.batches) {
+    v1::KnownProducer::Batch& remembered = *to.add_batches();
+    remembered.set_base_sequence(batch.base_sequence);
+    remembered.set_next_sequence(batch.next_sequence);
+    remembered.set_base_offset(batch.base_offset.value());
+    remembered.set_append_time_ms(batch.append_time_ms);
+  }
+}
+
+ProducerState FromMessage(const v1::KnownProducer& from) {
+  ProducerState producer;
+  producer.producer_id = from.producer_id();
+  producer.epoch = from.epoch();
+  producer.next_sequence = from.next_sequence();
+  for (const v1::KnownProducer::Batch& batch : from.batches()) {
+    producer.batches.push_back(
+        {batch.base_sequence(), batch.next_sequence(), Offset(batch.base_offset()), batch.append_time_ms()});
+  }
+  return producer;
+}
+
+}  // namespace
+
 v1::PartitionFetch ToMessage(LogId log, const ReplicaFetch& fetch) {
   v1::PartitionFetch to;
   to.set_log_id(log.value());
@@ -89,6 +118,7 @@ v1::FetchedPartition ToMessage(LogId log, const ReplicaFetchAnswer& answer) {
   to.set_epoch_end(answer.epoch_end.end.value());
   to.set_high_watermark(answer.high_watermark.value());
   to.set_log_start(answer.log_start.value());
+  for (const ProducerState& producer : answer.producers) ToMessage(producer, *to.add_producers());
   return to;
 }
 
@@ -113,6 +143,8 @@ ReplicaFetchAnswer FromMessage(const v1::FetchedPartition& from) {
   answer.epoch_end = {LeaderEpoch(from.end_epoch()), Offset(from.epoch_end())};
   answer.high_watermark = Offset(from.high_watermark());
   answer.log_start = Offset(from.log_start());
+  for (const v1::KnownProducer& producer : from.producers())
+    answer.producers.push_back(FromMessage(producer));
   return answer;
 }
 

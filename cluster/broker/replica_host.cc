@@ -278,7 +278,7 @@ void ReplicaHost::Reset(HostedReplica& part, const ResetLog& reset) {
                  {"leader_epoch", part.replica->leader_epoch().value()}});
   const LeaderEpoch epoch = part.replica->leader_epoch();
   store_.Reset(
-      part.log, reset.start,
+      part.log, reset.start, reset.producers,
       OnLoop(part.log, [this, epoch, start = reset.start](HostedReplica& own, const absl::Status& status) {
         if (!status.ok()) return;
         own.view->Settle();

@@ -170,6 +170,7 @@ void GroupCoordinator::PassTime() {
       ++reloads_;
       Load(*shard);
     }
+    if (shard->ready) KeepConfirmed(*shard);
     if (shard->ready) shard->groups->PassTime(now);
   }
 }
@@ -181,6 +182,7 @@ std::optional<int64_t> GroupCoordinator::NextDeadline() const {
   };
   for (const std::unique_ptr<Shard>& shard : shards_) {
     at(shard->reload_at_ms);
+    at(NextConfirm(*shard));
     if (shard->ready) at(shard->groups->NextDeadline());
   }
   return next;

@@ -51,6 +51,11 @@ struct GroupCoordinatorOptions {
   // Whether this broker still leads the log in this epoch, as ReplicaHost::Confirm: asked before it says what
   // is committed, which another coordinator may have moved on (rule 20). Null: there is no other.
   std::function<void(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool leads)> done)> confirm;
+  // How often it makes sure so that it still coordinates groups that have members, and for how long it goes
+  // on without an answer: then it lets its members go, who may find another coordinator that it does not know
+  // of.
+  int64_t confirm_every_ms = 500;
+  int64_t unconfirmed_ms_max = 4'000;
   // After a write that failed, the groups are read again after so long. At least 1.
   int64_t reload_after_ms = 1'000;
 };
@@ -127,7 +132,11 @@ class GroupCoordinator final : public Groups {
         0;  // counts the times that it was read, or given up: what belongs to others is void
     std::unique_ptr<GroupShard> groups;  // being read, or ready
     GroupShardStats before;              // what those counted that were read anew
+    bool loaded = false;  // read to the end; where others may coordinate it is to be confirmed yet
     bool ready = false;
+    bool confirming = false;
+    int64_t asked_ms = 0;                 // steady; when it was last asked whether this broker coordinates
+    int64_t confirmed_ms = 0;             // steady; then it did
     std::deque<Task> parked;              // what waits for that
     absl::Status broken;                  // not OK: it cannot be read
     std::optional<int64_t> reload_at_ms;  // steady
@@ -163,6 +172,9 @@ class GroupCoordinator final : public Groups {
            std::optional<absl::Status> without_topic = std::nullopt);
   void EndOf(uint64_t session, absl::AnyInvocable<GroupEvent()> event);
 
+  // Hands over what comes back from another thread.
+  void BeginCall();
+  void EndCall(Task task);
   // NOT_COORDINATOR where another broker may coordinate by now.
   void TellSurely(const Shard& shard, absl::StatusOr<GroupSnapshot> snapshot, SnapshotDone done) const;
   void DoList(ListingDone done);
@@ -176,6 +188,12 @@ class GroupCoordinator final : public Groups {
   void ReadOn(Shard& shard, Offset from);
   void OnLoaded(Shard& shard, uint64_t generation, Offset from, absl::StatusOr<ReadResult> result);
   absl::Status Replay(Shard& shard, const ReadResult& result) const;
+  void OnRead(Shard& shard, Offset end);
+  void Confirm(Shard& shard);
+  void OnConfirmed(Shard& shard, int64_t asked_ms, bool coordinates);
+  // When that is due again; nothing: there is nobody else, or no group.
+  std::optional<int64_t> NextConfirm(const Shard& shard) const;
+  void KeepConfirmed(Shard& shard);
   void Begin(Shard& shard);
   void Break(Shard& shard, const absl::Status& status);
   void Append(Shard& shard, absl::Cord batch);

@@ -74,15 +74,9 @@ void GroupCoordinator::GiveUp(Shard& shard) {
 
 void GroupCoordinator::MakeTopic() {
   if (std::exchange(making_topic_, true)) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    ++store_calls_;
-  }
-  make_topic_([this](absl::Status status) {
-    absl::MutexLock lock(&mutex_);
-    --store_calls_;
-    queue_.push_back([this, status = std::move(status)] { OnTopicMade(status); });
-  });
+  BeginCall();
+  make_topic_(
+      [this](absl::Status status) { EndCall([this, status = std::move(status)] { OnTopicMade(status); }); });
 }
 
 void GroupCoordinator::OnTopicMade(const absl::Status& status) {
@@ -99,7 +93,7 @@ void GroupCoordinator::OnTopicMade(const absl::Status& status) {
 void GroupCoordinator::Load(Shard& shard) {
   shard.reload_at_ms.reset();
   shard.broken = absl::OkStatus();
-  shard.ready = false;
+  shard.ready = shard.loaded = false;
   ++shard.generation;
   if (shard.groups != nullptr) shard.before += shard.groups->stats();
   shard.groups = std::make_unique<GroupShard>(options_.limits, shard);
@@ -113,15 +107,10 @@ void GroupCoordinator::Load(Shard& shard) {
 void GroupCoordinator::LoadLater(Shard& shard) { shard.reload_at_ms = Now().steady_ms + kLoadLaterMs; }
 
 void GroupCoordinator::ReadOn(Shard& shard, Offset from) {
-  {
-    absl::MutexLock lock(&mutex_);
-    ++store_calls_;
-  }
+  BeginCall();
   logs_.Read({.log = shard.log, .from = from, .bytes_max = kReadBytes},
              [this, &shard, generation = shard.generation, from](absl::StatusOr<ReadResult> result) {
-               absl::MutexLock lock(&mutex_);
-               --store_calls_;
-               queue_.push_back([this, &shard, generation, from, result = std::move(result)]() mutable {
+               EndCall([this, &shard, generation, from, result = std::move(result)]() mutable {
                  OnLoaded(shard, generation, from, std::move(result));
                });
              });
@@ -138,7 +127,7 @@ void GroupCoordinator::OnLoaded(Shard& shard, uint64_t generation, Offset from,
   }
   if (ReasonOf(result.status()) == Reason::kNoLeader) return LoadLater(shard);
   if (!result.ok()) return Break(shard, result.status());
-  if (result->batches.empty()) return Begin(shard);
+  if (result->batches.empty()) return OnRead(shard, from);
   if (absl::Status replayed = Replay(shard, *result); !replayed.ok()) return Break(shard, replayed);
   ReadOn(shard, result->batches.back().next_offset);
 }
@@ -155,6 +144,72 @@ absl::Status GroupCoordinator::Replay(Shard& shard, const ReadResult& result) co
   return absl::OkStatus();
 }
 
+void GroupCoordinator::OnRead(Shard& shard, Offset end) {
+  if (!options_.confirm) return Begin(shard);
+  // What this broker wrote before it gave the groups up may yet be committed.
+  const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);
+  if (!info.ok() || info->end > end) return LoadLater(shard);
+  shard.loaded = true;
+  shard.confirming = false;
+  Confirm(shard);
+}
+
+void GroupCoordinator::Confirm(Shard& shard) {
+  if (std::exchange(shard.confirming, true)) return;
+  shard.asked_ms = Now().steady_ms;
+  BeginCall();
+  options_.confirm(shard.log, shard.leader_epoch,
+                   [this, &shard, generation = shard.generation, asked_ms = shard.asked_ms](bool leads) {
+                     EndCall([this, &shard, generation, asked_ms, leads] {
+                       if (generation == shard.generation) OnConfirmed(shard, asked_ms, leads);
+                     });
+                   });
+}
+
+void GroupCoordinator::OnConfirmed(Shard& shard, int64_t asked_ms, bool coordinates) {
+  shard.confirming = false;
+  if (stopping_) return;
+  if (coordinates) shard.confirmed_ms = std::max(shard.confirmed_ms, asked_ms);
+  if (shard.ready) return;
+  if (coordinates) return Begin(shard);
+  LoadLater(shard);
+}
+
+std::optional<int64_t> GroupCoordinator::NextConfirm(const Shard& shard) const {
+  if (!options_.confirm || !shard.ready || shard.groups->groups().empty()) return std::nullopt;
+  const int64_t lost_ms = shard.confirmed_ms + options_.unconfirmed_ms_max;
+  return shard.confirming ? lost_ms : std::min(lost_ms, shard.asked_ms + options_.confirm_every_ms);
+}
+
+// Rule 19, 20: who is cut off may be deposed; its members have to hear of it before the next coordinator
+// takes what they own from them.
+void GroupCoordinator::KeepConfirmed(Shard& shard) {
+  const int64_t now_ms = Now().steady_ms;
+  // Whoever joins has to be written down first, and what was written was confirmed.
+  if (shard.groups->groups().empty()) shard.confirmed_ms = now_ms;
+  const std::optional<int64_t> due_ms = NextConfirm(shard);
+  if (!due_ms || *due_ms > now_ms) return;
+  if (now_ms >= shard.confirmed_ms + options_.unconfirmed_ms_max) {
+    const absl::Status unsure = MakeError(
+        Reason::kCoordinatorLoading, "the group's coordinator cannot reach those who may have taken over");
+    ++shard.generation;
+    shard.groups->GiveUp(unsure);
+    return Break(shard, unsure);
+  }
+  Confirm(shard);
+}
+
+void GroupCoordinator::BeginCall() {
+  absl::MutexLock lock(&mutex_);
+  ++store_calls_;
+}
+
+void GroupCoordinator::EndCall(Task task) {
+  absl::MutexLock lock(&mutex_);
+  --store_calls_;
+  queue_.push_back(std::move(task));
+}
+
 void GroupCoordinator::Begin(Shard& shard) {
   shard.ready = true;
   shard.groups->Start(topics_, Now());
@@ -162,7 +217,7 @@ void GroupCoordinator::Begin(Shard& shard) {
 }
 
 void GroupCoordinator::Break(Shard& shard, const absl::Status& status) {
-  shard.ready = false;
+  shard.ready = shard.loaded = false;
   shard.broken = status;
   // What is not readable will not be; whatever else it was may pass.
   const bool elsewhere = ReasonOf(status) == Reason::kNotCoordinator;
@@ -179,17 +234,16 @@ void GroupCoordinator::Append(Shard& shard, absl::Cord batch) {
   const BatchLimits limits{.record_bytes_max = kBatchBytesCeiling, .batch_bytes_max = kBatchBytesCeiling};
   const absl::StatusOr<BatchInfo> info = WalkBatch(batch, limits);
   NARU_CHECK_OK(info.status());
-  {
-    absl::MutexLock lock(&mutex_);
-    ++store_calls_;
-  }
+  BeginCall();
   // Nobody else may have written since the shard was read.
   logs_.Append(
       {.log = shard.log, .batch = std::move(batch), .info = *info, .leader_epoch = shard.leader_epoch},
-      [this, &shard, generation = shard.generation](const absl::StatusOr<Appended>& appended) {
-        absl::MutexLock lock(&mutex_);
-        --store_calls_;
-        queue_.push_back([this, &shard, generation, status = appended.status()] {
+      [this, &shard, generation = shard.generation,
+       begun_ms = Now().steady_ms](const absl::StatusOr<Appended>& appended) {
+        EndCall([this, &shard, generation, begun_ms, status = appended.status()] {
+          if (status.ok() && generation == shard.generation) {
+            shard.confirmed_ms = std::max(shard.confirmed_ms, begun_ms);
+          }
           OnAppended(shard, generation, status);
         });
       });

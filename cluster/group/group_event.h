@@ -80,6 +80,9 @@ struct CommitOffsets {
   // Absent: of no member, which is allowed while there is none.
   std::optional<std::string> member_id;
   int64_t member_epoch = 0;
+  // The member's session that sends it: one that it has left behind may not, though the epoch is the same.
+  // 0: there is none, or it is not known.
+  uint64_t session = 0;
   // commit_time_ms is not looked at.
   CommittedOffsets offsets;
 };

@@ -72,8 +72,8 @@ GroupEffects GroupMachine::Start(std::shared_ptr<const GroupTopics> topics, cons
   now_ = now;
   row_before_ = {epoch_, empty_since_ms_};
   for (auto& [id, member] : members_) {
-    member.away_until_ms = now.steady_ms + member.session_timeout_ms;
     member.unheard = rules_.keep_for_unheard;
+    member.away_until_ms = AwayUntil(member);
     if (!member.instance_id.empty()) member_of_instance_[member.instance_id] = id;
     // What one step writes stands in one batch, so no two rows claim a partition. Should they, one gives way.
     for (auto it = member.owned.begin(); it != member.owned.end();) {
@@ -87,6 +87,10 @@ GroupEffects GroupMachine::Start(std::shared_ptr<const GroupTopics> topics, cons
   }
   Do(ChangeTopics{std::move(topics)});
   return Finish();
+}
+
+int64_t GroupMachine::AwayUntil(const Member& member) const {
+  return now_.steady_ms + member.session_timeout_ms + (member.unheard ? limits_.unheard_grace_ms : 0);
 }
 
 GroupEffects GroupMachine::On(const GroupEvent& event, const GroupTime& now) {
@@ -192,7 +196,7 @@ void GroupMachine::Do(const LoseSession& lost) {
   member_of_session_.erase(lost.session);
   member.session = 0;
   member.unheard = lost.unheard && rules_.keep_for_unheard;
-  member.away_until_ms = now_.steady_ms + member.session_timeout_ms;
+  member.away_until_ms = AwayUntil(member);
   for (const GroupPartition& partition : std::exchange(member.revoking, {})) {
     if (!member.unheard) TakeFrom(id, partition);
   }
@@ -241,6 +245,10 @@ absl::Status GroupMachine::CheckCommit(const CommitOffsets& commit) const {
     if (it->second.epoch != commit.member_epoch) {
       return Fenced(absl::StrCat("member_epoch: ", commit.member_epoch, " of member ", it->first,
                                  " is over; it is ", it->second.epoch, " now"));
+    }
+    if (commit.session != 0 && it->second.session != commit.session && rules_.check_session) {
+      return MakeError(Reason::kCoordinatorLoading,
+                       absl::StrCat("member ", it->first, " has resumed, and commits in its newer session"));
     }
   }
   if (!rules_.check_owner) return absl::OkStatus();

@@ -35,6 +35,8 @@ namespace naru::cluster {
 struct GroupLimits {
   int64_t members_max = 10'000;                         // of one group; beyond: TOO_MANY_MEMBERS
   int64_t offsets_retention_ms = 7LL * 24 * 3'600'000;  // of a group that stays empty
+  // Added to the session timeout of those who cannot be heard, and may not know it yet.
+  int64_t unheard_grace_ms = 0;
 };
 
 // All true, but in tests of what goes wrong without one.
@@ -43,6 +45,7 @@ struct GroupRules {
   bool fence_slow_revocation = true;
   bool fence_older_session = true;
   bool check_committer = true;
+  bool check_session = true;
   bool check_owner = true;
   bool keep_offsets_of_members = true;
   bool end_lost_sessions = true;
@@ -112,6 +115,8 @@ class GroupMachine {
   void Resume(const JoinGroup& join, Members::iterator member);
   // `session` is the member's from now on; an older one ends.
   void BeginSession(const std::string& id, Member& member, const JoinGroup& join);
+  // When a member that is away since now loses what it owns.
+  int64_t AwayUntil(const Member& member) const;
   Members::iterator OfSession(uint64_t session);
   absl::Status CheckCommit(const CommitOffsets& commit) const;
   std::string NameOf(const GroupPartition& partition) const;  // for people

@@ -64,7 +64,7 @@ class Groups {
   virtual void Leave(uint64_t session) = 0;
   virtual void Release(uint64_t session, std::set<GroupPartition> partitions) = 0;
 
-  // `request` inside is not looked at.
+  // `request` inside is not looked at; `session` is one that Join gave.
   virtual void Commit(const std::string& group, CommitOffsets commit, Done done) = 0;
   virtual void Remove(const std::string& group, LeaveGroup leave, Done done) = 0;
   virtual void Reset(const std::string& group, ResetOffsets reset, Done done) = 0;

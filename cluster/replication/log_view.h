@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "storage/base/ids.h"
 #include "storage/log/log_store.h"
@@ -23,6 +24,8 @@ class LogView {
   virtual LogPositions Positions() const = 0;
   // As LogStore::EndOffsetForEpoch.
   virtual EpochEnd EndOffsetForEpoch(LeaderEpoch epoch) const = 0;
+  // As LogStore::Producers, of an end that is not below a start seen before.
+  virtual std::vector<ProducerState> Producers() const = 0;
 
   // Of the last batch; -1: there was none.
   LeaderEpoch LastEpoch() const { return EndOffsetForEpoch(LeaderEpoch(INT32_MAX)).epoch; }

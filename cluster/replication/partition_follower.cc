@@ -50,10 +50,9 @@ void PartitionFollower::OnAnswer(const ReplicaFetchAnswer& answer, const LogView
   if (answer.kind == Kind::kBatches || !rules_.truncate_before_high_watermark) {
     leader_high_watermark_ = std::max(leader_high_watermark_, answer.high_watermark);
   }
-  const bool nothing_common = answer.kind == Kind::kDiverging && answer.epoch_end.epoch < LeaderEpoch(0);
-  if (answer.kind == Kind::kOutOfRange || nothing_common) {
+  if (answer.kind == Kind::kOutOfRange || answer.nothing_common()) {
     cutting_ = true;
-    effects.emplace_back(ResetLog{answer.log_start});
+    effects.emplace_back(ResetLog{answer.log_start, answer.producers});
   } else if (answer.kind == Kind::kDiverging) {
     const Offset end = std::min(CommonEnd(answer, log), at.end);
     if (rules_.truncate_before_high_watermark) {

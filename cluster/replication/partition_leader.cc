@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "storage/base/check.h"
+#include "storage/log/producer_table.h"
 
 namespace naru::cluster {
 
@@ -91,6 +92,7 @@ ReplicaFetchAnswer PartitionLeader::OnFetch(const ReplicaFetch& fetch, const Log
   const bool empty = fetch.last_fetched_epoch < LeaderEpoch(0);
   if (fetch.offset < at.start || (empty && fetch.offset > at.end)) {
     answer.kind = ReplicaFetchAnswer::Kind::kOutOfRange;
+    HandOverProducers(log, answer);
     return answer;
   }
   if (!empty && rules_.check_fetch_epochs) {
@@ -98,6 +100,7 @@ ReplicaFetchAnswer PartitionLeader::OnFetch(const ReplicaFetch& fetch, const Log
     answer.epoch_end = log.EndOffsetForEpoch(fetch.last_fetched_epoch);
     if (answer.epoch_end.epoch != fetch.last_fetched_epoch || answer.epoch_end.end < fetch.offset) {
       answer.kind = ReplicaFetchAnswer::Kind::kDiverging;
+      if (answer.nothing_common()) HandOverProducers(log, answer);
       return answer;
     }
   }
@@ -107,6 +110,11 @@ ReplicaFetchAnswer PartitionLeader::OnFetch(const ReplicaFetch& fetch, const Log
   answer.kind = ReplicaFetchAnswer::Kind::kBatches;
   answer.high_watermark = high_watermark_;
   return answer;
+}
+
+void PartitionLeader::HandOverProducers(const LogView& log, ReplicaFetchAnswer& answer) const {
+  // Rule 22. The start was looked at before: nothing below it is missing from what is known now.
+  if (rules_.hand_over_producers) answer.producers = ProducersBefore(log.Producers(), answer.log_start);
 }
 
 void PartitionLeader::Claim(Follower& follower, const ReplicaFetch& fetch, const LogPositions& at,

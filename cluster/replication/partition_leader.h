@@ -82,6 +82,7 @@ class PartitionLeader {
     bool copies = false;  // it is not the only one
   };
 
+  void HandOverProducers(const LogView& log, ReplicaFetchAnswer& answer) const;
   void Claim(Follower& follower, const ReplicaFetch& fetch, const LogPositions& at, int64_t now_ms) const;
   void Commit(const LogView& log);
   bool Lags(const Follower& follower, const LogPositions& at, int64_t now_ms) const;

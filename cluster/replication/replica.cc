@@ -44,7 +44,7 @@ ReplicaEffects Replica::OnAssigned(const PartitionState& state, int64_t version,
 ReplicaEffects Replica::Empty() {
   emptying_ = true;
   follower_->AwaitCut();
-  return {ResetLog{Offset(0)}};
+  return {ResetLog{Offset(0), {}}};
 }
 
 ReplicaEffects Replica::OnDamaged(int64_t now_ms) {

@@ -37,6 +37,10 @@ struct ReplicaFetchAnswer {
   EpochEnd epoch_end;
   Offset high_watermark;
   Offset log_start;
+  // It is diverging from the first batch on.
+  bool nothing_common() const { return kind == Kind::kDiverging && epoch_end.epoch < LeaderEpoch(0); }
+  // Where the follower is to begin anew: of what came before `log_start` (ProducersBefore).
+  std::vector<ProducerState> producers;
 };
 
 // A leader's wish to change the ISR: a compare-and-swap on what the coordinator has (KIP-497, KIP-903).
@@ -62,6 +66,7 @@ struct TruncateLog {  // LogStore::Truncate; then Replica::OnTruncated
 };
 struct ResetLog {  // LogStore::Reset: empty, from `start` on; then Replica::OnTruncated
   Offset start;
+  std::vector<ProducerState> producers;
 };
 struct MoveLogStart {  // LogStore::MoveLogStart
   Offset start;

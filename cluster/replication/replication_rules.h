@@ -32,6 +32,7 @@ struct ReplicationRules {
   bool confirm_before_refusing = true;                 // 20
   bool give_up_damaged_copy = true;                    // 21, at the coordinator
   bool empty_damaged_copy_when_out = true;             // 21; false: as soon as the damage is found
+  bool hand_over_producers = true;                     // 22
 };
 
 }  // namespace naru::cluster

@@ -95,6 +95,7 @@ void SessionHost::Join(const std::string& group, const cluster::JoinGroup& join)
 
 void SessionHost::Commit(GroupSession::CommitNumber number, cluster::CommitOffsets commit) {
   context_->counters.commits.fetch_add(1, std::memory_order_relaxed);
+  commit.session = number_;
   context_->groups.Commit(group_, std::move(commit),
                           [self = shared_from_this(), number](absl::Status status) {
                             self->Post([self, number, status = std::move(status)] {

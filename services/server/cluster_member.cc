@@ -15,6 +15,9 @@ namespace {
 // Of other members: they ping every second, and are gone when they do not answer for as long.
 constexpr int kPingIntervalMsMin = 500;
 constexpr int kKeepaliveMs = 1'000;
+// Until the other end of a connection has noticed that nobody hears it: from a ping that was answered, its
+// answer, the next ping, no answer to that.
+constexpr int64_t kSilenceMsMax = 3'000;
 // A topic's partitions are written in one transaction; etcd takes so many.
 constexpr int32_t kPartitionsPerTopicMax = 5'000;
 
@@ -65,6 +68,7 @@ absl::Status ClusterMember::MakeBroker(const cluster::GroupCoordinatorOptions& g
   own.confirm = [broker = broker_.get()](LogId log, LeaderEpoch epoch, auto done) {
     broker->Confirm(log, epoch, std::move(done));
   };
+  own.limits.unheard_grace_ms = own.unconfirmed_ms_max + kSilenceMsMax;
   group_coordinator_ = std::make_unique<cluster::GroupCoordinator>(own, broker_->led_logs(), *broker_, clock_,
                                                                    events_, make_topic);
   cluster_groups_ = std::make_unique<cluster::ClusterGroups>(*group_coordinator_, *broker_, links_, clock_);

@@ -144,10 +144,18 @@ void LogState::Truncate(const LookBack& look_back, int64_t prefix_max_timestamp_
   last_append_time_ms_ = look_back.last_append_time_ms_.value_or(0);
 }
 
-void LogState::Reset(Offset start) {
+absl::Status LogState::CheckReset(Offset start, const std::vector<ProducerState>& producers) {
+  if (start < Offset(0)) {
+    return InvalidField("start", absl::StrCat(start.value()), "0 and more is allowed");
+  }
+  return CheckProducersBefore(producers, start);
+}
+
+void LogState::Reset(Offset start, const std::vector<ProducerState>& producers) {
   start_ = end_ = start;
   epochs_.Truncate(Offset(INT64_MIN));
   producers_.Clear();
+  for (const ProducerState& state : producers) producers_.Restore({state, /*forgot_older=*/true});
   prefix_max_timestamp_ms_ = 0;
   last_append_time_ms_ = 0;
 }

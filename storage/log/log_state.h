@@ -86,12 +86,13 @@ class LogState {
   //     look_back.Visit(batch); } state.Truncate(look_back, prefix_max);
   // wants_more() is false after the first batch unless a producer has batches at or above `end` and some
   // older than those remembered. Of a producer whose every remembered batch went, and none of whose older
-  // ones is in the log any more, nothing is known afterwards. A store that keeps Encode() in its truncation
-  // entry needs no looking back in replay.
+  // ones is in the log any more, it is known afterwards where its sequence stood. A store that keeps Encode()
+  // in its truncation entry needs no looking back in replay.
   class LookBack {
    public:
     // `end`: a batch's base offset, or the log's end, or anything below the log start.
-    LookBack(const LogState& state, Offset end) : end_(end), producers_(state.producers_, end) {}
+    LookBack(const LogState& state, Offset end)
+        : end_(end), producers_(state.producers_, state.start_, end) {}
     bool wants_more() const { return !last_append_time_ms_ || producers_.wants_more(); }
     void Visit(const AppliedBatch& batch);
 
@@ -107,7 +108,8 @@ class LogState {
   void Truncate(const LookBack& look_back, int64_t prefix_max_timestamp_ms);
 
   // As LogStore::Reset.
-  void Reset(Offset start);
+  static absl::Status CheckReset(Offset start, const std::vector<ProducerState>& producers);
+  void Reset(Offset start, const std::vector<ProducerState>& producers);
 
   // --- As bytes, versioned, little-endian. A store may keep all in one place, or the head apart from the
   // producers to write only those that changed.

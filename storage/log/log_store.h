@@ -256,11 +256,12 @@ class LogStore {
   // was fenced stays fenced.
   virtual void Truncate(LogId log, Offset end, Done done) = 0;
   // Empties the log: start and end are `start`, which may be above or below what they were; durable when
-  // done. Epochs and producers are forgotten, but LogInfo's leader epoch does not go back. For a replica
-  // whose leader has nothing any more of what comes next here. What it has may begin inside a batch: the
-  // first AppendAsReplica may bring one that begins below the start and ends above; it is readable from the
-  // start on.
-  virtual void Reset(LogId log, Offset start, Done done) = 0;
+  // done. Epochs are forgotten, but LogInfo's leader epoch does not go back; of producers the log then knows
+  // `producers`, each with one to five batches below the start (ProducersBefore), else INVALID_FIELD. For a
+  // replica whose leader has nothing any more of what comes next here. What it has may begin inside a batch:
+  // the first AppendAsReplica may bring one that begins below the start and ends above; it is readable from
+  // the start on.
+  virtual void Reset(LogId log, Offset start, std::vector<ProducerState> producers, Done done) = 0;
   // Begins a leader epoch at the log's end, durable when done. Must rise, else STALE_LEADER_EPOCH; the
   // current one again is fine. Epochs in which nothing was appended leave no trace in EndOffsetForEpoch.
   virtual void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) = 0;

@@ -51,10 +51,10 @@ void MemoryLog::Truncate(Offset end) {
   state_.Truncate(look_back, prefix_max_timestamp_ms);
 }
 
-void MemoryLog::Reset(Offset start) {
+void MemoryLog::Reset(Offset start, const std::vector<ProducerState>& producers) {
   batches_.clear();
   size_bytes_ = 0;
-  state_.Reset(start);
+  state_.Reset(start, producers);
 }
 
 MemoryLog::Batches::const_iterator MemoryLog::FirstAbove(Offset offset) const {

@@ -26,7 +26,7 @@ class MemoryLog {
   void BeginEpoch(LeaderEpoch epoch) { state_.BeginEpoch(epoch); }
   // As LogStore::Truncate, LogStore::Reset.
   void Truncate(Offset end);
-  void Reset(Offset start);
+  void Reset(Offset start, const std::vector<ProducerState>& producers);
 
   // From the batch that holds `from` (within the log) on, those that begin below `end` and end at or below
   // `limit`, as LogStore::Read gives them. DATA_LOSS/CORRUPT_DATA when one fails its checksum.

@@ -346,16 +346,17 @@ void MemoryLogStore::Truncate(LogId log, Offset end, Done done) {
   Run(std::move(after));
 }
 
-void MemoryLogStore::Reset(LogId log, Offset start, Done done) {
+void MemoryLogStore::Reset(LogId log, Offset start, std::vector<ProducerState> producers, Done done) {
   After after;
   {
     absl::MutexLock lock(&mutex_);
     absl::Status status = CheckLog(log);
-    if (status.ok() && start < Offset(0)) {
-      status = InvalidField("start", absl::StrCat(start.value()), "0 and more");
-    }
+    if (status.ok()) status = LogState::CheckReset(start, producers);
     Cut(
-        log, std::move(status), [log, start](Contents& contents) { contents.logs[log].Reset(start); },
+        log, std::move(status),
+        [log, start, producers = std::move(producers)](Contents& contents) {
+          contents.logs[log].Reset(start, producers);
+        },
         std::move(done), after);
     if (const auto live = live_.find(log); live != live_.end())
       after.reached[log] = live->second.readable_end;

@@ -49,7 +49,7 @@ class MemoryLogStore final : public LogStore {
   bool CancelWatch(WatchId watch) override;
   void MoveLogStart(LogId log, Offset start, Done done) override;
   void Truncate(LogId log, Offset end, Done done) override;
-  void Reset(LogId log, Offset start, Done done) override;
+  void Reset(LogId log, Offset start, std::vector<ProducerState> producers, Done done) override;
   void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) override;
   absl::StatusOr<LogInfo> Info(LogId log) const override;
   absl::StatusOr<EpochEnd> EndOffsetForEpoch(LogId log, LeaderEpoch epoch) const override;

@@ -169,7 +169,65 @@ std::optional<ProducerTable::Entry> ProducerTable::DecodeEntry(LittleReader& fro
   return entry;
 }
 
-ProducerLookBack::ProducerLookBack(const ProducerTable& producers, Offset end) {
+namespace {
+
+// The producer as it was before `next`, the oldest of its batches that are remembered: all of them are at or
+// above `end`. Nothing is known when that is its first.
+std::optional<ProducerState> StoodBefore(const ProducerState& state, const ProducerState::Batch& next,
+                                         Offset end) {
+  if (next.base_sequence == 0) return std::nullopt;
+  return ProducerState{
+      state.producer_id,
+      state.epoch,
+      next.base_sequence,
+      {{next.base_sequence, next.base_sequence, end - 1, next.append_time_ms}},
+  };
+}
+
+}  // namespace
+
+std::vector<ProducerState> ProducersBefore(const std::vector<ProducerState>& states, Offset start) {
+  std::vector<ProducerState> before;
+  if (start <= Offset(0)) return before;
+  for (const ProducerState& state : states) {
+    ProducerState cut = state;
+    // One that the start cuts is copied whole, stamp included.
+    const auto copied =
+        std::find_if(cut.batches.begin(), cut.batches.end(), [start](const ProducerState::Batch& batch) {
+          return batch.base_offset + (batch.next_sequence - batch.base_sequence) > start;
+        });
+    if (copied == cut.batches.begin()) {
+      if (copied == cut.batches.end()) continue;
+      if (auto stood = StoodBefore(state, *copied, start)) before.push_back(*std::move(stood));
+      continue;
+    }
+    cut.batches.erase(copied, cut.batches.end());
+    cut.next_sequence = cut.batches.back().next_sequence;
+    before.push_back(std::move(cut));
+  }
+  return before;
+}
+
+absl::Status CheckProducersBefore(const std::vector<ProducerState>& states, Offset start) {
+  if (states.size() > ProducerTable::kProducersMax) {
+    return InvalidField("producers", absl::StrCat(states.size()),
+                        absl::StrCat("at most ", ProducerTable::kProducersMax, " are allowed"));
+  }
+  for (const ProducerState& state : states) {
+    if (state.batches.empty() || state.batches.size() > ProducerTable::kBatchesRemembered) {
+      return InvalidField("producers.batches", absl::StrCat(state.batches.size()),
+                          absl::StrCat("1 to ", ProducerTable::kBatchesRemembered, " are allowed"));
+    }
+    if (state.batches.back().base_offset >= start) {
+      return InvalidField("producers.batches.base_offset",
+                          absl::StrCat(state.batches.back().base_offset.value()),
+                          absl::StrCat("below the start, ", start.value(), ", is allowed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+ProducerLookBack::ProducerLookBack(const ProducerTable& producers, Offset start, Offset end) {
   for (const auto& [id, entry] : producers.entries()) {
     if (NewestOffset(entry) < end) continue;
     Search& search = touched_[id];
@@ -179,7 +237,11 @@ ProducerLookBack::ProducerLookBack(const ProducerTable& producers, Offset end) {
       return batch.base_offset >= end;
     });
     batches.erase(cut, batches.end());
-    if (!batches.empty()) search.entry.state.next_sequence = batches.back().next_sequence;
+    if (!batches.empty()) {
+      search.entry.state.next_sequence = batches.back().next_sequence;
+    } else if (start > Offset(0)) {
+      search.stood = StoodBefore(entry.state, entry.state.batches.front(), end);
+    }
     search.searching = entry.forgot_older;
     if (search.searching) ++searched_;
   }
@@ -209,10 +271,12 @@ void ProducerLookBack::Visit(const ProducerStamp& stamp, int64_t record_count, O
 
 void ProducerLookBack::Finish(ProducerTable& producers) const {
   for (const auto& [id, search] : touched_) {
-    if (search.entry.state.batches.empty()) {
-      producers.Forget(id);
-    } else {
+    if (!search.entry.state.batches.empty()) {
       producers.Restore(search.entry);
+    } else if (search.stood) {
+      producers.Restore({*search.stood, /*forgot_older=*/true});
+    } else {
+      producers.Forget(id);
     }
   }
 }

@@ -74,11 +74,20 @@ class ProducerTable {
   std::set<std::pair<Offset, int64_t>> by_age_;
 };
 
+// What a copy of a log that begins at `start` has to be told of the producers of what is not in it any more,
+// out of what the log knows of them at a later end (KIP-360: a producer's state outlives its records). A
+// producer of whom only batches at or above `start` are remembered, but not its first, comes with an empty
+// batch before those: where its sequence stood.
+std::vector<ProducerState> ProducersBefore(const std::vector<ProducerState>& states, Offset start);
+// INVALID_FIELD unless these are such producers.
+absl::Status CheckProducersBefore(const std::vector<ProducerState>& states, Offset start);
+
 // Rebuilds the producers that a truncation touches: those with batches at or above its end. What such a
 // producer appended before its remembered batches is found by visiting the log's batches, newest first.
 class ProducerLookBack {
  public:
-  ProducerLookBack(const ProducerTable& producers, Offset end);
+  // `start`: the log's; what is below may have been some producer's.
+  ProducerLookBack(const ProducerTable& producers, Offset start, Offset end);
 
   // Some producer's older batches are still to be found. No longer true once all are, which is at once when
   // every touched producer's past was remembered.
@@ -92,6 +101,8 @@ class ProducerLookBack {
   struct Search {
     ProducerTable::Entry entry;
     bool searching = false;
+    // What is known when nothing is found.
+    std::optional<ProducerState> stood;
   };
   std::map<int64_t, Search> touched_;
   size_t searched_ = 0;

@@ -155,7 +155,7 @@ void Appender::DoTruncate(TruncateOp op) {
   }
   std::vector<std::string> bodies;
   if (op.reset) {
-    bodies.push_back(EncodeTruncation(parts_.cuts.PlanReset(*op.log, op.end)));
+    bodies.push_back(EncodeTruncation(parts_.cuts.PlanReset(*op.log, op.end, *op.reset)));
   } else {
     auto planned = parts_.cuts.PlanTruncation(*op.log, op.end);
     if (!planned.ok()) return op.done(std::move(planned).status());

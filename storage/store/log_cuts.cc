@@ -50,14 +50,14 @@ absl::StatusOr<int64_t> LogCuts::BytesBefore(LogId log, Offset offset) const {
   return bytes;
 }
 
-Truncation LogCuts::PlanReset(const Log& log, Offset end) const {
+Truncation LogCuts::PlanReset(const Log& log, Offset end, const std::vector<ProducerState>& producers) const {
   absl::ReaderMutexLock lock(&log.mutex);
   Truncation truncation;
   truncation.log = log.id;
   // Every run goes.
   truncation.end = Offset(INT64_MIN + 1);
   LogState state = log.state;
-  state.Reset(end);
+  state.Reset(end, producers);
   truncation.state = state.Encode();
   truncation.bytes_start = truncation.bytes_end = log.bytes_end;
   return truncation;

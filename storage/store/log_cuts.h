@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "storage/index/index.h"
@@ -23,8 +24,8 @@ class LogCuts {
   absl::StatusOr<int64_t> BytesBefore(LogId log, Offset offset) const;
   // As LogStore::Truncate; nothing when the log ends there already, or below.
   absl::StatusOr<std::optional<Truncation>> PlanTruncation(const Log& log, Offset end) const;
-  // The log empty at `end`, wherever that is.
-  Truncation PlanReset(const Log& log, Offset end) const;
+  // As LogStore::Reset.
+  Truncation PlanReset(const Log& log, Offset end, const std::vector<ProducerState>& producers) const;
 
   // Where the log's start is to be so that it has no batch that was appended before `append_time_ms`, and
   // none but the newest whose bytes together stay within `bytes_max` (-1: any number). Not above `end`.

@@ -51,8 +51,8 @@ struct StartOp {
 struct TruncateOp {
   std::shared_ptr<Log> log;
   Offset end;
-  // As LogStore::Reset, at `end`.
-  bool reset = false;
+  // As LogStore::Reset, at `end`, with these.
+  std::optional<std::vector<ProducerState>> reset;
   LogStore::Done done;
 };
 // The maintainer's.

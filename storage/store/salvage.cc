@@ -62,7 +62,7 @@ class Copier {
     }
     Offset at = first == log.pieces.end() ? log.start : first->first;
     NARU_RETURN_IF_ERROR(
-        Await<absl::Status>([&](LogStore::Done done) { store_.Reset(id, at, std::move(done)); }));
+        Await<absl::Status>([&](LogStore::Done done) { store_.Reset(id, at, {}, std::move(done)); }));
     for (; first != log.pieces.end(); ++first) NARU_RETURN_IF_ERROR(CopyPiece(id, first->second));
     const auto info = store_.Info(id);
     if (!info.ok()) return info.status();

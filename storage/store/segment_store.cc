@@ -176,15 +176,14 @@ void SegmentStore::Truncate(LogId id, Offset end, Done done) {
   auto log = logs_.Find(id);
   if (log == nullptr) return done(Refusal().ok() ? LogNotFound(id) : Refusal());
   if (end < Offset(0)) return done(InvalidField("end", absl::StrCat(end.value()), "0 and more is allowed"));
-  Enqueue(TruncateOp{std::move(log), end, /*reset=*/false, std::move(done)});
+  Enqueue(TruncateOp{std::move(log), end, std::nullopt, std::move(done)});
 }
 
-void SegmentStore::Reset(LogId id, Offset start, Done done) {
+void SegmentStore::Reset(LogId id, Offset start, std::vector<ProducerState> producers, Done done) {
   auto log = logs_.Find(id);
   if (log == nullptr) return done(Refusal().ok() ? LogNotFound(id) : Refusal());
-  if (start < Offset(0))
-    return done(InvalidField("start", absl::StrCat(start.value()), "0 and more is allowed"));
-  Enqueue(TruncateOp{std::move(log), start, /*reset=*/true, std::move(done)});
+  if (absl::Status valid = LogState::CheckReset(start, producers); !valid.ok()) return done(std::move(valid));
+  Enqueue(TruncateOp{std::move(log), start, std::move(producers), std::move(done)});
 }
 
 void SegmentStore::BeginEpoch(LogId id, LeaderEpoch epoch, Done done) {

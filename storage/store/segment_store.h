@@ -39,7 +39,7 @@ class SegmentStore final : public PartitionStore {
   bool CancelWatch(WatchId watch) override { return watches_.Cancel(watch); }
   void MoveLogStart(LogId log, Offset start, Done done) override;
   void Truncate(LogId log, Offset end, Done done) override;
-  void Reset(LogId log, Offset start, Done done) override;
+  void Reset(LogId log, Offset start, std::vector<ProducerState> producers, Done done) override;
   void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) override;
   absl::StatusOr<LogInfo> Info(LogId log) const override;
   absl::StatusOr<EpochEnd> EndOffsetForEpoch(LogId log, LeaderEpoch epoch) const override;

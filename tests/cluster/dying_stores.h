@@ -130,7 +130,7 @@ class DyingLogStore final : public LogStore {
   bool CancelWatch(WatchId) override { return true; }
   void MoveLogStart(LogId, Offset, Done done) override { done(Dead()); }
   void Truncate(LogId, Offset, Done done) override { done(Dead()); }
-  void Reset(LogId, Offset, Done done) override { done(Dead()); }
+  void Reset(LogId, Offset, std::vector<ProducerState>, Done done) override { done(Dead()); }
   absl::StatusOr<EpochEnd> EndOffsetForEpoch(LogId, LeaderEpoch) const override { return Dead(); }
   absl::StatusOr<std::vector<ProducerState>> Producers(LogId) const override { return Dead(); }
   void Stop() override {}

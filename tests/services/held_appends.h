@@ -97,7 +97,9 @@ class HeldAppends final : public LogStore {
     store_.MoveLogStart(log, start, std::move(done));
   }
   void Truncate(LogId log, Offset end, Done done) override { store_.Truncate(log, end, std::move(done)); }
-  void Reset(LogId log, Offset start, Done done) override { store_.Reset(log, start, std::move(done)); }
+  void Reset(LogId log, Offset start, std::vector<ProducerState> producers, Done done) override {
+    store_.Reset(log, start, std::move(producers), std::move(done));
+  }
   void BeginEpoch(LogId log, LeaderEpoch epoch, Done done) override {
     store_.BeginEpoch(log, epoch, std::move(done));
   }

@@ -34,6 +34,13 @@ struct TopicPolicy {
 
 struct AppendAsk {
   BatchText batch;
+  // In its place: a RecordBatch of an internal topic, by who led it in this epoch.
+  struct Raw {
+    absl::Cord bytes;
+    uint32_t record_count = 0;
+    LeaderEpoch leader_epoch;
+  };
+  std::optional<Raw> raw;
   // It is answered when it is committed, and refused when that cannot be; else when it is on this broker's
   // disk, which promises nothing.
   bool replicated = true;
@@ -72,6 +79,7 @@ struct PollResult {
   bool knows_high_watermark = false;
   Offset log_start;
   std::vector<StoredBatchView> batches;  // below the high watermark
+  Offset log_end;                        // also of what is not committed
   Offset next_offset;                    // behind them, and behind what compaction left empty
 };
 
@@ -137,6 +145,8 @@ class Broker {
               const std::function<void(const PollResult&)>& answer);
   void OnDelete(const cluster::TopicPartition& partition, Offset below,
                 std::function<void(DeleteResult)> answer);
+  // Rule 20.
+  void ConfirmLeads(const cluster::TopicPartition& partition, std::function<void(bool leads)> done);
 
  private:
   struct WaitingAppend {

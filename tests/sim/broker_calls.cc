@@ -21,14 +21,14 @@ using Outcome = AppendResult::Outcome;
 constexpr int64_t kPollBytes = 256;
 
 AppendRequest ToRequest(LogId log, LeaderEpoch epoch, const AppendAsk& ask) {
-  const std::string text = ask.batch.ToText();
   AppendRequest request;
   request.log = log;
-  request.info.size_bytes = static_cast<int64_t>(text.size());
-  request.info.record_count = static_cast<uint32_t>(ask.batch.values.size());
-  request.info.crc32c = Crc32c(text);
-  request.batch = absl::Cord(text);
-  request.leader_epoch = epoch;
+  request.batch = ask.raw ? ask.raw->bytes : absl::Cord(ask.batch.ToText());
+  request.info.size_bytes = static_cast<int64_t>(request.batch.size());
+  request.info.record_count =
+      ask.raw ? ask.raw->record_count : static_cast<uint32_t>(ask.batch.values.size());
+  request.info.crc32c = Crc32c(request.batch);
+  request.leader_epoch = ask.raw ? ask.raw->leader_epoch : epoch;
   request.producer = ask.batch.producer;
   request.fence = ask.fence;
   request.fence_order = ask.fence_order;
@@ -97,6 +97,13 @@ void Broker::Confirm(Part& part, std::function<void(bool)> done) {
   part.confirming[question] = std::move(done);
 }
 
+void Broker::ConfirmLeads(const TopicPartition& partition, std::function<void(bool)> done) {
+  Part* part = Find(partition);
+  if (part == nullptr) return done(false);
+  Confirm(*part, std::move(done));
+  SettleConfirmations(*part);
+}
+
 void Broker::SettleConfirmations(Part& part) {
   if (part.confirmations.empty()) return;
   for (const auto& [question, leads] : part.confirmations.Settle(part.replica->leader(), clock_.now_ms())) {
@@ -115,6 +122,7 @@ void Broker::OnPoll(const TopicPartition& partition, Offset from,
   result.high_watermark = leader->high_watermark();
   result.knows_high_watermark = leader->knows_high_watermark();
   result.log_start = part->view->Positions().start;
+  result.log_end = part->view->Positions().end;
   if (from < result.log_start) {
     result.out_of_range = true;
   } else if (from > result.high_watermark) {

@@ -20,6 +20,9 @@ class Broker::View final : public cluster::LogView {
   EpochEnd EndOffsetForEpoch(LeaderEpoch epoch) const override {
     return store_.EndOffsetForEpoch(log_, epoch).value_or(EpochEnd{LeaderEpoch(-1), Offset(0)});
   }
+  std::vector<ProducerState> Producers() const override {
+    return store_.Producers(log_).value_or(std::vector<ProducerState>{});
+  }
 
  private:
   // A log that was deleted is empty.

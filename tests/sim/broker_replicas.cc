@@ -105,7 +105,8 @@ void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffect
       part.replica->OnTruncated(epoch, *part.view);
     } else if (const auto* reset = std::get_if<ResetLog>(&effect)) {
       Note(absl::StrCat("resets partition ", Name(partition), " to ", reset->start.value()));
-      store_->Reset(part.log, reset->start, InThisLife([this, partition, start = reset->start](absl::Status) {
+      store_->Reset(part.log, reset->start, reset->producers,
+                    InThisLife([this, partition, start = reset->start](absl::Status) {
                       if (Part* own = Find(partition)) own->view->StartIsDurable(start);
                     }));
       part.replica->OnTruncated(epoch, *part.view);

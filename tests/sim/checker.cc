@@ -80,11 +80,6 @@ Checker::Before Checker::BeforePoll(const Partition& partition) const {
   return seen == seen_.end() ? Before() : seen->second.told;
 }
 
-bool Checker::MayBeBelow(int64_t value, Offset offset) const {
-  const auto seen = offset_of_value_.find(value);
-  return offset > Offset(0) && (seen == offset_of_value_.end() || seen->second < offset);
-}
-
 void Checker::OnDeleteSent(const Partition& partition, Offset below) {
   Seen& seen = seen_[partition];
   seen.delete_sent = std::max(seen.delete_sent, below);

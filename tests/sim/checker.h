@@ -43,9 +43,6 @@ class Checker {
   void OnServed(const Partition& partition, const PollResult& result);
   void OnPoll(const Partition& partition, Offset from, const Before& before, const PollResult& result);
 
-  // Nobody has seen this value at this offset or above.
-  bool MayBeBelow(int64_t value, Offset offset) const;
-
   // Everything below is gone, or will be.
   void OnDeleteSent(const Partition& partition, Offset below);
   void OnDeleted(const Partition& partition, const DeleteResult& result);

@@ -129,7 +129,6 @@ void IdempotentProducer::OnAnswer(const TopicPartition& partition, uint64_t numb
   if (result.outcome == Outcome::kOk) {
     batch->acked = true;
     at_.checker.OnResult(batch->send, result, at_.loop.now_us());
-    stream.acked_end = std::max(stream.acked_end, result.base_offset + batch->count);
     if (current) {
       stream.session.heard_us = at_.loop.now_us();
       stream.leader = stream.session.broker;
@@ -144,37 +143,22 @@ void IdempotentProducer::OnAnswer(const TopicPartition& partition, uint64_t numb
   // Of what was skipped the answer to the one before it tells why.
   if (!current || result.outcome == Outcome::kSkipped) return;
   if (result.outcome == Outcome::kOutOfOrder || result.outcome == Outcome::kFenced) {
-    return OnRefusedForGood(partition, stream, stamp, result);
+    return OnRefusedForGood(partition, stamp, result);
   }
   stream.leader = result.outcome == Outcome::kRefused ? result.leader_hint : cluster::kNoBroker;
   Reconnect(partition, stream, at_.random.Between(5 * kMs, 100 * kMs));
 }
 
-void IdempotentProducer::OnRefusedForGood(const TopicPartition& partition, Stream& stream,
-                                          const ProducerStamp& stamp, const AppendResult& result) {
-  // Where a replica began to copy above what is gone of the log, nobody has told it of the producers of that.
-  const auto batch = std::find_if(stream.waiting.begin(), stream.waiting.end(),
-                                  [&](const Batch& other) { return other.sequence == stamp.base_sequence; });
-  const bool all_gone = result.expected_sequence == 0 && result.log_start >= stream.acked_end;
-  const bool this_gone = result.expected_sequence > stamp.base_sequence &&
-                         at_.checker.MayBeBelow(batch->first, result.log_start);
-  const bool gone = result.outcome == Outcome::kOutOfOrder && (all_gone || this_gone);
-  if (!gone) {
-    at_.checker.Fail(absl::StrCat("rule 20: partition ", Name(partition), ", ", stamp.base_sequence,
-                                  " of producer ", stamp.producer_id, " epoch ", stamp.epoch,
-                                  " is refused for good as ",
-                                  result.outcome == Outcome::kFenced ? "fenced" : "out of order",
-                                  ", after all before it were acknowledged; expected is ",
-                                  result.expected_sequence, ", the log begins at ", result.log_start.value(),
-                                  ", acknowledged was up to ", stream.acked_end.value()));
-  }
-  at_.loop.Note(absl::StrCat("partition ", Name(partition), " has forgotten producer ", stamp.producer_id,
-                             ": sequence ", stamp.base_sequence, " is refused by leader ",
-                             result.leader_hint.value(), ", whose log begins at ", result.log_start.value(),
-                             "; ", result.expected_sequence, " is expected"));
-  ++forgotten_;
-  Begin(stream, {++next_id_, 0, 0});
-  stream.acked_end = Offset(0);
+void IdempotentProducer::OnRefusedForGood(const TopicPartition& partition, const ProducerStamp& stamp,
+                                          const AppendResult& result) {
+  at_.checker.Fail(absl::StrCat(
+      "rule 20, 22: partition ", Name(partition), ", ", stamp.base_sequence, " of producer ",
+      stamp.producer_id, " epoch ", stamp.epoch, " is refused for good as ",
+      result.outcome == Outcome::kFenced ? "fenced" : "out of order",
+      ", after all before it were acknowledged; expected is ", result.expected_sequence,
+      ", the log of leader ", result.leader_hint.value(), " begins at ", result.log_start.value()));
+  // One violation is enough of this.
+  Begin(streams_[partition], {++next_id_, 0, 0});
 }
 
 void IdempotentProducer::Begin(Stream& stream, const ProducerStamp& next) {

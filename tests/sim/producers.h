@@ -27,8 +27,6 @@ class IdempotentProducer {
 
   // What is not acknowledged yet; "": nothing.
   std::string Waiting() const;
-  // How often a log had forgotten a producer with its records.
-  int64_t forgotten() const { return forgotten_; }
 
  private:
   struct Batch {
@@ -56,7 +54,6 @@ class IdempotentProducer {
     BrokerId leader = cluster::kNoBroker;
     bool reconnecting = false;
     int64_t silent_until_us = 0;
-    Offset acked_end;
   };
 
   void Produce();
@@ -67,7 +64,7 @@ class IdempotentProducer {
   void OnAnswer(const cluster::TopicPartition& partition, uint64_t number, const ProducerStamp& stamp,
                 const AppendResult& result);
   void Reconnect(const cluster::TopicPartition& partition, Stream& stream, int64_t pause_us);
-  void OnRefusedForGood(const cluster::TopicPartition& partition, Stream& stream, const ProducerStamp& stamp,
+  void OnRefusedForGood(const cluster::TopicPartition& partition, const ProducerStamp& stamp,
                         const AppendResult& result);
   // Gives up what waits.
   void Begin(Stream& stream, const ProducerStamp& next);
@@ -77,7 +74,6 @@ class IdempotentProducer {
   const HostId host_;
   int64_t next_id_;
   bool stopped_ = false;
-  int64_t forgotten_ = 0;
   std::map<cluster::TopicPartition, Stream> streams_;
 };
 

@@ -19,6 +19,10 @@ struct DriverRules {
   // The logs of topics that are gone go, too; by what the newest metadata says.
   bool delete_orphans = true;
   bool delete_by_newest_metadata_only = true;
+  // A coordinator of groups that cannot be sure that it still is one lets its members go.
+  bool confirm_coordinator = true;
+  // What a member owns that nobody hears is not taken from it before it must have noticed that.
+  bool grace_for_the_unheard = true;
 };
 
 struct Rules {
@@ -74,11 +78,14 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"claim_durable_only", &Rules::claim_durable_only, "18"},
       {"give_up_damaged_copy", &Rules::give_up_damaged_copy, "21"},
       {"empty_damaged_copy_when_out", &Rules::empty_damaged_copy_when_out, "21", 70},
+      {"hand_over_producers", &Rules::hand_over_producers, "22"},
       {"confirm_before_refusing", &Rules::confirm_before_refusing, "20", 70},
       {"retain_committed_only", &Driver::retain_committed_only, "-"},
       {"compact_committed_only", &Driver::compact_committed_only, "-"},
       {"delete_orphans", &Driver::delete_orphans, "-"},
       {"delete_by_newest_metadata_only", &Driver::delete_by_newest_metadata_only, "-"},
+      {"confirm_coordinator", &Driver::confirm_coordinator, "23"},
+      {"grace_for_the_unheard", &Driver::grace_for_the_unheard, "23"},
   };
   return *rules;
 }

@@ -23,7 +23,7 @@ struct Options {
 struct Totals {
   FaultCounts faults;
   uint64_t steps = 0;
-  int64_t acked = 0, refused = 0, unknown = 0, polled = 0, forgotten = 0;
+  int64_t acked = 0, refused = 0, unknown = 0, polled = 0, committed = 0;
   int64_t elapsed_us = 0;
 
   void Add(const World& world) {
@@ -33,7 +33,7 @@ struct Totals {
     refused += world.checker().refused();
     unknown += world.checker().unknown();
     polled += world.checker().polled();
-    forgotten += world.forgotten();
+    committed += world.group_history().commits();
     elapsed_us += world.elapsed_us();
   }
 };
@@ -41,12 +41,11 @@ struct Totals {
 void Print(const Totals& totals, uint64_t seeds) {
   std::printf(
       "%llu seeds: %.0f s of simulated time, %llu steps; appends: %lld acknowledged, %lld refused, %lld "
-      "unknown; "
-      "%lld records read; %lld producers forgotten\nfaults:",
+      "unknown; %lld records read; %lld commits of group members\nfaults:",
       static_cast<unsigned long long>(seeds), static_cast<double>(totals.elapsed_us) / 1e6,
       static_cast<unsigned long long>(totals.steps), static_cast<long long>(totals.acked),
       static_cast<long long>(totals.refused), static_cast<long long>(totals.unknown),
-      static_cast<long long>(totals.polled), static_cast<long long>(totals.forgotten));
+      static_cast<long long>(totals.polled), static_cast<long long>(totals.committed));
   const char* separator = " ";
   for (const auto& [fault, count] : totals.faults) {
     std::printf("%s%s %lld", separator, fault.c_str(), static_cast<long long>(count));

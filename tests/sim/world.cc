@@ -49,7 +49,7 @@ World::World(uint64_t seed, const WorldOptions& options)
         host));
     brokers.push_back(brokers_.back().get());
   }
-  const Client::Surroundings around{loop_, random_, network_, checker_, brokers, partitions_, next_value_};
+  const Client::Surroundings around{loop_, random_, network_, checker_, brokers, served_, next_value_};
   for (int number = 1; number <= 3; ++number) {
     const HostId host = network_.Add(absl::StrCat("client ", number));
     clients_.push_back(std::make_unique<Client>(around, host));
@@ -57,6 +57,20 @@ World::World(uint64_t seed, const WorldOptions& options)
   for (int number = 1; number <= 2; ++number) {
     const HostId host = network_.Add(absl::StrCat("producer ", number));
     producers_.push_back(std::make_unique<IdempotentProducer>(around, host, number));
+  }
+  auto topics = std::make_shared<GroupTopics>();
+  (*topics)[kGroupTopic] = {kGroupTopicId, kGroupPartitions};
+  GroupMember::Surroundings group{loop_, random_, network_, group_history_, {}, {}, next_session_};
+  for (const auto& broker : brokers_) {
+    group_hosts_.push_back(std::make_unique<GroupHost>(
+        GroupHost::Surroundings{loop_, *broker, network_.host(broker->host()), options_.rules, group_history_,
+                                groups_partition_, topics}));
+    group.hosts.push_back(group_hosts_.back().get());
+    group.host_ids.push_back(broker->host());
+  }
+  for (size_t number = 1; number <= 3; ++number) {
+    members_.push_back(
+        std::make_unique<GroupMember>(number, group, network_.Add(absl::StrCat("member ", number))));
   }
   admin_ = std::make_unique<TopicAdmin>(
       TopicAdmin::Surroundings{loop_, random_, network_, coordinators,
@@ -71,17 +85,12 @@ void World::Fail(const std::string& what) {
   checker_.Fail(absl::StrCat("after ", loop_.now_ms(), " ms: ", what));
 }
 
-int64_t World::forgotten() const {
-  int64_t forgotten = 0;
-  for (const auto& producer : producers_) forgotten += producer->forgotten();
-  return forgotten;
-}
-
 std::string World::Run() {
   for (const auto& coordinator : coordinators_) coordinator->Boot();
   for (const auto& broker : brokers_) broker->Boot();
   for (const auto& client : clients_) client->Run();
   for (const auto& producer : producers_) producer->Run();
+  for (const auto& member : members_) member->Run();
   admin_->Run();
   loop_.After(2 * kSecond, [this] { Storm(); });
   loop_.After(options_.storm_us, [this] { Heal(); });

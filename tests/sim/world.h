@@ -15,8 +15,12 @@
 #include "tests/sim/checker.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/coordinator.h"
+#include "tests/sim/group_history.h"
+#include "tests/sim/group_host.h"
+#include "tests/sim/group_member.h"
 #include "tests/sim/metadata_store.h"
 #include "tests/sim/network.h"
+#include "tests/sim/partition_name.h"
 #include "tests/sim/producers.h"
 #include "tests/sim/topic_admin.h"
 
@@ -44,9 +48,8 @@ class World {
   uint64_t steps() const { return loop_.steps(); }
   int64_t elapsed_us() const { return loop_.now_us(); }
   const Checker& checker() const { return checker_; }
+  const GroupHistory& group_history() const { return group_history_; }
   const FaultCounts& faults() const { return faults_; }
-  // Producers whom a log had forgotten with their records.
-  int64_t forgotten() const;
 
  private:
   struct CommittedBatch {
@@ -69,6 +72,7 @@ class World {
   void JumpClock();
   void FlipBit();
   void KillCoordinator();
+  void KillMember();
   void ChangeWeather();
   void Heal();
   bool MayWipe(BrokerId broker) const;
@@ -78,6 +82,7 @@ class World {
 
   // world_topics.cc
   cluster::ClusterMetadata FirstMetadata(int32_t broker_count);
+  void AddGroupsTopic(const std::map<BrokerId, int64_t>& leads, cluster::ClusterMetadata& metadata);
   void OnMetadata();
   void OnPartitionMade(const cluster::TopicPartition& partition, LogId log);
   void OnPartitionDeleted(const cluster::TopicPartition& partition);
@@ -121,6 +126,7 @@ class World {
   Network network_;
   Checker checker_;
   std::set<cluster::TopicPartition> partitions_;   // that there are now
+  std::set<cluster::TopicPartition> served_;       // those of them that are clients'
   std::map<cluster::TopicPartition, LogId> logs_;  // also of those that were
   std::map<cluster::TopicPartition, TopicPolicy> policies_;
   std::unique_ptr<MetadataStore> store_;
@@ -130,6 +136,11 @@ class World {
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<IdempotentProducer>> producers_;
   std::unique_ptr<TopicAdmin> admin_;
+  const cluster::TopicPartition groups_partition_{MakeTopicId(2), 0};
+  GroupHistory group_history_{checker_};
+  std::vector<std::unique_ptr<GroupHost>> group_hosts_;
+  std::vector<std::unique_ptr<GroupMember>> members_;
+  uint64_t next_session_ = 0;
   int64_t next_value_ = 1;
   bool stormy_ = true;
 

@@ -25,7 +25,7 @@ void World::Harm() {
   // Short ones and long ones: about as long as nobody notices, and until everybody has.
   const int64_t lasting =
       random_.Chance(0.5) ? random_.Between(10 * kMs, 800 * kMs) : random_.Between(kSecond, 6 * kSecond);
-  switch (random_.Between(0, 17)) {
+  switch (random_.Between(0, 18)) {
     case 0:
     case 1:
     case 2:
@@ -61,6 +61,8 @@ void World::Harm() {
       return Freeze(store_host_, lasting);
     case 15:
       return random_.Chance(0.5) ? JumpClock() : FlipBit();
+    case 16:
+      return KillMember();
     default:
       return WipeBroker();
   }
@@ -156,6 +158,11 @@ void World::KillCoordinator() {
   });
 }
 
+void World::KillMember() {
+  Count("kill a member");
+  members_[random_.Index(members_.size())]->Restart();
+}
+
 bool World::MayLose(const PartitionState& state, BrokerId broker) const {
   // Where one copy is enough to commit, the loss of one disk and one more failure may be too much.
   if (state.min_isr < 2) return false;
@@ -219,6 +226,7 @@ void World::Heal() {
   }
   for (const auto& client : clients_) client->Stop();
   for (const auto& producer : producers_) producer->Stop();
+  for (const auto& member : members_) member->Stop();
   admin_->Stop();
 }
 

@@ -217,6 +217,12 @@ std::string World::Unsettled() {
   for (const auto& producer : producers_) {
     if (std::string waiting = producer->Waiting(); !waiting.empty()) return waiting;
   }
+  for (const auto& member : members_) {
+    if (std::string unsettled = member->Unsettled(); !unsettled.empty()) return unsettled;
+  }
+  if (const size_t read = group_history_.read_partitions(); read != kGroupPartitions) {
+    return absl::StrCat("G5: ", read, " of ", kGroupPartitions, " partitions of the group are read");
+  }
   std::set<LogId> wanted;
   for (const TopicPartition& partition : partitions_) {
     wanted.insert(logs_.at(partition));
@@ -275,7 +281,7 @@ PollResult World::ReadAll(const TopicPartition& partition) {
 }
 
 void World::Drain() {
-  for (const TopicPartition& partition : partitions_) {
+  for (const TopicPartition& partition : served_) {
     const PollResult all = ReadAll(partition);
     if (all.damaged) Fail(absl::StrCat("partition ", Name(partition), " cannot be read to its end"));
     checker_.OnDrained(partition, all);

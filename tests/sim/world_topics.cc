@@ -36,7 +36,26 @@ ClusterMetadata World::FirstMetadata(int32_t broker_count) {
     metadata.partitions[{id, number}] = std::move(state);
   }
   metadata.topics[topic->name] = std::move(topic);
+  AddGroupsTopic(leads_nothing, metadata);
   return metadata;
+}
+
+// The internal topic, of one partition.
+void World::AddGroupsTopic(const std::map<BrokerId, int64_t>& leads, ClusterMetadata& metadata) {
+  auto topic = std::make_shared<TopicInfo>();
+  topic->name = "groups";
+  topic->topic_id.assign(groups_partition_.topic.begin(), groups_partition_.topic.end());
+  topic->replication_factor = 3;
+  PartitionState state;
+  state.replicas = PlaceReplicas(leads, 1, topic->replication_factor).front();
+  state.leader = state.replicas.front();
+  state.leader_epoch = LeaderEpoch(0);
+  state.isr = {state.replicas.begin(), state.replicas.end()};
+  state.min_isr = 2;
+  topic->partitions.push_back({metadata.next_log, state.leader, state.leader_epoch, state.replicas});
+  ++metadata.next_log;
+  metadata.partitions[groups_partition_] = std::move(state);
+  metadata.topics[topic->name] = std::move(topic);
 }
 
 void World::OnMetadata() {
@@ -73,6 +92,8 @@ void World::OnPartitionMade(const TopicPartition& partition, LogId log) {
   partitions_.insert(partition);
   noted_[partition] = store_->stored().partitions.at(partition);
   elected_us_[partition] = loop_.now_us();
+  if (partition == groups_partition_) return;
+  served_.insert(partition);
   TopicPolicy& policy = policies_[partition];
   if (random_.Chance(0.4)) policy.keeps = random_.Between(20, 400);
   policy.compacted = random_.Chance(0.25);
@@ -83,6 +104,7 @@ void World::OnPartitionMade(const TopicPartition& partition, LogId log) {
 void World::OnPartitionDeleted(const TopicPartition& partition) {
   loop_.Note(absl::StrCat("partition ", Name(partition), " is deleted"));
   partitions_.erase(partition);
+  served_.erase(partition);
   noted_.erase(partition);
 }
 

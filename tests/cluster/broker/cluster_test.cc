@@ -119,6 +119,24 @@ TEST(Cluster, ALostDiskIsFilledAgainFromTheLeader) {
   EXPECT_EQ(cluster.store(3).Info(log)->end, Offset(2));
 }
 
+TEST(Cluster, ACopyThatBeginsAboveWhatIsGoneKnowsTheProducersOfThat) {
+  TestCluster cluster(1, 2);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 1).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  ASSERT_TRUE(cluster.AppendStamped(1, log, {.producer_id = 7, .epoch = 1, .base_sequence = 0}).ok());
+  cluster.StopBroker(2);
+  ASSERT_TRUE(cluster.MoveLogStart(1, log, Offset(1)).ok());
+  cluster.ReplaceDisk(2);
+  cluster.StartBroker(2);
+  cluster.WaitForIsr("events", 2);
+  cluster.StopBroker(1);
+  cluster.WaitForLeader("events", 0, 2);
+  const ProducerStamp next{.producer_id = 7, .epoch = 1, .base_sequence = 1};
+  const auto appended = cluster.AppendStamped(2, log, next);
+  ASSERT_TRUE(appended.ok()) << appended.status();
+  EXPECT_EQ(appended->base_offset, Offset(1));
+}
+
 TEST(Cluster, ADamagedLeaderHandsOverAndIsMadeAnew) {
   TestCluster cluster(1, 3);
   ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 3, 2).ok());

@@ -257,13 +257,47 @@ absl::StatusOr<Appended> TestCluster::AppendUntilDone(int through, LogId log, co
   }
 }
 
-absl::StatusOr<std::vector<std::string>> TestCluster::ReadAllUntilDone(int through, LogId log) {
+namespace {
+
+const absl::Status& StatusOf(const absl::Status& status) { return status; }
+template <typename Value>
+const absl::Status& StatusOf(const absl::StatusOr<Value>& result) {
+  return result.status();
+}
+
+}  // namespace
+
+template <typename Result>
+Result TestCluster::WhileUnavailable(absl::FunctionRef<Result()> call) {
   const absl::Time until = absl::Now() + kPatience;
   while (true) {
-    absl::StatusOr<std::vector<std::string>> read = ReadAll(through, log);
-    if (!absl::IsUnavailable(read.status()) || absl::Now() > until) return read;
+    Result result = call();
+    const bool again =
+        absl::IsUnavailable(StatusOf(result)) || ReasonOf(StatusOf(result)) == Reason::kLeaderChanged;
+    if (!again || absl::Now() > until) return result;
     WaitForDecision(metadata_);
   }
+}
+
+absl::StatusOr<Appended> TestCluster::AppendStamped(int through, LogId log, const ProducerStamp& stamp) {
+  return WhileUnavailable<absl::StatusOr<Appended>>([&] {
+    AppendRequest request = testing::AppendOf(log, testing::MakeBatch({"stamped"}));
+    request.producer = stamp;
+    return Await<absl::StatusOr<Appended>>(
+        [&](auto done) { broker(through).logs().Append(std::move(request), std::move(done)); });
+  });
+}
+
+absl::Status TestCluster::MoveLogStart(int through, LogId log, Offset start) {
+  return WhileUnavailable<absl::Status>([&] {
+    return Await<absl::Status>(
+        [&](auto done) { broker(through).logs().MoveLogStart(log, start, std::move(done)); });
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> TestCluster::ReadAllUntilDone(int through, LogId log) {
+  using Read = absl::StatusOr<std::vector<std::string>>;
+  return WhileUnavailable<Read>([&] { return ReadAll(through, log); });
 }
 
 absl::StatusOr<std::vector<std::string>> TestCluster::ReadAll(int through, LogId log) {

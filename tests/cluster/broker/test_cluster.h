@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "cluster/broker/broker_process.h"
 #include "cluster/broker/cluster_groups.h"
@@ -62,6 +63,10 @@ class TestCluster {
                                   bool on_all_in_sync = true);
   // One record, if that is the end.
   absl::StatusOr<Appended> AppendAt(int through, LogId log, Offset expected);
+  // One record of an idempotent producer, again and again until it is answered, for at most 20 s.
+  absl::StatusOr<Appended> AppendStamped(int through, LogId log, const ProducerStamp& stamp);
+  // The same of a deletion.
+  absl::Status MoveLogStart(int through, LogId log, Offset start);
   absl::StatusOr<ReadResult> ReadFrom(int through, LogId log, Offset from);
   // Again and again until it is in, for at most 20 s. `unknown` counts the attempts whose outcome is not
   // known.
@@ -72,6 +77,10 @@ class TestCluster {
   absl::StatusOr<std::vector<std::string>> ReadAllUntilDone(int through, LogId log);
 
  private:
+  // Again and again while the answer is UNAVAILABLE, or nobody knows, for at most 20 s.
+  template <typename Result>
+  Result WhileUnavailable(absl::FunctionRef<Result()> call);
+
   struct Coordinator {
     std::unique_ptr<MemoryClusterStore> store;
     std::unique_ptr<CoordinatorProcess> process;

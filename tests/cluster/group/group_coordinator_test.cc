@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "cluster/group/group_text.h"
@@ -56,7 +58,8 @@ class Heard final : public GroupListener {
 
 class GroupCoordinatorTest : public testing::Test {
  protected:
-  GroupCoordinatorTest() {
+  explicit GroupCoordinatorTest(const GroupCoordinatorOptions& options = {.reload_after_ms = 1})
+      : options_(options) {
     catalog_.SetTopic(std::string(kOffsetsTopic), 4);
     catalog_.SetTopic("orders", 2);
     Start();
@@ -64,8 +67,7 @@ class GroupCoordinatorTest : public testing::Test {
   ~GroupCoordinatorTest() override { coordinator_->Stop(); }
 
   void Start() {
-    coordinator_ = std::make_unique<GroupCoordinator>(GroupCoordinatorOptions{.reload_after_ms = 1}, store_,
-                                                      catalog_, clock_, events_, Never);
+    coordinator_ = std::make_unique<GroupCoordinator>(options_, store_, catalog_, clock_, events_, Never);
     coordinator_->Start();
   }
   void Restart() {
@@ -112,6 +114,7 @@ class GroupCoordinatorTest : public testing::Test {
         [&](GroupCoordinator::SnapshotDone done) { coordinator_->Describe(group, std::move(done)); });
   }
 
+  const GroupCoordinatorOptions options_;
   ManualClock clock_;
   NullEventLog events_;
   MemoryLogStore store_{clock_};
@@ -244,6 +247,45 @@ TEST_F(GroupCoordinatorTest, WithTheMemoryUsedUpOnlyWhatIsThereGoesOn) {
 }
 
 // A hub on which no group was ever used.
+// Where another broker may lead in this one's place.
+class UnsureGroupsTest : public GroupCoordinatorTest {
+ protected:
+  UnsureGroupsTest() : UnsureGroupsTest(std::make_shared<std::atomic<bool>>(true)) {}
+  explicit UnsureGroupsTest(const std::shared_ptr<std::atomic<bool>>& leads)
+      : GroupCoordinatorTest({.confirm = [leads](LogId, LeaderEpoch, auto done) { done(leads->load()); },
+                              .confirm_every_ms = 500,
+                              .unconfirmed_ms_max = 4'000,
+                              .reload_after_ms = 1}),
+        leads_(leads) {}
+  void Pass(int64_t ms) {
+    clock_.AdvanceMs(ms);
+    coordinator_->Wake();
+  }
+
+  const std::shared_ptr<std::atomic<bool>> leads_;
+};
+
+TEST_F(UnsureGroupsTest, LetTheirMembersGoAndComeBackWhenTheyAreSure) {
+  const auto a = Join("g", "a");
+  EXPECT_EQ(a->Next(), "joined as a epoch=1");
+  EXPECT_EQ(a->Next(), "assigned orders/0@- orders/1@-");
+  for (int i = 0; i < 20; ++i) {
+    Pass(1'000);
+    ASSERT_TRUE(Describe("g").ok()) << "it was confirmed meanwhile";
+  }
+  *leads_ = false;
+  Pass(5'000);
+  EXPECT_TRUE(a->Next().starts_with("ended COORDINATOR_LOADING"));
+  EXPECT_EQ(ReasonOf(Commit("g", 7)), Reason::kCoordinatorLoading);
+  *leads_ = true;
+  std::string heard = "nothing";
+  for (int tries = 0; tries < 100 && !heard.starts_with("joined"); ++tries) {
+    Pass(10);
+    heard = Join("g", "a")->Next();
+  }
+  EXPECT_EQ(heard, "joined as a epoch=2");
+}
+
 class UnusedGroupsTest : public testing::Test {
  protected:
   UnusedGroupsTest() {

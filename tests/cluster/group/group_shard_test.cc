@@ -212,5 +212,16 @@ TEST_F(GroupShardTest, ADamagedRecordIsAnError) {
   EXPECT_EQ(ReasonOf(shard.Replay("\xff", "x")), Reason::kCorruptData);
 }
 
+TEST_F(GroupShardTest, TheUnheardKeepWhatTheyOwnUntilTheyMustHaveNoticed) {
+  shard_ = std::make_unique<GroupShard>(GroupLimits{.unheard_grace_ms = 700}, outside_);
+  shard_->Start(Topics(), kNow);
+  Join("g", 1, "a");
+  shard_->On("g", LoseSession{.session = 1, .unheard = true}, kNow);
+  EXPECT_EQ(shard_->NextDeadline(), kNow.steady_ms + 1'000 + 700);
+  Join("h", 2, "a");
+  shard_->On("h", LoseSession{.session = 2}, kNow);
+  EXPECT_EQ(shard_->NextDeadline(), kNow.steady_ms + 1'000) << "this one is known to be over";
+}
+
 }  // namespace
 }  // namespace naru::cluster

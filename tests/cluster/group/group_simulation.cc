@@ -67,8 +67,9 @@ void GroupSimulation::Act() {
       return;
     case 5:
     case 6:
-    case 7:
       return Commit(client);
+    case 7:
+      return CommitLate(client);
     case 8:
       return CommitAsStale(client);
     case 9:
@@ -118,6 +119,13 @@ JoinGroup GroupSimulation::JoinOf(const Client& client) const {
 
 void GroupSimulation::LoseHub(Client& client) {
   if (!client.away_until_ms) client.cut_session = client.session;
+  if (client.session != 0 && !client.reading.empty()) {
+    const GroupPartition& partition = *client.reading.begin();
+    client.late = CommitOffsets{.member_id = client.member_id,
+                                .member_epoch = client.epoch,
+                                .session = client.session,
+                                .offsets = {{partition, {.offset = sent_[partition]}}}};
+  }
   client.session = 0;
   client.revoking_anew.clear();
   if (!client.away_until_ms) client.away_until_ms = now_.steady_ms + JoinOf(client).session_timeout_ms;
@@ -165,7 +173,18 @@ void GroupSimulation::Commit(Client& client) {
   Tell(CommitOffsets{.request = next_request_++,
                      .member_id = client.member_id,
                      .member_epoch = client.epoch,
+                     .session = client.session,
                      .offsets = {{*partition, {.offset = offset}}}});
+}
+
+// What it sent before it lost its hub arrives after what it sent when it had resumed.
+void GroupSimulation::CommitLate(Client& client) {
+  if (!client.late) return;
+  CommitOffsets commit = *std::exchange(client.late, std::nullopt);
+  commit.request = next_request_;
+  const auto& [partition, committed] = *commit.offsets.begin();
+  pending_[next_request_++] = {partition, committed.offset, /*entitled=*/true};
+  Tell(commit);
 }
 
 // An application that does not know how things stand: with the epoch of a session that is over, or for a

@@ -47,6 +47,7 @@ class GroupSimulation {
     std::optional<int64_t> away_until_ms;
     uint64_t cut_session = 0;                // that of before
     std::set<GroupPartition> revoking_anew;  // told while it resumes
+    std::optional<CommitOffsets> late;       // was on its way when the hub was lost
   };
   struct PendingCommit {
     GroupPartition partition;
@@ -74,6 +75,7 @@ class GroupSimulation {
   void Retire(Client& client);  // for good
   void Commit(Client& client);
   void CommitAsStale(Client& client);
+  void CommitLate(Client& client);
   void Release(Client& client);
 
   void Happen(const GroupEffect& effect);

@@ -72,6 +72,10 @@ TEST(GroupSimulationTest, WithoutCheckingTheOwnerAStaleCommitIsTaken) {
   EXPECT_TRUE(SomeSeedBreaks({.check_owner = false}, "G2"));
 }
 
+TEST(GroupSimulationTest, WithoutCheckingTheSessionPositionsGoBack) {
+  EXPECT_TRUE(SomeSeedBreaks({.check_session = false}, "a position went back"));
+}
+
 TEST(GroupSimulationTest, WithoutKeepingThemPositionsOfMembersAreLost) {
   EXPECT_TRUE(SomeSeedBreaks({.keep_offsets_of_members = false}, "G3"));
 }

@@ -114,6 +114,21 @@ TEST_F(LeaderTest, AFollowerIsToldWhereItsLogParts) {
   EXPECT_EQ(Fetch(FetchOf(2, 4)).kind, Kind::kOutOfRange);
 }
 
+TEST_F(LeaderTest, WhoBeginsAnewIsToldOfTheProducersOfWhatIsGone) {
+  Lead({1, 2});
+  log_.SetStart(5);
+  log_.SetProducers(
+      {{.producer_id = 7, .next_sequence = 4, .batches = {{0, 3, Offset(1)}, {3, 4, Offset(5)}}},
+       {.producer_id = 8, .next_sequence = 2, .batches = {{0, 2, Offset(8)}}}});
+  const ReplicaFetchAnswer answer = Fetch(FetchOf(2, 4));
+  ASSERT_EQ(answer.kind, Kind::kOutOfRange);
+  ASSERT_EQ(answer.producers.size(), 1u) << "all of 8's batches are to be copied";
+  EXPECT_EQ(answer.producers[0].producer_id, 7);
+  EXPECT_EQ(answer.producers[0].next_sequence, 3);
+  EXPECT_EQ(answer.producers[0].batches.size(), 1u);
+  EXPECT_TRUE(Fetch(FetchOf(2, 6)).producers.empty());
+}
+
 TEST_F(LeaderTest, WithTooFewInSyncNothingIsCommitted) {
   Lead({1});
   log_.MoveTo(20);
@@ -288,9 +303,11 @@ TEST_F(FollowerTest, ALogThatHasNothingInCommonBeginsAnew) {
   ReplicaFetchAnswer diverging = AnswerOf(Kind::kDiverging);
   diverging.epoch_end = {LeaderEpoch(-1), Offset(30)};
   diverging.log_start = Offset(30);
+  diverging.producers = {{.producer_id = 7, .next_sequence = 1, .batches = {{0, 1, Offset(29)}}}};
   const ReplicaEffects effects = replica_.OnFetchAnswer(diverging, log_);
   ASSERT_EQ(effects.size(), 1u);
   EXPECT_EQ(std::get<ResetLog>(effects[0]).start, Offset(30));
+  EXPECT_EQ(std::get<ResetLog>(effects[0]).producers.size(), 1u);
 }
 
 TEST_F(FollowerTest, AnswersThatCameTooLateChangeNothing) {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "cluster/replication/log_view.h"
 
@@ -23,10 +25,13 @@ class ScriptedLog final : public LogView {
     if (above == epochs_.begin()) return {LeaderEpoch(-1), at_.start};
     return {LeaderEpoch(std::prev(above)->first), above == epochs_.end() ? at_.end : Offset(above->second)};
   }
+  void SetProducers(std::vector<ProducerState> producers) { producers_ = std::move(producers); }
+  std::vector<ProducerState> Producers() const override { return producers_; }
 
  private:
   std::map<int32_t, int64_t> epochs_;
   LogPositions at_;
+  std::vector<ProducerState> producers_;
 };
 
 }  // namespace naru::cluster

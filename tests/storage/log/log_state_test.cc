@@ -80,12 +80,11 @@ TEST(LogState, LooksBackOnlyAsFarAsATruncationNeeds) {
   EXPECT_FALSE(untouched.wants_more());
 }
 
-TEST(LogState, EveryTruncationGivesTheStateThatWasThere) {
-  for (uint32_t seed = 0; seed < 30; ++seed) {
+// Batches of three producers and of none, in several epochs of each.
+class RandomLog {
+ public:
+  explicit RandomLog(uint32_t seed) {
     std::mt19937 random(seed);
-    LogState state;
-    std::vector<LogState> before;  // before each batch, and at the end
-    std::vector<AppliedBatch> batches;
     std::vector<int64_t> epochs(3, 0);
     std::vector<int64_t> sequences(3, 0);
     for (int i = 0; i < 60; ++i) {
@@ -105,6 +104,16 @@ TEST(LogState, EveryTruncationGivesTheStateThatWasThere) {
       batches.push_back(BatchOf(state, count, producer, static_cast<int64_t>(random() % 1'000)));
       state.Append(batches.back());
     }
+  }
+
+  LogState state;
+  std::vector<AppliedBatch> batches;
+  std::vector<LogState> before;  // before each of them
+};
+
+TEST(LogState, EveryTruncationGivesTheStateThatWasThere) {
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    const auto [state, batches, before] = RandomLog(seed);
     for (size_t cut = 0; cut < batches.size(); ++cut) {
       LogState truncated = state;
       LogState::LookBack look_back(truncated, batches[cut].base_offset);
@@ -127,6 +136,54 @@ TEST(LogState, EveryTruncationGivesTheStateThatWasThere) {
       }
     }
   }
+}
+
+TEST(LogState, WhoeverBeginsAnewTakesWhatTheProducersSendNext) {
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    const auto [state, batches, before] = RandomLog(seed);
+    for (size_t first = 0; first < batches.size(); ++first) {
+      // Within the batch, too.
+      const Offset start = batches[first].base_offset + static_cast<int64_t>(seed % 2);
+      LogState copy;
+      // Its leader is ahead by as many batches as a producer has in flight.
+      const LogState& leader = first + 5 < batches.size() ? before[first + 5] : state;
+      const std::vector<ProducerState> known = ProducersBefore(leader.producers().States(), start);
+      ASSERT_TRUE(LogState::CheckReset(start, known).ok());
+      copy.Reset(start, known);
+      for (size_t i = start < batches[first].next_offset ? first : first + 1; i < batches.size(); ++i) {
+        const AppliedBatch& batch = batches[i];
+        const ProducerTable::Entry* const ahead =
+            batch.producer ? leader.producers().Find(batch.producer->producer_id) : nullptr;
+        // Where the leader has a later epoch, whoever sends this is no longer waited for.
+        if (batch.producer && (ahead == nullptr || ahead->state.epoch <= batch.producer->epoch)) {
+          const auto check = copy.producers().Check(*batch.producer, batch.next_offset - batch.base_offset);
+          ASSERT_TRUE(check.ok()) << "seed " << seed << " from " << start.value() << ": " << check.status();
+          ASSERT_EQ(*check, nullptr) << "seed " << seed << " from " << start.value();
+        }
+        copy.Append(batch);
+      }
+      for (const auto& [id, entry] : state.producers().entries()) {
+        const ProducerTable::Entry* const copied = copy.producers().Find(id);
+        ASSERT_NE(copied, nullptr);
+        ASSERT_EQ(copied->state.epoch, entry.state.epoch);
+        ASSERT_EQ(copied->state.next_sequence, entry.state.next_sequence);
+      }
+    }
+  }
+}
+
+TEST(LogState, WhoeverBeginsAnewKnowsTheNewestBatchesBeforeThat) {
+  LogState state;
+  for (int64_t i = 0; i < 8; ++i) state.Append(BatchOf(state, 2, ProducerStamp{7, 3, 2 * i}));
+  const std::vector<ProducerState> within = ProducersBefore(state.producers().States(), Offset(11));
+  ASSERT_EQ(within.size(), 1u);
+  EXPECT_EQ(within[0].next_sequence, 10) << "the batch at 10 is to be copied";
+  EXPECT_EQ(within[0].batches.size(), 2u) << "those at 6 and 8 are remembered";
+  const std::vector<ProducerState> later = ProducersBefore(state.producers().States(), Offset(4));
+  ASSERT_EQ(later.size(), 1u) << "where it stood is known, as the next one that is remembered follows on it";
+  EXPECT_EQ(later[0].epoch, 3);
+  EXPECT_EQ(later[0].next_sequence, 6);
+  EXPECT_TRUE(ProducersBefore(state.producers().States(), Offset(0)).empty());
 }
 
 LogState Rich() {

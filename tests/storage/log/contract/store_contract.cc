@@ -101,9 +101,9 @@ absl::Status StoreContract::MoveLogStart(LogId log, int64_t start) {
   return done.Wait();
 }
 
-absl::Status StoreContract::Reset(LogId log, int64_t start) {
+absl::Status StoreContract::Reset(LogId log, int64_t start, std::vector<ProducerState> producers) {
   Awaited<absl::Status> done;
-  store().Reset(log, Offset(start), done.Done());
+  store().Reset(log, Offset(start), std::move(producers), done.Done());
   return done.Wait();
 }
 

@@ -96,7 +96,7 @@ class StoreContract : public ::testing::TestWithParam<StoreFactory> {
   std::string FindByTime(LogId log, int64_t timestamp_ms);
   absl::Status MoveLogStart(LogId log, int64_t start);
   absl::Status Truncate(LogId log, int64_t end);
-  absl::Status Reset(LogId log, int64_t start);
+  absl::Status Reset(LogId log, int64_t start, std::vector<ProducerState> producers = {});
   absl::Status BeginEpoch(LogId log, int32_t epoch);
   LogInfo Info(LogId log);
   // "epoch ends at offset" as "3:17".

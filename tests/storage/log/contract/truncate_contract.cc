@@ -151,6 +151,49 @@ TEST_P(StoreContract, AResetForgetsEpochsAndProducersButNotTheLeaderEpoch) {
   EXPECT_EQ(Producers(kLog), "");
 }
 
+TEST_P(StoreContract, AResetLogKnowsTheProducersItIsTold) {
+  ASSERT_THAT(AppendStamped(kLog, {7, 1, 0}, 4), IsOk());
+  const ProducerState told{
+      .producer_id = 8, .epoch = 2, .next_sequence = 5, .batches = {{3, 5, Offset(20), clock().NowMs()}}};
+  ASSERT_THAT(Reset(kLog, 30, {told}), IsOk());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(Producers(kLog), "8/2 next:5 [3,5)@20");
+    EXPECT_THAT(AppendStamped(kLog, {8, 2, 6}, 1), FailsWith(Reason::kOutOfOrderSequence));
+    under_test().Reopen();
+  }
+  const auto again = AppendStamped(kLog, {8, 2, 3}, 2);
+  ASSERT_THAT(again, IsOk());
+  EXPECT_TRUE(again->duplicate);
+  EXPECT_EQ(again->base_offset, Offset(20));
+  EXPECT_THAT(AppendStamped(kLog, {8, 2, 5}, 1), IsOk());
+  EXPECT_EQ(Producers(kLog), "8/2 next:6 [3,5)@20 [5,6)@30");
+  ASSERT_THAT(Truncate(kLog, 30), IsOk());
+  EXPECT_EQ(Producers(kLog), "8/2 next:5 [3,5)@20");
+}
+
+TEST_P(StoreContract, WhereAProducerStoodIsKnownAfterATruncationWhatsoeverIsGone) {
+  for (int64_t sequence = 0; sequence < 7; ++sequence) {
+    ASSERT_THAT(AppendStamped(kLog, {7, 1, sequence}), IsOk());
+  }
+  ASSERT_THAT(MoveLogStart(kLog, 2), IsOk());
+  ASSERT_THAT(Truncate(kLog, 2), IsOk());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(Producers(kLog), "7/1 next:2 [2,2)@1");
+    EXPECT_THAT(AppendStamped(kLog, {7, 1, 3}), FailsWith(Reason::kOutOfOrderSequence));
+    under_test().Reopen();
+  }
+  EXPECT_THAT(AppendStamped(kLog, {7, 1, 2}), IsOk());
+}
+
+TEST_P(StoreContract, ProducersThatAResetCannotKnowAreRefused) {
+  AppendOk(kLog, 4);
+  const ProducerState above{.producer_id = 8, .next_sequence = 2, .batches = {{0, 2, Offset(30), 77}}};
+  EXPECT_THAT(Reset(kLog, 30, {above}), FailsWith(Reason::kInvalidField));
+  const ProducerState nothing{.producer_id = 8, .next_sequence = 2};
+  EXPECT_THAT(Reset(kLog, 30, {nothing}), FailsWith(Reason::kInvalidField));
+  EXPECT_EQ(Info(kLog).end, Offset(4));
+}
+
 TEST_P(StoreContract, ALogThatWasResetInsideABatchBeginsWithAllOfIt) {
   AppendOk(kLog, 2);
   ASSERT_THAT(Reset(kLog, 6), IsOk());

@@ -1,0 +1,63 @@
+// What the members of a simulated cluster's group were told and did, held against what must hold of groups:
+// G1: a partition has one live owner; G2: commits of those who own it no more are refused; G3: nobody is told
+// of an older position than one that was acknowledged before. Apart from those who do it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cluster/group/group_machine.h"
+#include "tests/sim/checker.h"
+
+namespace naru::sim {
+
+// Who is not heard for so long is taken for gone, on both sides of a session.
+inline constexpr int64_t kGroupSilenceMs = 500;
+
+class GroupHistory {
+ public:
+  explicit GroupHistory(Checker& checker) : checker_(checker) {}
+
+  // The session's member was shut out, as its coordinator says by now; until it hears of that it may read on.
+  void OnFenced(uint64_t session) { fenced_.insert(session); }
+  void OnWrong(const std::string& what) { checker_.Fail(what); }
+  // The member reads the partition from now on, and from where.
+  void OnAssigned(size_t member, uint64_t session, const cluster::GroupPartition& partition,
+                  const std::optional<cluster::CommittedOffset>& position);
+  // A member that reads on has another session.
+  void OnResumed(size_t member, uint64_t session);
+  void OnGivenUp(size_t member, const cluster::GroupPartition& partition);
+  // By one who may not know that it is the owner no more; else it must be refused.
+  size_t OnCommitSent(const cluster::GroupPartition& partition, int64_t offset, bool entitled);
+  void OnCommitted(size_t commit);
+  // What was acknowledged before somebody asks.
+  std::map<cluster::GroupPartition, int64_t> Committed() const { return committed_; }
+  void OnDescribed(const std::map<cluster::GroupPartition, int64_t>& before,
+                   const cluster::CommittedOffsets& told);
+
+  int64_t commits() const { return commits_; }
+  size_t read_partitions() const;
+
+ private:
+  struct Commit {
+    cluster::GroupPartition partition;
+    int64_t offset = 0;
+    int64_t acknowledged_before = 0;
+    bool entitled = false;
+  };
+
+  Checker& checker_;
+  std::set<uint64_t> fenced_;
+  std::map<cluster::GroupPartition, std::map<size_t, uint64_t>> readers_;  // members and their sessions
+  std::vector<Commit> sent_;
+  std::map<cluster::GroupPartition, int64_t> committed_;
+  std::map<cluster::GroupPartition, int64_t> highest_sent_;
+  int64_t commits_ = 0;
+};
+
+}  // namespace naru::sim
