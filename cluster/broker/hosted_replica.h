@@ -64,6 +64,7 @@ struct HostedReplica {
   std::optional<ReplicaFetch> last_fetch;
   int64_t appends_in_flight = 0;
   bool append_failed = false;
+  bool append_failure_told = false;  // to the log of events, and none has succeeded since
 };
 
 }  // namespace naru::cluster

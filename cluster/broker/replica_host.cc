@@ -313,8 +313,12 @@ void ReplicaHost::OnReplicaAppended(HostedReplica& part, const absl::Status& sta
   --part.appends_in_flight;
   if (!status.ok()) {
     part.append_failed = true;
-    events_.Write(Severity::kError, "replica_append_failed",
-                  {{"log", part.log.value()}, {"error", status.ToString()}});
+    if (!std::exchange(part.append_failure_told, true)) {
+      events_.Write(Severity::kError, "replica_append_failed",
+                    {{"log", part.log.value()}, {"error", status.ToString()}});
+    }
+  } else if (std::exchange(part.append_failure_told, false)) {
+    events_.Write(Severity::kInfo, "replica_appends_again", {{"log", part.log.value()}});
   }
   if (part.append_failed && part.appends_in_flight == 0) {
     // What is there is there; the rest is fetched again, but not at once: the disk may be full.
