@@ -132,7 +132,7 @@ class GroupCoordinator final : public Groups {
         0;  // counts the times that it was read, or given up: what belongs to others is void
     std::unique_ptr<GroupShard> groups;  // being read, or ready
     GroupShardStats before;              // what those counted that were read anew
-    bool loaded = false;  // read to the end; where others may coordinate it is to be confirmed yet
+    bool loaded = false;                 // read to the end, and to be confirmed yet
     bool ready = false;
     bool confirming = false;
     int64_t asked_ms = 0;                 // steady; when it was last asked whether this broker coordinates

@@ -170,7 +170,8 @@ void GroupCoordinator::OnConfirmed(Shard& shard, int64_t asked_ms, bool coordina
   shard.confirming = false;
   if (stopping_) return;
   if (coordinates) shard.confirmed_ms = std::max(shard.confirmed_ms, asked_ms);
-  if (shard.ready) return;
+  // Ready, or broken meanwhile.
+  if (!shard.loaded) return;
   if (coordinates) return Begin(shard);
   LoadLater(shard);
 }
@@ -211,6 +212,7 @@ void GroupCoordinator::EndCall(Task task) {
 }
 
 void GroupCoordinator::Begin(Shard& shard) {
+  shard.loaded = false;
   shard.ready = true;
   shard.groups->Start(topics_, Now());
   for (Task& task : std::exchange(shard.parked, {})) task();

@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "cluster/group/group_text.h"
 #include "storage/base/status.h"
@@ -250,19 +250,63 @@ TEST_F(GroupCoordinatorTest, WithTheMemoryUsedUpOnlyWhatIsThereGoesOn) {
 // Where another broker may lead in this one's place.
 class UnsureGroupsTest : public GroupCoordinatorTest {
  protected:
-  UnsureGroupsTest() : UnsureGroupsTest(std::make_shared<std::atomic<bool>>(true)) {}
-  explicit UnsureGroupsTest(const std::shared_ptr<std::atomic<bool>>& leads)
-      : GroupCoordinatorTest({.confirm = [leads](LogId, LeaderEpoch, auto done) { done(leads->load()); },
+  // Who is asked whether this broker leads.
+  struct Others {
+    absl::Mutex mutex;
+    bool lead ABSL_GUARDED_BY(mutex) = false;
+    bool silent ABSL_GUARDED_BY(mutex) = false;
+    std::vector<absl::AnyInvocable<void(bool)>> unanswered ABSL_GUARDED_BY(mutex);
+    bool asked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return !unanswered.empty(); }
+  };
+  UnsureGroupsTest() : UnsureGroupsTest(std::make_shared<Others>()) {}
+  explicit UnsureGroupsTest(const std::shared_ptr<Others>& others)
+      : GroupCoordinatorTest({.confirm =
+                                  [others](LogId, LeaderEpoch, auto done) {
+                                    absl::MutexLock lock(&others->mutex);
+                                    if (others->silent) return others->unanswered.push_back(std::move(done));
+                                    done(!others->lead);
+                                  },
                               .confirm_every_ms = 500,
                               .unconfirmed_ms_max = 4'000,
                               .reload_after_ms = 1}),
-        leads_(leads) {}
+        others_(others) {}
+  ~UnsureGroupsTest() override { AnswerAll(); }
+  void SetOthersLead(bool lead) {
+    absl::MutexLock lock(&others_->mutex);
+    others_->lead = lead;
+  }
+  void SetSilent() {
+    absl::MutexLock lock(&others_->mutex);
+    others_->silent = true;
+  }
+  void WaitForQuestion() {
+    absl::MutexLock lock(&others_->mutex);
+    ASSERT_TRUE(others_->mutex.AwaitWithTimeout(absl::Condition(others_.get(), &Others::asked), kLong));
+  }
+  void AnswerAll() {
+    std::vector<absl::AnyInvocable<void(bool)>> unanswered;
+    {
+      absl::MutexLock lock(&others_->mutex);
+      others_->silent = false;
+      unanswered = std::exchange(others_->unanswered, {});
+    }
+    for (auto& done : unanswered) done(true);
+  }
+  // Until it is let in.
+  std::string JoinAgain() {
+    std::string heard = "nothing";
+    for (int tries = 0; tries < 100 && !heard.starts_with("joined"); ++tries) {
+      Pass(10);
+      heard = Join("g", "a")->Next();
+    }
+    return heard;
+  }
   void Pass(int64_t ms) {
     clock_.AdvanceMs(ms);
     coordinator_->Wake();
   }
 
-  const std::shared_ptr<std::atomic<bool>> leads_;
+  const std::shared_ptr<Others> others_;
 };
 
 TEST_F(UnsureGroupsTest, LetTheirMembersGoAndComeBackWhenTheyAreSure) {
@@ -273,17 +317,25 @@ TEST_F(UnsureGroupsTest, LetTheirMembersGoAndComeBackWhenTheyAreSure) {
     Pass(1'000);
     ASSERT_TRUE(Describe("g").ok()) << "it was confirmed meanwhile";
   }
-  *leads_ = false;
+  SetOthersLead(true);
   Pass(5'000);
   EXPECT_TRUE(a->Next().starts_with("ended COORDINATOR_LOADING"));
   EXPECT_EQ(ReasonOf(Commit("g", 7)), Reason::kCoordinatorLoading);
-  *leads_ = true;
-  std::string heard = "nothing";
-  for (int tries = 0; tries < 100 && !heard.starts_with("joined"); ++tries) {
-    Pass(10);
-    heard = Join("g", "a")->Next();
-  }
-  EXPECT_EQ(heard, "joined as a epoch=2");
+  SetOthersLead(false);
+  EXPECT_EQ(JoinAgain(), "joined as a epoch=2");
+}
+
+TEST_F(UnsureGroupsTest, AnAnswerThatComesWhenAWriteHasFailedBeginsNothing) {
+  const auto a = Join("g", "a");
+  EXPECT_EQ(a->Next(), "joined as a epoch=1");
+  SetSilent();
+  Pass(600);
+  WaitForQuestion();
+  store_.SetStorageFull(true);
+  EXPECT_EQ(ReasonOf(Commit("h", 7)), Reason::kStorageFull) << "of the same partition of the topic";
+  AnswerAll();
+  store_.SetStorageFull(false);
+  EXPECT_EQ(JoinAgain(), "joined as a epoch=2");
 }
 
 class UnusedGroupsTest : public testing::Test {
