@@ -154,7 +154,12 @@ class ClientStream final : public MessageStream<grpc::ClientBidiReactor<Out, In>
     events_.message(std::move(message));
     Leave();
   }
-  void OnReadsEnded() override {}
+  // The read that is always under way was what kept the call: when this returns gRPC may be done with it at
+  // any moment, and a write that began then would be one of a call that is gone.
+  void OnReadsEnded() override {
+    absl::MutexLock lock(&this->mutex_);
+    this->EndQueue();
+  }
   void OnDone(const grpc::Status& status) override {
     if (Enter()) {
       events_.broken(FromGrpcStatus(status));
