@@ -127,17 +127,16 @@ void ClusterGroups::Release(uint64_t session, std::set<GroupPartition> partition
 }
 
 void ClusterGroups::Commit(const std::string& group, CommitOffsets commit, Done done) {
-  std::shared_ptr<PeerGroups> peer;
-  Groups* coordinator = nullptr;
   if (commit.session != 0) {
+    // To whoever let the session in: another coordinator would not know it.
     const Session taken = Take(commit.session, false);
     if (taken.number == 0) return done(GroupMoves());
     commit.session = taken.number;
-    peer = taken.peer;
-    coordinator = peer ? static_cast<Groups*>(peer.get()) : &here_;
-  } else {
-    coordinator = CoordinatorOf(group, peer);
+    return taken.peer ? taken.peer->Commit(group, std::move(commit), ForClient(std::move(done)))
+                      : here_.Commit(group, std::move(commit), ForClient(std::move(done)));
   }
+  std::shared_ptr<PeerGroups> peer;
+  Groups* coordinator = CoordinatorOf(group, peer);
   if (coordinator == nullptr) return done(GroupMoves());
   coordinator->Commit(group, std::move(commit), ForClient(std::move(done)));
 }

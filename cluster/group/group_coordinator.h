@@ -53,7 +53,7 @@ struct GroupCoordinatorOptions {
   std::function<void(LogId log, LeaderEpoch epoch, absl::AnyInvocable<void(bool leads)> done)> confirm;
   // How often it makes sure so that it still coordinates groups that have members, and for how long it goes
   // on without an answer: then it lets its members go, who may find another coordinator that it does not know
-  // of.
+  // of. At least 1.
   int64_t confirm_every_ms = 500;
   int64_t unconfirmed_ms_max = 4'000;
   // After a write that failed, the groups are read again after so long. At least 1.
@@ -188,7 +188,7 @@ class GroupCoordinator final : public Groups {
   void ReadOn(Shard& shard, Offset from);
   void OnLoaded(Shard& shard, uint64_t generation, Offset from, absl::StatusOr<ReadResult> result);
   absl::Status Replay(Shard& shard, const ReadResult& result) const;
-  void OnRead(Shard& shard, Offset end);
+  void OnReadToEnd(Shard& shard, Offset end);
   void Confirm(Shard& shard);
   void OnConfirmed(Shard& shard, int64_t asked_ms, bool coordinates);
   // When that is due again; nothing: there is nobody else, or no group.

@@ -127,7 +127,7 @@ void GroupCoordinator::OnLoaded(Shard& shard, uint64_t generation, Offset from,
   }
   if (ReasonOf(result.status()) == Reason::kNoLeader) return LoadLater(shard);
   if (!result.ok()) return Break(shard, result.status());
-  if (result->batches.empty()) return OnRead(shard, from);
+  if (result->batches.empty()) return OnReadToEnd(shard, from);
   if (absl::Status replayed = Replay(shard, *result); !replayed.ok()) return Break(shard, replayed);
   ReadOn(shard, result->batches.back().next_offset);
 }
@@ -144,7 +144,7 @@ absl::Status GroupCoordinator::Replay(Shard& shard, const ReadResult& result) co
   return absl::OkStatus();
 }
 
-void GroupCoordinator::OnRead(Shard& shard, Offset end) {
+void GroupCoordinator::OnReadToEnd(Shard& shard, Offset end) {
   if (!options_.confirm) return Begin(shard);
   // What this broker wrote before it gave the groups up may yet be committed.
   const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);

@@ -12,6 +12,7 @@
 #include "services/admin/admin_service.h"
 #include "storage/log/memory_log_store.h"
 #include "tests/services/raw_calls.h"
+#include "tests/services/serve_on_loopback.h"
 #include "tests/storage/batch/batch_bytes.h"
 
 namespace naru::services {
@@ -27,13 +28,10 @@ class AdminGuardsTest : public ::testing::Test {
     coordinator_.emplace(cluster::CoordinatorOptions(), map_, logs_, clock_, events_);
     ASSERT_TRUE(coordinator_->Start().ok());
     service_.emplace(*coordinator_, logs_);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(&*service_);
-    server_ = builder.BuildAndStart();
+    std::string target;
+    server_ = testing::ServeOnLoopback(*service_, target);
     ASSERT_NE(server_, nullptr);
-    channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
+    channel_ = grpc::CreateChannel(target, grpc::InsecureChannelCredentials());
     stub_ = naru::v1::AdminService::NewStub(channel_);
   }
   void TearDown() override {

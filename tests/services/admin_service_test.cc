@@ -18,6 +18,7 @@
 #include "storage/batch/batch.h"
 #include "storage/log/memory_log_store.h"
 #include "tests/services/grpc_errors.h"
+#include "tests/services/serve_on_loopback.h"
 
 namespace naru::services {
 namespace {
@@ -35,14 +36,10 @@ class AdminServiceTest : public ::testing::Test {
     coordinator_.emplace(options, map_, logs_, clock_, events_);
     ASSERT_TRUE(coordinator_->Start().ok());
     service_.emplace(*coordinator_, logs_);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(&*service_);
-    server_ = builder.BuildAndStart();
+    std::string target;
+    server_ = testing::ServeOnLoopback(*service_, target);
     ASSERT_NE(server_, nullptr);
-    const auto channel =
-        grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
+    const auto channel = grpc::CreateChannel(target, grpc::InsecureChannelCredentials());
     stub_ = naru::v1::AdminService::NewStub(channel);
   }
 

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "services/cluster/cluster_service.h"
 #include "tests/services/grpc_errors.h"
+#include "tests/services/serve_on_loopback.h"
 
 namespace naru::services {
 
@@ -80,13 +81,8 @@ class ClusterServiceTest : public ::testing::Test {
       return state;
     };
     service_.emplace(topics_, describe, options);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(&*service_);
-    server_ = builder.BuildAndStart();
+    server_ = testing::ServeOnLoopback(*service_, target_);
     ASSERT_NE(server_, nullptr);
-    target_ = "127.0.0.1:" + std::to_string(port);
     channel_ = NewChannel();
     stub_ = naru::v1::ClusterService::NewStub(channel_);
   }

@@ -17,6 +17,7 @@
 #include "storage/log/memory_log_store.h"
 #include "tests/services/grpc_errors.h"
 #include "tests/services/raw_calls.h"
+#include "tests/services/serve_on_loopback.h"
 
 namespace naru::services {
 namespace {
@@ -33,13 +34,10 @@ class TransactionServiceTest : public ::testing::Test {
     coordinator_.emplace(cluster::CoordinatorOptions{}, map_, logs_, clock_, events_);
     ASSERT_TRUE(coordinator_->Start().ok());
     service_.emplace(*coordinator_);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(&*service_);
-    server_ = builder.BuildAndStart();
+    std::string target;
+    server_ = testing::ServeOnLoopback(*service_, target);
     ASSERT_NE(server_, nullptr);
-    channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
+    channel_ = grpc::CreateChannel(target, grpc::InsecureChannelCredentials());
     stub_ = naru::v1::TransactionService::NewStub(channel_);
   }
   void StopAll() {

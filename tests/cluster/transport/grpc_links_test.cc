@@ -5,9 +5,9 @@
 
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "naru/internal/v1/peer.grpc.pb.h"
+#include "tests/services/serve_on_loopback.h"
 
 namespace naru::cluster {
 namespace {
@@ -30,18 +30,14 @@ class Curt final : public v1::PeerService::CallbackService {
 
 TEST(GrpcLinks, WhatIsSentOnceAStreamHasEndedGoesNowhere) {
   Curt service;
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  std::string target;
+  const std::unique_ptr<grpc::Server> server = testing::ServeOnLoopback(service, target);
   ASSERT_NE(server, nullptr);
   GrpcLinks links;
   for (int round = 0; round < 50; ++round) {
     absl::Notification broken;
-    const auto link = links.Groups(absl::StrCat("127.0.0.1:", port),
-                                   {.message = [](const v1::GroupsResponse&) {},
-                                    .broken = [&](const absl::Status&) { broken.Notify(); }});
+    const auto link = links.Groups(target, {.message = [](const v1::GroupsResponse&) {},
+                                            .broken = [&](const absl::Status&) { broken.Notify(); }});
     broken.WaitForNotification();
     v1::GroupsRequest request;
     request.set_id(1);
