@@ -160,8 +160,8 @@ bool PartitionLeader::Lags(const Follower& follower, const LogPositions& at, int
 }
 
 bool PartitionLeader::MayJoin(const Follower& follower, const LogPositions& at) const {
-  // Rule 8.
-  if (!follower.fetched && rules_.expand_after_fetch) return false;
+  // Rule 8. Who has not fetched claims nothing, in no process that could be named.
+  if (!follower.fetched) return false;
   if (follower.durable_end < high_watermark_ && rules_.expand_from_high_watermark) return false;
   // Rule 17: nor does what was deleted come back with it.
   if (follower.durable_start < deleted_below(at) && rules_.delete_on_all_in_sync) return false;

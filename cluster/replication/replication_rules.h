@@ -17,7 +17,6 @@ struct ReplicationRules {
   bool commit_with_min_isr_only = true;        // 6
   bool expand_from_high_watermark = true;      // 8
   bool expand_from_election_end = true;        // 8
-  bool expand_after_fetch = true;              // 8
   bool compare_partition_epoch = true;         // 9, at the coordinator
   bool compare_broker_epochs = true;           // 9, at the coordinator
   bool fence_before_new_epoch = true;          // 10, at the coordinator

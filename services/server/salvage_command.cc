@@ -25,11 +25,11 @@ absl::Status CheckTarget(const std::string& to) {
 }
 
 // A copy of the metadata's files, opened once: opening checks it, and would change the original.
-absl::Status CopyMetadata(const std::string& from, const std::string& to) {
+absl::Status CopyMetadata(const std::string& from, const std::string& to, EventLog& events) {
   std::error_code error;
   fs::copy(from, to, fs::copy_options::recursive, error);
   if (error) return absl::UnavailableError(absl::StrCat(from, ": cannot be copied: ", error.message()));
-  const auto opened = OpenRocksMapStore(to);
+  const auto opened = OpenRocksMapStore(to, events);
   if (!opened.ok()) return opened.status();
   size_t entries = 0;
   return (*opened)->Scan("", [&entries](std::string_view, std::string_view) { ++entries; });
@@ -53,7 +53,7 @@ absl::StatusOr<SalvageOutcome> RunSalvage(const std::string& from, const std::st
   NARU_ASSIGN_OR_RETURN(const DataDirectory target, DataDirectory::Open(to, files));
   NARU_RETURN_IF_ERROR(ReplaceFile(files, target.salvaged_mark_path(), "logs may be missing\n"));
 
-  const absl::Status metadata = CopyMetadata(source.metadata_path(), target.metadata_path());
+  const absl::Status metadata = CopyMetadata(source.metadata_path(), target.metadata_path(), events);
   const SystemClock clock;
   NARU_ASSIGN_OR_RETURN(const SalvageReport report,
                         Salvage(source.store_path(), target.store_path(), files, clock, events));

@@ -122,7 +122,7 @@ absl::Status Server::OpenStorage() {
                  {"data_dir", options_.data_dir},
                  {"memory_limit", FormatSize(plan_.limit_bytes)},
                  {"http", http_ ? http_->address().ToString() : "off"}});
-  NARU_ASSIGN_OR_RETURN(metadata_, OpenRocksMapStore(directory_->metadata_path()));
+  NARU_ASSIGN_OR_RETURN(metadata_, OpenRocksMapStore(directory_->metadata_path(), events_));
   auto opened = PartitionStore::Open(store_options_, PosixFileSystem(), clock_, events_);
   if (absl::IsDataLoss(opened.status()) && options_.cluster.in_cluster() &&
       options_.cluster.refetch_damaged) {

@@ -16,6 +16,7 @@
 #include "storage/base/coding.h"
 #include "storage/base/status.h"
 #include "storage/index/index_codec.h"
+#include "storage/index/rocks_logger.h"
 #include "storage/index/rocks_status.h"
 
 namespace naru {
@@ -63,8 +64,9 @@ rocksdb::Options DatabaseOptions(const Index::Options& given) {
       rocksdb::NewFixedPrefixTransform(codec::Key(codec::kRun, 0).size()));
   options.max_background_jobs = 2;
   options.max_open_files = 256;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1 << 20;
+  static NullEventLog nowhere;
+  options.info_log =
+      std::make_shared<RocksLogger>(given.directory, given.events != nullptr ? *given.events : nowhere);
   options.bytes_per_sync = 1 << 20;
   options.level_compaction_dynamic_level_bytes = true;
   options.listeners.push_back(std::make_shared<FatalListener>(given.directory, given.on_fatal));
@@ -191,6 +193,8 @@ absl::StatusOr<std::unique_ptr<Index>> Index::Open(const Options& options) {
     return Damaged(options.directory, "was found damaged when it was in use");
   }
   rocksdb::DB* raw = nullptr;
+  // Otherwise an error is written of its being missing. Where it cannot be made, opening says so.
+  (void)rocksdb::Env::Default()->CreateDirIfMissing(options.directory);
   const rocksdb::Status opened = rocksdb::DB::Open(DatabaseOptions(options), options.directory, &raw);
   if (!opened.ok()) {
     if (SaysDamaged(opened)) return Damaged(options.directory, opened.ToString());

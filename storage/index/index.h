@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "storage/base/event_log.h"
 #include "storage/base/ids.h"
 #include "storage/segments/run.h"
 
@@ -100,6 +101,8 @@ class Index {
     // Called, on any thread, when a flush or compaction failed: nothing that the index says can be relied on
     // any more, and the process must end.
     std::function<void(std::string_view)> on_fatal;
+    // Where the database's warnings and errors go ("rocksdb"); outlives the index. Null: nowhere.
+    EventLog* events = nullptr;
   };
 
   // Opens or makes it. DATA_LOSS: damaged, found damaged when it was last in use, unfinished (see

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "storage/index/rocks_logger.h"
 #include "storage/index/rocks_status.h"
 
 namespace naru {
@@ -53,15 +54,14 @@ class RocksMapStore final : public OrderedMapStore {
   const std::unique_ptr<rocksdb::DB> db_;
 };
 
-rocksdb::Options MapOptions() {
+rocksdb::Options MapOptions(const std::string& directory, EventLog& events) {
   rocksdb::Options options;
   options.create_if_missing = true;
   // Metadata is a few MiB at most.
   options.write_buffer_size = 4 << 20;
   options.max_background_jobs = 1;
   options.max_open_files = 64;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1 << 20;
+  options.info_log = std::make_shared<RocksLogger>(directory, events);
   options.recycle_log_file_num = 0;
   // A record that was synced must be there; one that was not may be torn at the end of the last log.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
@@ -72,12 +72,13 @@ rocksdb::Options MapOptions() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<OrderedMapStore>> OpenRocksMapStore(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<OrderedMapStore>> OpenRocksMapStore(const std::string& directory,
+                                                                   EventLog& events) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) return absl::InternalError(absl::StrCat("make directory ", directory, ": ", error.message()));
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(MapOptions(), directory, &db);
+  const rocksdb::Status status = rocksdb::DB::Open(MapOptions(directory, events), directory, &db);
   if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
     return absl::FailedPreconditionError(
         absl::StrCat("another process holds the metadata in ", directory, ": ", status.ToString()));

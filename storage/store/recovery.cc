@@ -145,6 +145,7 @@ absl::Status Recovery::MakeFirstSegment() {
     Index::Options options;
     options.directory = IndexDirectory(parts_.options.directory);
     options.any_store = true;
+    options.events = &parts_.events;
     auto old = Index::Open(options);
     const auto applied = old.ok() ? (*old)->Applied() : absl::StatusOr<AppliedPosition>(old.status());
     if (!applied.ok() || applied->sequence.value() > 0) {
@@ -196,6 +197,7 @@ absl::Status Recovery::OpenIndex() {
   options.memory_bytes = parts_.options.index_memory_bytes;
   options.verify_bytes_max = parts_.options.index_verify_bytes_max;
   options.store_salt = salt;
+  options.events = &parts_.events;
   options.on_fatal = [fatal = &parts_.fatal](std::string_view what) { fatal->Raise(what); };
   auto opened = Index::Open(options);
   if (!opened.ok() && absl::IsDataLoss(opened.status())) {

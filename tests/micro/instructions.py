@@ -25,9 +25,15 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SKIPPED = 75
-# By how a phase's name begins; the longest counts. What takes part in appends are several threads, which wait for each
-# other now and then; the rest is the same to the instruction, until the compiler lays something out in another way.
-TOLERANCE_PERCENT = {"": 1, "append": 4, "append small batches one by one": 8}
+# By how a figure's name begins; the longest counts. What takes part in appends are several threads, which wait for each
+# other now and then, most of all where one append is under way at a time and other work has the processors (15 % were
+# seen); the rest is the same to the instruction, until the compiler lays something out in another way.
+TOLERANCE_PERCENT = {
+    "": 1,
+    "append": 4,
+    "append small batches one by one": 8,
+    "append small batches one by one: naru::Syncer::Commit": 25,
+}
 # Whose versions the reference notes, for whoever wonders why it does not hold.
 PACKAGES = ["libabsl20220623", "libc6", "libisal2", "librocksdb7.8", "libstdc++6", "valgrind"]
 

@@ -5,10 +5,10 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +22,7 @@
 #include "tests/services/fixed_catalog.h"
 #include "tests/services/grpc_errors.h"
 #include "tests/services/held_appends.h"
+#include "tests/wait_for.h"
 
 namespace naru::services {
 
@@ -39,15 +40,7 @@ inline CallEnd EndOf(const grpc::ClientContext& context, const grpc::Status& sta
   return end;
 }
 
-// Looks again and again until `condition` holds, for what nobody signals; false after half a minute.
-inline bool WaitFor(const std::function<bool()>& condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
-}
+using naru::testing::WaitFor;
 
 class Hub {
  public:

@@ -24,7 +24,7 @@ void ReadAll(Hub& hub, int records) {
   const auto stub = naru::v1::ConsumeService::NewStub(hub.NewChannel());
   Subscription reader(*stub);
   reader.Start(StartAll("t"));
-  for (int seen = 0; seen < records && !testing::Test::HasFailure();) {
+  for (int seen = 0; seen < records && !::testing::Test::HasFailure();) {
     seen += reader.NextDelivery().records_size();
   }
 }

@@ -55,6 +55,7 @@ void Broker::Kill() {
   process().Kill();
   parts_.clear();
   registered_ = false;
+  epoch_ = kNotRegistered;
   if (store_->waiting_changes() > 0) store_->MakeDurable(at_.random.Index(store_->waiting_changes() + 1));
   store_->Restart();
   // Its connections break.

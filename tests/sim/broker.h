@@ -94,8 +94,9 @@ struct DeleteResult {
 struct Fetched {
   cluster::ReplicaFetchAnswer answer;
   std::vector<StoredBatchView> batches;
-  bool gaps = false;    // as ReplicaAppendRequest's
-  uint64_t number = 0;  // of the answer; the fetch that is sent after it says so
+  bool gaps = false;  // as ReplicaAppendRequest's
+  // Of a leader's answer; the fetch that is sent after it says so.
+  uint64_t number = 0;
 };
 
 class Broker {
@@ -112,12 +113,22 @@ class Broker {
     std::function<TopicPolicy(const cluster::TopicPartition&)> policy;
     // Retention takes away what is below.
     std::function<void(const cluster::TopicPartition&, Offset below)> retained;
+    // A leader is about to propose an ISR.
+    std::function<void(Broker& leader, const cluster::TopicPartition&, const cluster::IsrProposal&)>
+        proposing;
+    // A follower is about to fetch; `arrive` is what happens at the leader then.
+    std::function<void(Broker& follower, const cluster::TopicPartition&, const cluster::ReplicaFetch&,
+                       const std::function<void()>& arrive)>
+        fetching;
   };
+  static constexpr cluster::BrokerEpoch kNotRegistered{-1};
+
   Broker(BrokerId id, Surroundings surroundings, HostId host);
   ~Broker();
 
   BrokerId id() const { return id_; }
   HostId host() const { return host_; }
+  // Of the process that runs; kNotRegistered before it has one.
   cluster::BrokerEpoch epoch() const { return epoch_; }
   // Null where no process runs, or it was never told of the partition.
   const cluster::Replica* replica(const cluster::TopicPartition& partition) const;
@@ -133,6 +144,8 @@ class Broker {
   // long.
   void JumpClock(int64_t wall_ms, int64_t monotonic_ms);
   int64_t jumped_us() const { return jumped_us_; }
+  // By its monotonic clock.
+  int64_t now_ms() const { return clock_.now_ms(); }
   void set_sync_us_max(int64_t sync_us_max) { sync_us_max_ = sync_us_max; }
 
   // In this broker's process.
@@ -228,7 +241,7 @@ class Broker {
   int64_t sync_us_max_ = 2 * kMs;
 
   // The process's.
-  cluster::BrokerEpoch epoch_;
+  cluster::BrokerEpoch epoch_ = kNotRegistered;
   bool registered_ = false;
   Coordinator* coordinator_ = nullptr;  // who answered last
   int64_t version_ = -1;

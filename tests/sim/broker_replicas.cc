@@ -42,9 +42,11 @@ void Broker::FetchOn(const TopicPartition& partition, Part& part) {
     });
   };
   const uint64_t after = part.fetched_in == fetch->leader_epoch ? part.fetched : 0;
-  at_.network.Send(host_, leader.host(), [&leader, partition, fetch = *fetch, after, answer] {
+  const auto arrive = [&leader, partition, fetch = *fetch, after, answer] {
     leader.OnFetch(partition, fetch, after, answer);
-  });
+  };
+  at_.fetching(*this, partition, *fetch, arrive);
+  at_.network.Send(host_, leader.host(), arrive);
 }
 
 void Broker::OnFetch(const TopicPartition& partition, const ReplicaFetch& fetch, uint64_t after,
@@ -60,7 +62,7 @@ void Broker::OnFetch(const TopicPartition& partition, const ReplicaFetch& fetch,
   if (fetched.answer.kind == ReplicaFetchAnswer::Kind::kBatches && after == answered) {
     part->confirmations.OnFetch(fetch.follower);
   }
-  fetched.number = ++answered;
+  if (part->replica->leader() != nullptr) fetched.number = ++answered;
   Do(partition, *part, effects);
   if (fetched.answer.kind == ReplicaFetchAnswer::Kind::kBatches) {
     const ReadRequest read{.log = part->log,
@@ -81,7 +83,7 @@ void Broker::OnFetched(const TopicPartition& partition, const Fetched& fetched) 
   Part* part = Find(partition);
   if (part == nullptr) return;
   const LeaderEpoch epoch = fetched.answer.leader_epoch;
-  if (part->replica->follower() != nullptr && epoch == part->replica->leader_epoch()) {
+  if (fetched.number > 0 && part->replica->follower() != nullptr && epoch == part->replica->leader_epoch()) {
     part->fetched = part->fetched_in == epoch ? std::max(part->fetched, fetched.number) : fetched.number;
     part->fetched_in = epoch;
   }
@@ -131,6 +133,7 @@ void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffect
 }
 
 void Broker::Propose(const TopicPartition& partition, const IsrProposal& proposal) {
+  at_.proposing(*this, partition, proposal);
   // Each attempt goes to one coordinator, once: the leader counts the copies that may be about.
   Coordinator* coordinator = coordinator_ != nullptr ? coordinator_ : at_.coordinators.front();
   const auto answer = [this, partition, coordinator, attempt = proposal.attempt](const AnswerProposal& said) {

@@ -50,14 +50,22 @@ bool Network::Loses(HostId from, HostId to) {
   return IsCut(from, to) || !hosts_[to]->up() || random_.Chance(weather_.loss);
 }
 
-int64_t Network::Delay() {
+int64_t Network::Delay(HostId from, HostId to) {
+  const auto slow = slow_.find({from, to});
+  if (slow != slow_.end() && loop_.now_us() < slow->second.until_us) {
+    return random_.Between(20, slow->second.late_us_max);
+  }
   const int64_t most = random_.Chance(weather_.late) ? weather_.late_us_max : weather_.delay_us_max;
   return random_.Between(20, std::max<int64_t>(most, 20));
 }
 
 void Network::SendOnce(HostId from, HostId to, std::function<void()> arrive) {
   if (Loses(from, to)) return;
-  loop_.After(Delay(), [host = hosts_[to].get(), life = hosts_[to]->life(), arrive = std::move(arrive)] {
+  SendLate(to, Delay(from, to), std::move(arrive));
+}
+
+void Network::SendLate(HostId to, int64_t delay_us, std::function<void()> arrive) {
+  loop_.After(delay_us, [host = hosts_[to].get(), life = hosts_[to]->life(), arrive = std::move(arrive)] {
     host->Deliver(life, arrive);
   });
 }
@@ -66,7 +74,7 @@ void Network::SendOn(const std::shared_ptr<Connection>& connection, HostId from,
                      std::function<void()> arrive) {
   const uint64_t number = ++connection->sent;
   if (Loses(from, to)) return;  // it is missed by all that follow
-  connection->last_us = std::max(connection->last_us, loop_.now_us() + Delay());
+  connection->last_us = std::max(connection->last_us, loop_.now_us() + Delay(from, to));
   const auto in_order = [connection, number, arrive = std::move(arrive)] {
     if (connection->arrived + 1 != number) return;
     ++connection->arrived;

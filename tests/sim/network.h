@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -74,21 +75,31 @@ class Network {
   size_t size() const { return hosts_.size(); }
   void set_weather(const Weather& weather) { weather_ = weather; }
 
+  // For slow_us, messages take up to late_us_max this way.
+  void Slow(HostId from, HostId to, int64_t late_us_max, int64_t slow_us) {
+    slow_[{from, to}] = {late_us_max, loop_.now_us() + slow_us};
+  }
+
   // One way.
   void Cut(HostId from, HostId to) { cuts_.insert({from, to}); }
   void Mend(HostId from, HostId to) { cuts_.erase({from, to}); }
-  void MendAll() { cuts_.clear(); }
+  void MendAll() {
+    cuts_.clear();
+    slow_.clear();
+  }
   bool IsCut(HostId from, HostId to) const { return cuts_.contains({from, to}); }
 
   // `arrive` happens in the process that runs on `to` now, perhaps more than once, perhaps never.
   void Send(HostId from, HostId to, std::function<void()> arrive);
+  // Once, to the process that runs there now, at a given time.
+  void SendLate(HostId to, int64_t delay_us, std::function<void()> arrive);
   // At most once.
   void SendOnce(HostId from, HostId to, std::function<void()> arrive);
   void SendOn(const std::shared_ptr<Connection>& connection, HostId from, HostId to,
               std::function<void()> arrive);
 
  private:
-  int64_t Delay();
+  int64_t Delay(HostId from, HostId to);
   bool Loses(HostId from, HostId to);
 
   Loop& loop_;
@@ -96,6 +107,11 @@ class Network {
   Weather weather_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::set<std::pair<HostId, HostId>> cuts_;
+  struct SlowLink {
+    int64_t late_us_max = 0;
+    int64_t until_us = 0;
+  };
+  std::map<std::pair<HostId, HostId>, SlowLink> slow_;
 };
 
 }  // namespace naru::sim

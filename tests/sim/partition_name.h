@@ -16,11 +16,17 @@ inline cluster::TopicId MakeTopicId(int64_t number) {
   return id;
 }
 
-// "0" of the topic that is there from the beginning, "1003/0" of others.
+// Those that are there from the beginning; others have greater numbers.
+inline constexpr int64_t kLastingTopic = 1;
+inline constexpr int64_t kGroupsTopic = 2;
+
+// "0" of the clients' topic that is there from the beginning, "groups/0", "1003/0" of others.
 inline std::string Name(const cluster::TopicPartition& partition) {
   int64_t number = 0;
   std::memcpy(&number, partition.topic.data(), sizeof(number));
-  return number < 1'000 ? absl::StrCat(partition.partition) : absl::StrCat(number, "/", partition.partition);
+  if (number == kLastingTopic) return absl::StrCat(partition.partition);
+  if (number == kGroupsTopic) return absl::StrCat("groups/", partition.partition);
+  return absl::StrCat(number, "/", partition.partition);
 }
 
 }  // namespace naru::sim

@@ -35,18 +35,16 @@ struct NamedRule {
   std::variant<bool cluster::ReplicationRules::*, bool DriverRules::*> rule;
   std::string_view number;  // in docs/replication.md
   // A seed from which on one soon notices that it is missing; to be found anew (naru-sim --without) when what
-  // happens in the runs has changed. 0: another rule covers for it, or what it is for has become too rare.
+  // happens in the runs has changed.
   uint64_t noticed_from = 1;
 };
 
-inline Rules Without(const NamedRule& named) {
-  Rules rules;
+inline void TakeAway(const NamedRule& named, Rules& rules) {
   if (const auto* of_replication = std::get_if<bool cluster::ReplicationRules::*>(&named.rule)) {
     rules.replication.** of_replication = false;
   } else {
     rules.driver.*std::get<bool DriverRules::*>(named.rule) = false;
   }
-  return rules;
 }
 
 inline const std::vector<NamedRule>& NamedRules() {
@@ -54,38 +52,37 @@ inline const std::vector<NamedRule>& NamedRules() {
   using Driver = DriverRules;
   static const auto* rules = new std::vector<NamedRule>{
       {"check_fetch_epochs", &Rules::check_fetch_epochs, "1"},
-      {"check_broker_epoch", &Rules::check_broker_epoch, "1", 0},
+      {"check_broker_epoch", &Rules::check_broker_epoch, "1", 370},
       {"truncate_by_epoch", &Rules::truncate_by_epoch, "2"},
-      {"truncate_to_common_epoch", &Rules::truncate_to_common_epoch, "2", 40},
+      {"truncate_to_common_epoch", &Rules::truncate_to_common_epoch, "2", 30},
       {"cut_before_agreement_only", &Rules::cut_before_agreement_only, "2", 360},
       {"truncate_before_high_watermark", &Rules::truncate_before_high_watermark, "3"},
-      {"reset_raises_high_watermark", &Rules::reset_raises_high_watermark, "5"},
+      {"reset_raises_high_watermark", &Rules::reset_raises_high_watermark, "5", 20},
       {"commit_with_min_isr_only", &Rules::commit_with_min_isr_only, "6"},
       {"wait_for_maximal_isr", &Rules::wait_for_maximal_isr, "7"},
       {"expand_from_high_watermark", &Rules::expand_from_high_watermark, "8"},
       {"expand_from_election_end", &Rules::expand_from_election_end, "8"},
-      {"expand_after_fetch", &Rules::expand_after_fetch, "8", 0},
       {"compare_partition_epoch", &Rules::compare_partition_epoch, "9"},
-      {"compare_broker_epochs", &Rules::compare_broker_epochs, "9", 0},
+      {"compare_broker_epochs", &Rules::compare_broker_epochs, "9", 30},
       {"fence_before_new_epoch", &Rules::fence_before_new_epoch, "10"},
-      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 0},
+      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 270},
       {"grace_after_election", &Rules::grace_after_election, "11"},
       {"hide_high_watermark_until_election_end", &Rules::hide_high_watermark_until_election_end, "11"},
       {"keep_eligible_replicas", &Rules::keep_eligible_replicas, "12"},
-      {"bad_end_leaves_eligible", &Rules::bad_end_leaves_eligible, "12"},
+      {"bad_end_leaves_eligible", &Rules::bad_end_leaves_eligible, "12", 10},
       {"elect_in_sync_only", &Rules::elect_in_sync_only, "13"},
-      {"delete_on_all_in_sync", &Rules::delete_on_all_in_sync, "17", 30},
+      {"delete_on_all_in_sync", &Rules::delete_on_all_in_sync, "17", 20},
       {"claim_durable_only", &Rules::claim_durable_only, "18"},
       {"give_up_damaged_copy", &Rules::give_up_damaged_copy, "21"},
       {"empty_damaged_copy_when_out", &Rules::empty_damaged_copy_when_out, "21", 50},
       {"hand_over_producers", &Rules::hand_over_producers, "22", 20},
-      {"confirm_before_refusing", &Rules::confirm_before_refusing, "20", 20},
+      {"confirm_before_refusing", &Rules::confirm_before_refusing, "20", 40},
       {"retain_committed_only", &Driver::retain_committed_only, "-"},
       {"compact_committed_only", &Driver::compact_committed_only, "-"},
       {"delete_orphans", &Driver::delete_orphans, "-"},
       {"delete_by_newest_metadata_only", &Driver::delete_by_newest_metadata_only, "-"},
-      {"confirm_coordinator", &Driver::confirm_coordinator, "23", 40},
-      {"grace_for_the_unheard", &Driver::grace_for_the_unheard, "23"},
+      {"confirm_coordinator", &Driver::confirm_coordinator, "23", 60},
+      {"grace_for_the_unheard", &Driver::grace_for_the_unheard, "23", 20},
   };
   return *rules;
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "tests/sim/rules.h"
 #include "tests/sim/world.h"
@@ -15,7 +16,7 @@ namespace {
 struct Options {
   uint64_t first = 1;
   uint64_t seeds = 200;
-  std::string without;
+  std::vector<std::string> without;
   bool table = false;
   bool verbose = false;
 };
@@ -57,8 +58,12 @@ void Print(const Totals& totals, uint64_t seeds) {
 int RunSeeds(const Options& options) {
   WorldOptions world_options;
   world_options.verbose = options.verbose;
-  for (const NamedRule& rule : NamedRules()) {
-    if (rule.name == options.without) world_options.rules = Without(rule);
+  std::string without;
+  for (const std::string& name : options.without) {
+    for (const NamedRule& rule : NamedRules()) {
+      if (rule.name == name) TakeAway(rule, world_options.rules);
+    }
+    without += " --without " + name;
   }
   Totals totals;
   for (uint64_t seed = options.first; seed < options.first + options.seeds; ++seed) {
@@ -67,9 +72,8 @@ int RunSeeds(const Options& options) {
     totals.Add(world);
     if (violation.empty()) continue;
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), violation.c_str());
-    std::printf("again: ./dev sim --first %llu --seeds 1 --verbose%s%s\n",
-                static_cast<unsigned long long>(seed), options.without.empty() ? "" : " --without ",
-                options.without.c_str());
+    std::printf("again: ./dev sim --first %llu --seeds 1 --verbose%s\n",
+                static_cast<unsigned long long>(seed), without.c_str());
     return 1;
   }
   Print(totals, options.seeds);
@@ -81,7 +85,7 @@ int RunTable(const Options& options) {
   int holes = 0;
   for (const NamedRule& rule : NamedRules()) {
     WorldOptions world_options;
-    world_options.rules = Without(rule);
+    TakeAway(rule, world_options.rules);
     std::string found = "no seed";
     for (uint64_t seed = options.first; seed < options.first + options.seeds; ++seed) {
       World world(seed, world_options);
@@ -105,7 +109,8 @@ int Main(int argc, char** argv) {
   app.add_option("--seeds", options.seeds, "how many (200)");
   std::map<std::string, std::string> names;
   for (const NamedRule& rule : NamedRules()) names.emplace(rule.name, rule.name);
-  app.add_option("--without", options.without, "take this rule of replication away")
+  app.add_option("--without", options.without,
+                 "take this rule of replication away; more than once: each of them")
       ->check(CLI::IsMember(names));
   app.add_flag("--mutations", options.table, "take each rule away in turn, and say which seed notices");
   app.add_flag("--verbose", options.verbose, "print what happens");

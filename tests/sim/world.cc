@@ -11,11 +11,12 @@ using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is 
 namespace {
 
 constexpr int64_t kLook = 500 * kMs;
+constexpr uint64_t kAimedEvery = 3;
 
 }  // namespace
 
 World::World(uint64_t seed, const WorldOptions& options)
-    : options_(options), random_(seed), network_(loop_, random_) {
+    : options_(options), random_(seed), network_(loop_, random_), aimed_(seed % kAimedEvery == 0) {
   loop_.set_verbose(options.verbose);
   const auto broker_count = static_cast<int32_t>(random_.Between(3, 5));
   store_ = std::make_unique<MetadataStore>(loop_, FirstMetadata(broker_count));
@@ -39,13 +40,19 @@ World::World(uint64_t seed, const WorldOptions& options)
     const HostId host = network_.Add(absl::StrCat("broker ", id));
     brokers_.push_back(std::make_unique<Broker>(
         BrokerId(id),
-        Broker::Surroundings{loop_, random_, network_, options_.rules, coordinators,
-                             [this](BrokerId other) -> Broker& { return broker(other); },
-                             [this](Broker& at, const TopicPartition& partition) { Touched(at, partition); },
-                             [this](const TopicPartition& partition) { return policies_[partition]; },
-                             [this](const TopicPartition& partition, Offset below) {
-                               checker_.OnDeleteSent(partition, below);
-                             }},
+        Broker::Surroundings{
+            loop_, random_, network_, options_.rules, coordinators,
+            [this](BrokerId other) -> Broker& { return broker(other); },
+            [this](Broker& at, const TopicPartition& partition) { Touched(at, partition); },
+            [this](const TopicPartition& partition) { return policies_[partition]; },
+            [this](const TopicPartition& partition, Offset below) {
+              checker_.OnDeleteSent(partition, below);
+            },
+            [this](Broker& leader, const TopicPartition& partition, const IsrProposal& proposal) {
+              OnProposing(leader, partition, proposal);
+            },
+            [this](Broker& follower, const TopicPartition& partition, const ReplicaFetch& fetch,
+                   const std::function<void()>& arrive) { OnFetching(follower, partition, fetch, arrive); }},
         host));
     brokers.push_back(brokers_.back().get());
   }
@@ -93,6 +100,7 @@ std::string World::Run() {
   for (const auto& member : members_) member->Run();
   admin_->Run();
   loop_.After(2 * kSecond, [this] { Storm(); });
+  if (aimed_) loop_.After(2 * kSecond, [this] { TakeAim(); });
   loop_.After(options_.storm_us, [this] { Heal(); });
   const int64_t deadline = options_.storm_us + options_.calm_us_max;
   int64_t look_us = 0;

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cluster/coordinator/coordinator_machine.h"
@@ -31,6 +34,13 @@ struct WorldOptions {
   int64_t storm_us = 30 * kSecond;
   int64_t calm_us_max = 90 * kSecond;
   bool verbose = false;
+};
+
+// Moments at which a rule is all that stands between a fault and a loss (world_aims.cc).
+enum class Aim {
+  kJoiner,    // a follower is proposed for the ISR, and its disk is replaced before the coordinator hears it
+  kOldClaim,  // who has claimed more than is committed has its disk replaced; the claim comes later
+  kUnsynced,  // a leader is killed of whose log others have more than its own disk
 };
 
 // How often what was done to the cluster.
@@ -67,6 +77,7 @@ class World {
   void CutOff(HostId host, int64_t cut_us);
   void CutOne(int64_t cut_us);
   void WipeBroker();
+  void ReplaceDisk(Broker& broker, int64_t down_us);
   void FillDisk(Broker& broker);
   void SlowDisk(Broker& broker);
   void JumpClock();
@@ -79,6 +90,19 @@ class World {
   // Others hold everything that this one does, and may lead in its place.
   bool MayLose(const cluster::PartitionState& state, BrokerId broker) const;
   void Count(const std::string& fault, const std::string& detail = "");
+
+  // world_aims.cc
+  void TakeAim();
+  void OnProposing(Broker& leader, const cluster::TopicPartition& partition,
+                   const cluster::IsrProposal& proposal);
+  void OnFetching(Broker& follower, const cluster::TopicPartition& partition,
+                  const cluster::ReplicaFetch& fetch, const std::function<void()>& arrive);
+  void HoldJoiner(Broker& leader, const cluster::IsrProposal& proposal);
+  void DeliverOldClaim();
+  void LookForUnsynced();
+  bool HasFetchedUnsynced(Broker& leader, const cluster::TopicPartition& partition);
+  void RestartUnsynced(Broker& leader, const cluster::TopicPartition& partition);
+  void CutFromCoordinators(HostId host, int64_t cut_us);
 
   // world_topics.cc
   cluster::ClusterMetadata FirstMetadata(int32_t broker_count);
@@ -136,18 +160,36 @@ class World {
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<IdempotentProducer>> producers_;
   std::unique_ptr<TopicAdmin> admin_;
-  const cluster::TopicPartition groups_partition_{MakeTopicId(2), 0};
+  const cluster::TopicPartition groups_partition_{MakeTopicId(kGroupsTopic), 0};
   GroupHistory group_history_{checker_};
   std::vector<std::unique_ptr<GroupHost>> group_hosts_;
   std::vector<std::unique_ptr<GroupMember>> members_;
+  const bool aimed_;
+  std::optional<Aim> aim_;
+  struct OldClaim {
+    BrokerId follower;
+    cluster::TopicPartition partition;
+    LeaderEpoch leader_epoch;
+    Offset end;
+    std::function<void()> arrive;
+  };
+  std::optional<OldClaim> old_claim_;  // what a process has said that has ended since
   uint64_t next_session_ = 0;
   int64_t next_value_ = 1;
   bool stormy_ = true;
 
   FaultCounts faults_;
-  std::set<BrokerId> suspects_;  // whose disk was replaced, and who are not everywhere in sync again
+  // Copies on disks that were replaced, and that were not taken into the ISR since.
+  std::set<std::pair<BrokerId, cluster::TopicPartition>> suspects_;
   std::set<std::pair<BrokerId, cluster::TopicPartition>> damaged_;  // and not copied anew
   std::map<cluster::TopicPartition, std::vector<CommittedBatch>> committed_;
+  // Up to where the log of one that leads was looked at, in which epoch of which process.
+  struct Verified {
+    uint64_t life = 0;
+    LeaderEpoch leader_epoch;
+    Offset end;
+  };
+  std::map<std::pair<BrokerId, cluster::TopicPartition>, Verified> verified_;
   // Of compacted partitions.
   struct CommittedValues {
     std::map<Offset, int64_t> values;

@@ -22,7 +22,7 @@ void World::CheckCompactedLeader(Broker& leader, const TopicPartition& partition
   const LogInfo info = InfoOf(leader, partition);
   if (info.end < end) {
     // Its log was emptied behind its back; it leads only until somebody notices.
-    if (suspects_.contains(leader.id()) && !newest) return;
+    if (suspects_.contains({leader.id(), partition}) && !newest) return;
     return Fail(absl::StrCat("partition ", Name(partition), ": broker ", leader.id().value(),
                              " leads in epoch ", replica.leader_epoch().value(), " and has its log up to ",
                              info.end.value(), "; committed is up to ", end.value()));

@@ -200,10 +200,16 @@ void World::WipeBroker() {
   Broker& victim = *brokers_[random_.Index(brokers_.size())];
   if (!MayWipe(victim.id())) return;
   Count("replace a disk", absl::StrCat(victim.id().value()));
+  ReplaceDisk(victim, random_.Between(10 * kMs, 4 * kSecond));
+}
+
+void World::ReplaceDisk(Broker& victim, int64_t down_us) {
   if (network_.host(victim.host()).up()) victim.Kill();
   victim.Wipe();
-  suspects_.insert(victim.id());
-  loop_.After(random_.Between(10 * kMs, 4 * kSecond), [this, &victim] {
+  for (const auto& [partition, state] : store_->stored().partitions) {
+    if (state.Holds(victim.id())) suspects_.insert({victim.id(), partition});
+  }
+  loop_.After(down_us, [this, &victim] {
     if (!network_.host(victim.host()).up()) victim.Boot();
   });
 }

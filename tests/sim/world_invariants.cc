@@ -59,7 +59,7 @@ void World::CheckReplica(Broker& broker, const TopicPartition& partition) {
                         ", and its leader does not wait for all of them"));
     }
     for (const BrokerId member : maximal) {
-      if (suspects_.contains(member)) continue;
+      if (suspects_.contains({member, partition})) continue;
       const LogInfo info = InfoOf(this->broker(member), partition);
       if (info.durable_end >= replica->high_watermark()) continue;
       Fail(absl::StrCat("partition ", Name(partition), ": the high watermark is ",
@@ -90,19 +90,26 @@ void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
   const Offset start = InfoOf(leader, partition).log_start;
   // What is damaged may lead on and commit; the rest is looked at when it is whole.
   const bool damaged = damaged_.contains({leader.id(), partition});
-  const std::vector<CommittedBatch> here =
-      Below(leader, partition, damaged ? std::max(start, known) : start, end);
-  if (suspects_.contains(leader.id()) && (here.empty() ? start : here.back().next) < end) {
+  // A leader's log only grows: what was looked at before needs no other look, in this epoch of this process.
+  Verified& verified = verified_[{leader.id(), partition}];
+  const Verified now{network_.host(leader.host()).life(), leader.replica(partition)->leader_epoch(), start};
+  if (verified.life != now.life || verified.leader_epoch != now.leader_epoch) verified = now;
+  const Offset from = std::max(start, damaged ? known : verified.end);
+  const std::vector<CommittedBatch> here = Below(leader, partition, from, end);
+  const Offset reached = here.empty() ? from : here.back().next;
+  if (suspects_.contains({leader.id(), partition}) && reached < end) {
     // Its log was emptied behind its back; it leads only until somebody notices.
     if (leader.replica(partition)->leader_epoch() != stored.leader_epoch) return;
   }
-  if (!damaged && (here.empty() ? start : here.back().next) < end && start < end) {
+  if (!damaged && reached < end) {
     return Fail(absl::StrCat("partition ", Name(partition), ": broker ", leader.id().value(),
                              " leads in epoch ", leader.replica(partition)->leader_epoch().value(),
-                             " and has its log up to ", (here.empty() ? start : here.back().next).value(),
-                             "; committed is up to ", end.value()));
+                             " and has its log up to ", reached.value(), "; committed is up to ",
+                             end.value()));
   }
-  auto old = committed.begin();
+  if (!damaged) verified.end = std::max(verified.end, reached);
+  auto old = std::partition_point(committed.begin(), committed.end(),
+                                  [from](const CommittedBatch& batch) { return batch.next <= from; });
   for (const CommittedBatch& batch : here) {
     while (old != committed.end() && old->base < batch.base) ++old;
     if (old == committed.end()) {
@@ -117,18 +124,17 @@ void World::CheckCommitted(Broker& leader, const TopicPartition& partition) {
   }
 }
 
-// A broker whose disk was replaced is trusted again once it is in sync everywhere.
+// A copy on a disk that was replaced counts again from when it is taken into the ISR: the process on the new
+// disk had its broker epoch only after what the one before it had claimed was void.
 void World::ClearSuspects() {
-  for (auto suspect = suspects_.begin(); suspect != suspects_.end();) {
-    bool everywhere = network_.host(broker(*suspect).host()).up();
-    for (const auto& [other, state] : store_->stored().partitions) {
-      if (!state.Holds(*suspect)) continue;
-      const Replica* replica = broker(*suspect).replica(other);
-      everywhere = everywhere && state.isr.contains(*suspect) && replica != nullptr &&
-                   store_->stored().brokers.at(*suspect).epoch == broker(*suspect).epoch();
-    }
-    suspect = everywhere ? suspects_.erase(suspect) : std::next(suspect);
-  }
+  const ClusterMetadata& stored = store_->stored();
+  std::erase_if(suspects_, [&](const auto& suspect) {
+    const auto& [id, partition] = suspect;
+    const auto state = stored.partitions.find(partition);
+    if (state == stored.partitions.end()) return true;
+    return state->second.isr.contains(id) && broker(id).replica(partition) != nullptr &&
+           stored.brokers.at(id).epoch == broker(id).epoch();
+  });
 }
 
 bool World::IsDamaged(Broker& broker, const TopicPartition& partition) const {
@@ -160,7 +166,7 @@ std::vector<BrokerId> World::HoldersUpTo(const TopicPartition& partition, Offset
   holders.insert(stored.elr.begin(), stored.elr.end());
   std::vector<BrokerId> found;
   for (const BrokerId holder : holders) {
-    if (suspects_.contains(holder)) continue;
+    if (suspects_.contains({holder, partition})) continue;
     const Offset durable = InfoOf(broker(holder), partition).durable_end;
     if (durable >= end) {
       found.push_back(holder);

@@ -16,7 +16,7 @@ ClusterMetadata World::FirstMetadata(int32_t broker_count) {
   for (int32_t id = 1; id <= broker_count; ++id) leads_nothing[BrokerId(id)] = 0;
   auto topic = std::make_shared<TopicInfo>();
   topic->name = "lasting";
-  const TopicId id = MakeTopicId(1);
+  const TopicId id = MakeTopicId(kLastingTopic);
   topic->topic_id.assign(id.begin(), id.end());
   topic->replication_factor = 3;
   ClusterMetadata metadata;
@@ -71,6 +71,7 @@ void World::OnMetadata() {
   }
   ClearSuspects();
   ClearDamaged();
+  if (old_claim_) DeliverOldClaim();
   for (const TopicPartition& partition : std::set<TopicPartition>(partitions_)) {
     const auto state = stored.partitions.find(partition);
     if (state == stored.partitions.end()) {

@@ -1,9 +1,6 @@
 // A store that stands for election, with waits for what it calls back.
 #pragma once
 
-#include <functional>
-#include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -11,40 +8,15 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "cluster/etcd/etcd_cluster_store.h"
 #include "storage/base/clock.h"
+#include "tests/recorded_events.h"
+#include "tests/wait_for.h"
 
 namespace naru::testing {
 
 inline constexpr absl::Duration kPatience = absl::Seconds(30);
-
-// For what nobody signals: looks again and again until `condition` holds; false after half a minute.
-inline bool LookUntil(const std::function<bool()>& condition) {
-  const absl::Time until = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() > until) return false;
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return true;
-}
-
-// Counts the events by name. Thread-safe.
-class CountedEvents final : public EventLog {
- public:
-  void Write(Severity, std::string_view event, const std::vector<EventField>&) override {
-    absl::MutexLock lock(&mutex_);
-    ++counts_[std::string(event)];
-  }
-  int Count(const std::string& event) const {
-    absl::MutexLock lock(&mutex_);
-    const auto counted = counts_.find(event);
-    return counted == counts_.end() ? 0 : counted->second;
-  }
-
- private:
-  mutable absl::Mutex mutex_;
-  std::map<std::string, int> counts_ ABSL_GUARDED_BY(mutex_);
-};
 
 class Candidate {
  public:
@@ -83,7 +55,7 @@ class Candidate {
     return term_;
   }
   bool AwaitElectedAddress(const std::string& address) const {
-    return LookUntil([&] { return store_.ElectedAddress() == address; });
+    return WaitFor([&] { return store_.ElectedAddress() == address; });
   }
 
   absl::StatusOr<cluster::ClusterMetadata> Read() {
@@ -109,11 +81,11 @@ class Candidate {
   }
 
   cluster::EtcdClusterStore& store() { return store_; }
-  const CountedEvents& events() const { return events_; }
+  const RecordedEvents& events() const { return events_; }
 
  private:
   SystemClock clock_;
-  CountedEvents events_;
+  RecordedEvents events_;
   mutable absl::Mutex mutex_;
   int64_t term_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<int64_t> deposed_ ABSL_GUARDED_BY(mutex_);

@@ -31,7 +31,7 @@ TEST_F(EtcdElectionTest, OfManyThatStandAtOnceOneIsElected) {
     for (auto& candidate : all) addresses.insert(candidate->store().ElectedAddress());
     return addresses;
   };
-  EXPECT_TRUE(LookUntil([&] { return seen().size() == 1 && !seen().contains(""); }));
+  EXPECT_TRUE(WaitFor([&] { return seen().size() == 1 && !seen().contains(""); }));
   int elected = 0;
   for (auto& candidate : all) elected += candidate->term() > 0 ? 1 : 0;
   EXPECT_EQ(elected, 1);
@@ -67,7 +67,7 @@ TEST_F(EtcdElectionTest, AnElectedOneStaysElectedLongerThanItsLease) {
   const int64_t term = a.AwaitElected();
   // Another lease of the same time, begun later, ends meanwhile.
   etcd_->Put(Key("/elsewhere"), "x", etcd_->Grant(2));
-  ASSERT_TRUE(LookUntil([&] { return etcd_->Get(Key("/elsewhere")).value().empty(); }));
+  ASSERT_TRUE(WaitFor([&] { return etcd_->Get(Key("/elsewhere")).value().empty(); }));
   EXPECT_EQ(a.term(), term);
   EXPECT_EQ(etcd_->Get(Key("/election")).create_revision(), term);
   EXPECT_EQ(a.store().Stats().elections_lost, 0);

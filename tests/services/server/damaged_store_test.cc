@@ -40,7 +40,7 @@ class DamagedStoreTest : public ::testing::Test {
 TEST_F(DamagedStoreTest, ItIsKeptAndTheBrokerClaimsNothingOfIt) {
   auto directory = DataDirectory::Open(path_ / "data", PosixFileSystem());
   ASSERT_TRUE(directory.ok()) << directory.status();
-  auto metadata = OpenRocksMapStore(directory->metadata_path());
+  auto metadata = OpenRocksMapStore(directory->metadata_path(), events_);
   ASSERT_TRUE(metadata.ok()) << metadata.status();
   const auto before = cluster::LoadOrMakeBrokerIdentity(**metadata, BrokerId(3));
   ASSERT_TRUE(before.ok());

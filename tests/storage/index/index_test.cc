@@ -6,13 +6,15 @@
 #include <fstream>
 
 #include "storage/base/strings.h"
+#include "storage/index/rocks_logger.h"
+#include "tests/recorded_events.h"
 
 namespace naru {
 namespace {
 
 constexpr LogId kLog(7);
 
-class IndexTest : public testing::Test {
+class IndexTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string name = (std::filesystem::temp_directory_path() / "naru-index-XXXXXX").string();
@@ -70,10 +72,31 @@ class IndexTest : public testing::Test {
   }
 
   static constexpr int64_t kManyRuns = 5'000;
+  testing::RecordedEvents events_;
   std::string root_;
   Index::Options options_;
   std::unique_ptr<Index> index_;
 };
+
+// A log of its own, on the same disk, would be one thing more that fails when that is full.
+TEST_F(IndexTest, TheDatabaseSpeaksInEventsOnly) {
+  options_.events = &events_;
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(index_->Flush().ok());
+  for (const auto& entry : std::filesystem::directory_iterator(options_.directory)) {
+    EXPECT_FALSE(entry.path().filename().string().starts_with("LOG")) << entry.path();
+  }
+
+  RocksLogger logger("directory", events_);
+  rocksdb::Info(&logger, "file %d is made", 7);
+  rocksdb::Header(&logger, "version %d", 7);
+  EXPECT_EQ(events_.Count("rocksdb"), 0) << events_.Field("rocksdb", "text");
+  rocksdb::Warn(&logger, "file %d stalls writes\n", 7);
+  EXPECT_EQ(events_.Count("rocksdb"), 1);
+  EXPECT_EQ(events_.Field("rocksdb", "text"), "file 7 stalls writes");
+  rocksdb::Error(&logger, "%s", std::string(5'000, 'x').c_str());
+  EXPECT_EQ(events_.Field("rocksdb", "text"), std::string(1'023, 'x'));
+}
 
 TEST_F(IndexTest, FindsTheRunThatHoldsAnOffsetAndNoneOfAnotherLog) {
   ASSERT_TRUE(Open().ok());

@@ -17,11 +17,12 @@ class RocksMapStoreTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(root_); }
 
   std::unique_ptr<OrderedMapStore> Open() {
-    auto store = OpenRocksMapStore(root_ + "/a/metadata");
+    auto store = OpenRocksMapStore(root_ + "/a/metadata", events_);
     EXPECT_TRUE(store.ok()) << store.status();
     return store.ok() ? *std::move(store) : nullptr;
   }
 
+  NullEventLog events_;
   std::string root_;
 };
 
@@ -47,7 +48,8 @@ TEST_F(RocksMapStoreTest, ScanVisitsExactlyTheKeysWithThePrefixInByteOrder) {
 
 TEST_F(RocksMapStoreTest, ASecondHolderIsRefused) {
   auto store = Open();
-  EXPECT_EQ(OpenRocksMapStore(root_ + "/a/metadata").status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(OpenRocksMapStore(root_ + "/a/metadata", events_).status().code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace

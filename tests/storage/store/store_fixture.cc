@@ -2,19 +2,19 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "storage/base/check.h"
 
 namespace naru::testing {
 namespace {
 
-// With their sizes; but for what the database only tells.
+// With their sizes.
 std::map<std::string, uintmax_t> FilesIn(const std::string& directory) {
   std::map<std::string, uintmax_t> sizes;
   std::error_code gone;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    const std::string name = entry.path().filename();
-    if (!name.starts_with("LOG")) sizes[name] = entry.file_size(gone);
+    sizes[entry.path().filename()] = entry.file_size(gone);
   }
   return sizes;
 }

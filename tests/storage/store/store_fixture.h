@@ -4,47 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "storage/base/status.h"
 #include "storage/store/partition_store.h"
+#include "tests/recorded_events.h"
 #include "tests/storage/log/record_batches.h"
 
 namespace naru::testing {
-
-// Remembers the events' names. Thread-safe.
-class RecordedEvents final : public EventLog {
- public:
-  void Write(Severity, std::string_view event, const std::vector<EventField>&) override {
-    absl::MutexLock lock(&mutex_);
-    ++counts_[std::string(event)];
-  }
-  int Count(const std::string& event) const {
-    absl::MutexLock lock(&mutex_);
-    return Counted(event);
-  }
-  // Waits until there were more than `seen` of them. False after a minute.
-  bool AwaitMore(const std::string& event, int seen) const {
-    absl::MutexLock lock(&mutex_);
-    const auto more = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return Counted(event) > seen; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&more), absl::Minutes(1));
-  }
-
- private:
-  int Counted(const std::string& event) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const auto at = counts_.find(event);
-    return at == counts_.end() ? 0 : at->second;
-  }
-
-  mutable absl::Mutex mutex_;
-  std::map<std::string, int> counts_ ABSL_GUARDED_BY(mutex_);
-};
 
 class StoreTest : public ::testing::Test {
  protected:
