@@ -10,6 +10,8 @@ using cluster::GroupPartition;
 
 void GroupHistory::OnAssigned(size_t member, uint64_t session, const GroupPartition& partition,
                               const std::optional<cluster::CommittedOffset>& position) {
+  // It is about to hear that it is shut out, and what it owned may be with others already.
+  if (fenced_.contains(session)) return;
   std::map<size_t, uint64_t>& readers = readers_[partition];
   for (const auto& [other, others_session] : readers) {
     if (other == member || fenced_.contains(others_session)) continue;

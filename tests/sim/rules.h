@@ -35,7 +35,7 @@ struct NamedRule {
   std::variant<bool cluster::ReplicationRules::*, bool DriverRules::*> rule;
   std::string_view number;  // in docs/replication.md
   // A seed from which on one soon notices that it is missing; to be found anew (naru-sim --without) when what
-  // happens in the runs has changed.
+  // happens in the runs has changed. 0: no seed is known.
   uint64_t noticed_from = 1;
 };
 
@@ -81,7 +81,7 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"compact_committed_only", &Driver::compact_committed_only, "-"},
       {"delete_orphans", &Driver::delete_orphans, "-"},
       {"delete_by_newest_metadata_only", &Driver::delete_by_newest_metadata_only, "-"},
-      {"confirm_coordinator", &Driver::confirm_coordinator, "23", 60},
+      {"confirm_coordinator", &Driver::confirm_coordinator, "23", 0},
       {"grace_for_the_unheard", &Driver::grace_for_the_unheard, "23", 20},
   };
   return *rules;
