@@ -246,7 +246,7 @@ TEST_F(FetchTest, FetchesHoldNoMemoryWhileTheyWaitForMore) {
       return response;
     }));
   }
-  ASSERT_TRUE(WaitFor([&] { return hub.appends.reads() >= reads + kFetches; }));
+  ASSERT_TRUE(hub.appends.AwaitReads(reads + kFetches));
   EXPECT_TRUE(WaitFor([&] { return hub.consume.Counters().memory_used_bytes == 0; }));
   EXPECT_THAT(Stored(hub, "t", 1), ElementsAre("small"));
   EXPECT_GE(hub.consume.Counters().fetches_open, kFetches);

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "storage/log/log_store.h"
 
 namespace naru::services {
@@ -22,9 +23,11 @@ class HeldAppends final : public LogStore {
     absl::MutexLock lock(&mutex_);
     held_ = true;
   }
-  size_t waiting() const {
+  // Waits until so many wait; false after half a minute.
+  bool AwaitWaiting(size_t count) const {
     absl::MutexLock lock(&mutex_);
-    return waiting_.size();
+    const auto so = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_.size() == count; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&so), kPatience);
   }
   // Lets those that wait through in order, and from then on all others at once.
   void LetThrough() {
@@ -53,6 +56,12 @@ class HeldAppends final : public LogStore {
   int64_t reads() const {
     absl::MutexLock lock(&mutex_);
     return reads_;
+  }
+  // Waits until there were at least so many; false after half a minute.
+  bool AwaitReads(int64_t count) const {
+    absl::MutexLock lock(&mutex_);
+    const auto so = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return reads_ >= count; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&so), kPatience);
   }
 
   void Append(AppendRequest request, AppendDone done) override {
@@ -113,6 +122,8 @@ class HeldAppends final : public LogStore {
   void Stop() override { store_.Stop(); }
 
  private:
+  static constexpr absl::Duration kPatience = absl::Seconds(30);
+
   void Happen(absl::AnyInvocable<void()>& once) {
     absl::AnyInvocable<void()> happen;
     {

@@ -188,7 +188,7 @@ TEST_F(IdempotentProduceTest, OfTwoCopiesUnderWayAtOnceOneIsAppended) {
       EXPECT_EQ(hub_.Produce(Stamped(0, 0, {"once"}), &response).code, grpc::StatusCode::OK);
     });
   }
-  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 2; }));
+  ASSERT_TRUE(hub_.appends.AwaitWaiting(2));
   hub_.appends.LetThrough();
   for (std::thread& call : calls) call.join();
   EXPECT_EQ(responses[0].results(0).duplicate() + responses[1].results(0).duplicate(), 1);

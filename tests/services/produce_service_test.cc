@@ -357,7 +357,7 @@ TEST(ProduceOptionsTest, OptionsOutOfRangeAreNamed) {
 TEST_F(ProduceServiceTest, ATopicDeletedBeforeTheAppendIsNamedInTheError) {
   hub_.appends.Hold();
   auto end = std::async(std::launch::async, [&] { return hub_.Produce(RequestFor("orders", {"a"})); });
-  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 1; }));
+  ASSERT_TRUE(hub_.appends.AwaitWaiting(1));
   hub_.catalog.Delete("orders");
   hub_.appends.LetThrough();
   const CallEnd seen = end.get();

@@ -152,7 +152,7 @@ TEST_F(ProduceStreamTest, ItemsPipelinedBehindAFailedOneAreSkippedUntilResume) {
   ASSERT_TRUE(stream.Send(2, To(0, "b")));
   ASSERT_TRUE(stream.Send(3, To(1, "other")));
   ASSERT_TRUE(stream.Send(4, To(0, "c")));
-  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 4; }));
+  ASSERT_TRUE(hub_.appends.AwaitWaiting(4));
   hub_.appends.LetThrough();
   std::map<int64_t, naru::v1::ProduceStreamResult> results;
   for (int i = 0; i < 4; ++i) {
@@ -188,7 +188,7 @@ TEST_F(ProduceStreamTest, AResumeSentAheadOfAFailureChangesNothing) {
   ASSERT_TRUE(stream.Send(1, wrong));
   ASSERT_TRUE(stream.Resume(2, "t"));
   ASSERT_TRUE(stream.Send(3, To(0, "b")));
-  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 2; }));
+  ASSERT_TRUE(hub_.appends.AwaitWaiting(2));
   hub_.appends.LetThrough();
   std::map<int64_t, std::string> reasons;
   for (int i = 0; i < 3; ++i) {
@@ -209,9 +209,9 @@ TEST_F(ProduceStreamTest, StreamsDoNotFenceOneAnother) {
   naru::v1::ProduceRequest wrong = To(0, "wrong");
   wrong.set_expected_offset(5);
   ASSERT_TRUE(failing.Send(1, wrong));
-  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 1; }));
+  ASSERT_TRUE(hub_.appends.AwaitWaiting(1));
   ASSERT_TRUE(other.Send(2, To(0, "b")));
-  ASSERT_TRUE(WaitFor([&] { return hub_.appends.waiting() == 2; }));
+  ASSERT_TRUE(hub_.appends.AwaitWaiting(2));
   hub_.appends.LetThrough();
   EXPECT_TRUE(failing.Next().has_error());
   EXPECT_FALSE(other.Next().has_error());
