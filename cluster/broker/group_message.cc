@@ -98,6 +98,8 @@ v1::JoinOrder ToMessage(const JoinGroup& join) {
   member.set_session_timeout_ms(join.session_timeout_ms);
   member.set_rebalance_timeout_ms(join.rebalance_timeout_ms);
   SetSubscription(join.subscription, member);
+  member.set_requester(join.attempt.requester);
+  member.set_attempt(join.attempt.number);
   to.set_resumes_epoch(join.resumes_epoch);
   return to;
 }
@@ -111,7 +113,8 @@ JoinGroup FromMessage(const v1::JoinOrder& from) {
           .session_timeout_ms = member.session_timeout_ms(),
           .rebalance_timeout_ms = member.rebalance_timeout_ms(),
           .client = member.client(),
-          .resumes_epoch = from.resumes_epoch()};
+          .resumes_epoch = from.resumes_epoch(),
+          .attempt = {member.requester(), member.attempt()}};
 }
 
 v1::CommitOrder ToMessage(const CommitOffsets& commit) {

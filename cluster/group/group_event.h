@@ -40,6 +40,15 @@ using CommittedOffsets = std::map<GroupPartition, CommittedOffset>;
 
 // What is told. Those with a `request` are answered, with its number, once.
 
+// Which of several requests to be let in this is. Those of one requester may overtake each other: one that
+// was sent over a connection since abandoned arrives after those that followed. It is refused then, with
+// COORDINATOR_LOADING, and the session of the later one stays.
+struct JoinAttempt {
+  uint64_t requester = 0;  // the session of the member's broker that asks, by a random number; 0: not known
+  int64_t number = 0;      // rises with each request of that session
+  friend bool operator==(const JoinAttempt&, const JoinAttempt&) = default;
+};
+
 // A member begins a session, or comes back: with the id of a member, or the instance_id of one, it is that
 // member and the older session is fenced.
 //
@@ -56,6 +65,7 @@ struct JoinGroup {
   int64_t rebalance_timeout_ms = 0;
   std::string client;         // who it says it is, and where from; for people
   int64_t resumes_epoch = 0;  // 0: a session begins
+  JoinAttempt attempt;
 };
 // The session ended without a word. Its member may come back within its session timeout.
 struct LoseSession {
@@ -121,6 +131,7 @@ struct MemberRow {
   int64_t session_timeout_ms = 0;
   int64_t rebalance_timeout_ms = 0;
   GroupSubscription subscription;
+  JoinAttempt attempt;  // that it was let in by last
   std::set<GroupPartition> owned;
   friend bool operator==(const MemberRow&, const MemberRow&) = default;
 };

@@ -50,6 +50,7 @@ void GroupMachine::Replay(const GroupRecord& record) {
                     .session_timeout_ms = row.session_timeout_ms,
                     .rebalance_timeout_ms = row.rebalance_timeout_ms,
                     .subscription = row.subscription,
+                    .attempt = row.attempt,
                     .owned = row.owned};
           text_bytes_ += TextBytes(member);
         } else if constexpr (std::is_same_v<Row, MemberGone>) {
@@ -108,6 +109,11 @@ GroupMachine::Members::iterator GroupMachine::FindJoining(const JoinGroup& join)
   return members_.find(join.member_id);
 }
 
+bool GroupMachine::Overtaken(const JoinGroup& join, const Member& member) const {
+  return rules_.refuse_overtaken_joins && join.attempt.requester != 0 &&
+         join.attempt.requester == member.attempt.requester && join.attempt.number < member.attempt.number;
+}
+
 bool GroupMachine::IsMember(const JoinGroup& join) const {
   return members_.contains(join.member_id) ||
          (!join.instance_id.empty() && member_of_instance_.contains(join.instance_id));
@@ -131,6 +137,12 @@ GroupMachine::Members::iterator GroupMachine::OfSession(uint64_t session) {
 void GroupMachine::Do(const JoinGroup& join) {
   NARU_CHECK(!join.member_id.empty());
   auto it = FindJoining(join);
+  if (it != members_.end() && Overtaken(join, it->second)) {
+    return Say(EndSession{
+        join.session,
+        MakeError(Reason::kCoordinatorLoading,
+                  absl::StrCat("member ", it->first, " was let in by a later request of the same session"))});
+  }
   if (join.resumes_epoch != 0) return Resume(join, it);
   if (it == members_.end() && std::ssize(members_) >= limits_.members_max) {
     return Say(EndSession{join.session, MakeError(Reason::kTooManyMembers,
@@ -180,6 +192,7 @@ void GroupMachine::BeginSession(const std::string& id, Member& member, const Joi
     }
   }
   member.session = join.session;
+  member.attempt = join.attempt;
   member.unheard = false;
   member_of_session_[join.session] = id;
   // Also where nothing is new: who coordinates no more cannot write that, and so tells nobody.
@@ -406,6 +419,7 @@ GroupEffects GroupMachine::Finish() {
                                  .session_timeout_ms = member.session_timeout_ms,
                                  .rebalance_timeout_ms = member.rebalance_timeout_ms,
                                  .subscription = member.subscription,
+                                 .attempt = member.attempt,
                                  .owned = member.owned});
   }
   if (const GroupRow row{epoch_, empty_since_ms_}; row != row_before_) {

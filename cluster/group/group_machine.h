@@ -12,6 +12,7 @@
 //   most)
 //   - who does not release in time is fenced, with all that it owns                  (no partition is stuck)
 //   - a new session of a member fences the older one                        (one application per membership)
+//   - a request to be let in that a later one of its session overtook does nothing       (nobody is shut out)
 //   - a session that cannot be heard keeps all that its member owns, until its timeout      (it may read on)
 //   - a commit counts only from the present session of the partition's owner (no stale positions)
 //   - offsets expire only in groups without members                                        (KAFKA-13636)
@@ -50,6 +51,7 @@ struct GroupRules {
   bool keep_offsets_of_members = true;
   bool end_lost_sessions = true;
   bool keep_for_unheard = true;
+  bool refuse_overtaken_joins = true;
 };
 
 enum class GroupState { kEmpty, kReconciling, kStable };
@@ -63,6 +65,7 @@ class GroupMachine {
     int64_t session_timeout_ms = 0;
     int64_t rebalance_timeout_ms = 0;
     GroupSubscription subscription;
+    JoinAttempt attempt;                // that it was let in by last
     std::set<GroupPartition> owned;     // may be read by it; those being revoked too
     std::set<GroupPartition> revoking;  // of owned: to be released
     std::set<GroupPartition> target;    // what it should own in the end
@@ -112,6 +115,8 @@ class GroupMachine {
   void Do(const PassTime& tick);
 
   Members::iterator FindJoining(const JoinGroup& join);
+  // A later request of the same session was let in.
+  bool Overtaken(const JoinGroup& join, const Member& member) const;
   void Resume(const JoinGroup& join, Members::iterator member);
   // `session` is the member's from now on; an older one ends.
   void BeginSession(const std::string& id, Member& member, const JoinGroup& join);

@@ -35,6 +35,8 @@ pb::MemberValue ValueOf(const MemberRow& row) {
   value.set_rebalance_timeout_ms(row.rebalance_timeout_ms);
   for (const std::string& topic : row.subscription.topics) value.add_topics(topic);
   value.set_pattern(row.subscription.pattern);
+  value.set_requester(row.attempt.requester);
+  value.set_attempt(row.attempt.number);
   pb::OwnedPartitions* of_topic = nullptr;
   for (const GroupPartition& partition : row.owned) {
     if (of_topic == nullptr || of_topic->topic_id() != Bytes(partition.topic)) {
@@ -54,6 +56,7 @@ absl::StatusOr<GroupRecord> RowOf(const std::string& member_id, const pb::Member
                 .session_timeout_ms = value.session_timeout_ms(),
                 .rebalance_timeout_ms = value.rebalance_timeout_ms(),
                 .subscription = {{value.topics().begin(), value.topics().end()}, value.pattern()},
+                .attempt = {value.requester(), value.attempt()},
                 .owned = {}};
   for (const pb::OwnedPartitions& of_topic : value.owned()) {
     GroupPartition partition;

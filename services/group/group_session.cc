@@ -33,11 +33,11 @@ GroupSession::GroupSession(const ConsumeOptions& options, const Clock& clock, Ef
       last_sent_ns_(clock.MonotonicNs()) {}
 
 void GroupSession::Join(JoinPlan plan) {
-  NARU_CHECK(!membership_.begun() && !plan.join.member_id.empty());
+  NARU_CHECK(!membership_.begun() && !plan.join.member_id.empty() && plan.join.attempt.requester != 0);
   plan_ = std::move(plan);
   reader_.Begin(plan_.form, plan_.message_bytes_max);
   membership_.Begin(plan_.join.session_timeout_ms, NowNs());
-  effects_.Join(plan_.group, plan_.join);
+  Ask();
 }
 
 void GroupSession::Ack(std::string_view field, int64_t delivery_id) {

@@ -77,7 +77,7 @@ class GroupSession {
   // All outlive the session.
   GroupSession(const ConsumeOptions& options, const Clock& clock, Effects& effects);
 
-  // From the client. Join: once, before everything else, with a member_id.
+  // From the client. Join: once, before everything else, with a member_id and a requester.
   void Join(JoinPlan plan);
   // `field` is what the id came in, for errors.
   void Ack(std::string_view field, int64_t delivery_id);
@@ -144,6 +144,7 @@ class GroupSession {
   void GiveUp(const Partition& partition);
   // What is due of joining and resuming.
   void TryAgain();
+  void Ask();
   StartPoint StartWithout() const;  // a committed position
   // Begins to read it.
   void Read(const Partition& partition, Owned& owned, const StartPoint& start);
@@ -173,6 +174,7 @@ class GroupSession {
   Effects& effects_;
   JoinPlan plan_;
   Membership membership_;
+  int64_t attempts_ = 0;  // to be let in, or to resume
   bool half_closed_ = false;
   bool finished_ = false;
   bool leaves_ = false;

@@ -182,8 +182,12 @@ void GroupSession::TryAgain() {
     end_ = commits_.failure();
     return;
   }
-  if (!membership_.TakeTry(NowNs())) return;
+  if (membership_.TakeTry(NowNs())) Ask();
+}
+
+void GroupSession::Ask() {
   cluster::JoinGroup join = plan_.join;
+  join.attempt.number = ++attempts_;
   if (membership_.away()) {
     join.member_id = member_id_;
     join.resumes_epoch = member_epoch_;

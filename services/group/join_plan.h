@@ -16,7 +16,7 @@ namespace naru::services {
 
 struct JoinPlan {
   std::string group;
-  // Without a session; without a member_id where the client gave none.
+  // Without a session and a requester; without a member_id where the client gave none.
   cluster::JoinGroup join;
   naru::v1::StartPolicy start = naru::v1::START_POLICY_EARLIEST;
   naru::v1::CommitMode commit_mode = naru::v1::COMMIT_MODE_ON_ACK;

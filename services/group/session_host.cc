@@ -3,18 +3,16 @@
 #include <random>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
+#include "cluster/metadata/random_id.h"
 
 namespace naru::services {
 namespace {
 
 // As good as never twice.
-std::string RandomMemberId() {
+uint64_t RandomRequester() {
   std::random_device random;
-  std::string bytes(16, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random());
-  return absl::BytesToHexString(bytes);
+  return std::uniform_int_distribution<uint64_t>(1)(random);
 }
 
 }  // namespace
@@ -29,7 +27,8 @@ absl::Status SessionHost::Join(const naru::v1::Join& join, MemberKind kind, cons
   NARU_RETURN_IF_ERROR(consume().CheckOpen());
   NARU_ASSIGN_OR_RETURN(JoinPlan plan,
                         PlanJoin(join, kind, peer, *consume().catalog.Current(), consume().options));
-  if (plan.join.member_id.empty()) plan.join.member_id = RandomMemberId();
+  if (plan.join.member_id.empty()) plan.join.member_id = cluster::RandomIdDigits();
+  plan.join.attempt.requester = RandomRequester();
   session_.Join(std::move(plan));
   ArmTick();
   return absl::OkStatus();

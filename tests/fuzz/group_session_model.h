@@ -50,6 +50,7 @@ class GroupSessionModel final : private GroupSession::Effects {
   void Run() {
     plan_.group = "g";
     plan_.join.member_id = "m";
+    plan_.join.attempt.requester = 1;
     plan_.start = static_cast<naru::v1::StartPolicy>(1 + choices_.Next(3));
     plan_.commit_mode = static_cast<naru::v1::CommitMode>(1 + choices_.Next(3));
     plan_.form = static_cast<naru::v1::Delivery>(1 + choices_.Next(2));

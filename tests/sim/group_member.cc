@@ -23,6 +23,7 @@ void GroupMember::Restart() {
   at_.network.host(host_).Kill();
   Over();
   stale_epoch_ = 0;  // nobody has heard of its end
+  coordinator_.reset();
   at_.network.host(host_).Boot();
   Run();
 }
@@ -49,6 +50,8 @@ void GroupMember::Tick() {
     if (at_.loop.now_us() < idle_until_us_) return;
     member_id_ = absl::StrCat("m", number_, ".", ++lives_);
     session_timeout_ms_ = at_.random.Between(1'000, 4'000);
+    requester_ = ++at_.next_session;
+    attempts_ = 0;
     membership_.Begin(session_timeout_ms_, now_ns());
     Ask();
   } else if (membership_.TakeTry(now_ns())) {
@@ -69,7 +72,8 @@ void GroupMember::Ask() {
                  .member_id = member_id_,
                  .session_timeout_ms = session_timeout_ms_,
                  .rebalance_timeout_ms = 1'500,
-                 .resumes_epoch = membership_.away() ? epoch_ : 0};
+                 .resumes_epoch = membership_.away() ? epoch_ : 0,
+                 .attempt = {requester_, ++attempts_}};
   join.subscription.topics.insert(kGroupTopic);
   const auto tell = [this, number = session_->number, from = session_->from,
                      broker](const GroupEffect& effect) {

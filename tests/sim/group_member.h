@@ -77,6 +77,9 @@ class GroupMember {
   std::string member_id_;
   int64_t lives_ = 0;
   int64_t session_timeout_ms_ = 0;
+  // Of this life.
+  uint64_t requester_ = 0;
+  int64_t attempts_ = 0;
   int64_t epoch_ = 0;
   int64_t stale_epoch_ = 0;
   std::string stale_id_;

@@ -11,12 +11,17 @@ using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is 
 namespace {
 
 constexpr int64_t kLook = 500 * kMs;
-constexpr uint64_t kAimedEvery = 3;
+
+// Half of the runs have weather only.
+Aimed AimedOf(uint64_t seed) {
+  if (seed % 3 == 0) return Aimed::kAtReplicas;
+  return seed % 6 == 1 ? Aimed::kAtGroups : Aimed::kNot;
+}
 
 }  // namespace
 
 World::World(uint64_t seed, const WorldOptions& options)
-    : options_(options), random_(seed), network_(loop_, random_), aimed_(seed % kAimedEvery == 0) {
+    : options_(options), random_(seed), network_(loop_, random_), aimed_(AimedOf(seed)) {
   loop_.set_verbose(options.verbose);
   const auto broker_count = static_cast<int32_t>(random_.Between(3, 5));
   store_ = std::make_unique<MetadataStore>(loop_, FirstMetadata(broker_count));
@@ -100,7 +105,9 @@ std::string World::Run() {
   for (const auto& member : members_) member->Run();
   admin_->Run();
   loop_.After(2 * kSecond, [this] { Storm(); });
-  if (aimed_) loop_.After(2 * kSecond, [this] { TakeAim(); });
+  if (aimed_ == Aimed::kAtReplicas) loop_.After(2 * kSecond, [this] { TakeAim(); });
+  if (aimed_ == Aimed::kAtGroups)
+    loop_.After(random_.Between(3 * kSecond, 6 * kSecond), [this] { AimAtGroups(); });
   loop_.After(options_.storm_us, [this] { Heal(); });
   const int64_t deadline = options_.storm_us + options_.calm_us_max;
   int64_t look_us = 0;

@@ -36,7 +36,9 @@ struct WorldOptions {
   bool verbose = false;
 };
 
-// Moments at which a rule is all that stands between a fault and a loss (world_aims.cc).
+// Whether things happen at moments at which a rule is all that stands between a fault and a loss
+// (world_aims.cc).
+enum class Aimed { kNot, kAtReplicas, kAtGroups };
 enum class Aim {
   kJoiner,    // a follower is proposed for the ISR, and its disk is replaced before the coordinator hears it
   kOldClaim,  // who has claimed more than is committed has its disk replaced; the claim comes later
@@ -76,6 +78,7 @@ class World {
   void Freeze(HostId host, int64_t frozen_us);
   void CutOff(HostId host, int64_t cut_us);
   void CutOne(int64_t cut_us);
+  void CutWay(HostId from, HostId to, int64_t cut_us);
   void WipeBroker();
   void ReplaceDisk(Broker& broker, int64_t down_us);
   void FillDisk(Broker& broker);
@@ -86,6 +89,7 @@ class World {
   void KillMember();
   void ChangeWeather();
   void Heal();
+  void ClearUp();
   bool MayWipe(BrokerId broker) const;
   // Others hold everything that this one does, and may lead in its place.
   bool MayLose(const cluster::PartitionState& state, BrokerId broker) const;
@@ -102,6 +106,8 @@ class World {
   void LookForUnsynced();
   bool HasFetchedUnsynced(Broker& leader, const cluster::TopicPartition& partition);
   void RestartUnsynced(Broker& leader, const cluster::TopicPartition& partition);
+  void AimAtGroups();
+  void CutOffGroups(int64_t cut_us);
   void CutFromCoordinators(HostId host, int64_t cut_us);
 
   // world_topics.cc
@@ -164,7 +170,7 @@ class World {
   GroupHistory group_history_{checker_};
   std::vector<std::unique_ptr<GroupHost>> group_hosts_;
   std::vector<std::unique_ptr<GroupMember>> members_;
-  const bool aimed_;
+  const Aimed aimed_;
   std::optional<Aim> aim_;
   struct OldClaim {
     BrokerId follower;
@@ -177,6 +183,7 @@ class World {
   uint64_t next_session_ = 0;
   int64_t next_value_ = 1;
   bool stormy_ = true;
+  int64_t lull_until_us_ = 0;  // within the storm
 
   FaultCounts faults_;
   // Copies on disks that were replaced, and that were not taken into the ISR since.

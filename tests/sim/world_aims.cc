@@ -28,11 +28,37 @@ void World::TakeAim() {
   LookForUnsynced();
 }
 
-void World::CutFromCoordinators(HostId host, int64_t cut_us) {
-  for (const auto& coordinator : coordinators_) {
-    network_.Cut(host, coordinator->host());
-    loop_.After(cut_us, [this, host, to = coordinator->host()] { network_.Mend(host, to); });
+// Rule 23: the groups' coordinator goes on with its members, and knows nothing of the next one, nor of a
+// member that joins there. All else is well, or there is no next one.
+void World::AimAtGroups() {
+  if (!stormy_) return;
+  ClearUp();
+  const int64_t settling_us = 2 * kSecond;
+  const int64_t cut_us = random_.Between(8 * kSecond, 11 * kSecond);
+  lull_until_us_ = loop_.now_us() + settling_us + cut_us;
+  loop_.After(settling_us, [this, cut_us] { CutOffGroups(cut_us); });
+  loop_.After(settling_us + cut_us + random_.Between(kSecond, 3 * kSecond), [this] { AimAtGroups(); });
+}
+
+void World::CutOffGroups(int64_t cut_us) {
+  const auto state = store_->stored().partitions.find(groups_partition_);
+  if (!stormy_ || state == store_->stored().partitions.end() || state->second.leader == kNoBroker) return;
+  const HostId leads = broker(state->second.leader).host();
+  Count("cut the groups' coordinator off from all but its members", network_.host(leads).name());
+  CutFromCoordinators(leads, cut_us);
+  for (const auto& coordinator : coordinators_) CutWay(coordinator->host(), leads, cut_us);
+  for (const auto& other : brokers_) {
+    if (other->host() == leads) continue;
+    CutWay(leads, other->host(), cut_us);
+    CutWay(other->host(), leads, cut_us);
   }
+  loop_.After(random_.Between(500 * kMs, 3 * kSecond), [this] {
+    if (stormy_) KillMember();
+  });
+}
+
+void World::CutFromCoordinators(HostId host, int64_t cut_us) {
+  for (const auto& coordinator : coordinators_) CutWay(host, coordinator->host(), cut_us);
 }
 
 // Rule 9: what was proposed comes in the end, and by then another process speaks for the broker.

@@ -17,7 +17,7 @@ void World::Count(const std::string& fault, const std::string& detail) {
 void World::Storm() {
   if (!stormy_) return;
   loop_.After(random_.Between(50 * kMs, 1'500 * kMs), [this] { Storm(); });
-  Harm();
+  if (loop_.now_us() >= lull_until_us_) Harm();
 }
 
 void World::Harm() {
@@ -108,6 +108,10 @@ void World::CutOne(int64_t cut_us) {
   const HostId from = random_.Index(network_.size());
   const HostId to = random_.Index(network_.size());
   Count("cut one way", absl::StrCat(network_.host(from).name(), " to ", network_.host(to).name()));
+  CutWay(from, to, cut_us);
+}
+
+void World::CutWay(HostId from, HostId to, int64_t cut_us) {
   network_.Cut(from, to);
   loop_.After(cut_us, [this, from, to] { network_.Mend(from, to); });
 }
@@ -217,6 +221,15 @@ void World::ReplaceDisk(Broker& victim, int64_t down_us) {
 void World::Heal() {
   loop_.Note("-- all is well");
   stormy_ = false;
+  ClearUp();
+  for (const auto& client : clients_) client->Stop();
+  for (const auto& producer : producers_) producer->Stop();
+  for (const auto& member : members_) member->Stop();
+  admin_->Stop();
+}
+
+// Everything is up, connected and quick.
+void World::ClearUp() {
   network_.set_weather({});
   network_.MendAll();
   for (HostId host = 0; host < network_.size(); ++host) network_.host(host).Thaw();
@@ -230,10 +243,6 @@ void World::Heal() {
     network_.host(coordinator->host()).Boot();
     coordinator->Boot();
   }
-  for (const auto& client : clients_) client->Stop();
-  for (const auto& producer : producers_) producer->Stop();
-  for (const auto& member : members_) member->Stop();
-  admin_->Stop();
 }
 
 }  // namespace naru::sim

@@ -22,6 +22,7 @@ std::vector<GroupRecord> EveryKind() {
                    .session_timeout_ms = 45'000,
                    .rebalance_timeout_ms = 60'000,
                    .subscription = {{"a", "b"}, "c.*"},
+                   .attempt = {0xf000'0000'0000'0001, 3},
                    .owned = {{Topic('a'), 0}, {Topic('a'), 3}, {Topic('b'), 1}}};
   return {GroupRow{5, 1'795'205'456'261},
           GroupRow{},

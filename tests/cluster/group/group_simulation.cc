@@ -50,7 +50,7 @@ std::string GroupSimulation::Run() {
 void GroupSimulation::Act() {
   Client& client = clients_[Below(kClients)];
   const bool first = &client == &clients_[0];
-  switch (Below(16)) {
+  switch (Below(17)) {
     case 0:
     case 1:
       return Join(client);  // also while it has a session: then that one is fenced
@@ -83,6 +83,8 @@ void GroupSimulation::Act() {
     case 13:
     case 14:
       return Resume(client);
+    case 15:
+      return AskLate(client);
     default:
       if (Below(4) == 0) return RestartHub();
       if (Below(4) == 0) {
@@ -93,13 +95,48 @@ void GroupSimulation::Act() {
 }
 
 void GroupSimulation::Join(Client& client) {
+  TakePlace(client);
   for (Client& other : clients_) {
-    // Who takes another's place does so where that one is gone.
-    if (Shares(client, other) && other.away_until_ms) Retire(other);
+    if (Shares(client, other)) other.late_join.reset();
   }
   Retire(client);
-  client.session = next_session_++;
-  Tell(JoinOf(client));
+  client.attempt = {.requester = next_requester_++};
+  client.late_join.reset();
+  Ask(client, JoinOf(client));
+}
+
+void GroupSimulation::Ask(Client& client, JoinGroup join) {
+  for (int64_t lost = Below(4) == 0 ? 1 : 0; lost >= 0; --lost) {
+    join.session = client.session = next_session_++;
+    ++client.attempt.number;
+    join.attempt = client.attempt;
+    // Asked once more over another connection; the first is still to arrive.
+    if (lost > 0) client.late_join = join;
+  }
+  Tell(join);
+}
+
+// What it sent before it asked anew arrives.
+void GroupSimulation::AskLate(Client& client) {
+  if (!client.late_join) return;
+  const JoinGroup late = *std::exchange(client.late_join, std::nullopt);
+  const auto session_of = [&] {
+    const auto member = group_->members().find(client.member_id);
+    return member == group_->members().end() ? 0 : member->second.session;
+  };
+  const bool let_in = client.session != 0 && session_of() == client.session;
+  if (late.resumes_epoch == 0) TakePlace(client);
+  Tell(late);
+  if (let_in && session_of() != client.session) Break("a request that was overtaken shuts its member out");
+  // Nobody is at the other end of that connection.
+  Tell(LoseSession{.session = late.session, .unheard = true});
+}
+
+// Who takes another's place does so where that one is gone.
+void GroupSimulation::TakePlace(const Client& client) {
+  for (Client& other : clients_) {
+    if (Shares(client, other) && other.away_until_ms) Retire(other);
+  }
 }
 
 bool GroupSimulation::Shares(const Client& client, const Client& other) {
@@ -107,8 +144,7 @@ bool GroupSimulation::Shares(const Client& client, const Client& other) {
 }
 
 JoinGroup GroupSimulation::JoinOf(const Client& client) const {
-  JoinGroup join{.session = client.session,
-                 .member_id = client.name,
+  JoinGroup join{.member_id = client.name,
                  .instance_id = client.instance_id,
                  .session_timeout_ms = &client == &clients_[0] ? 1'000'000 : kSessionTimeoutMs,
                  .rebalance_timeout_ms = kRebalanceTimeoutMs};
@@ -134,11 +170,10 @@ void GroupSimulation::LoseHub(Client& client) {
 void GroupSimulation::Resume(Client& client) {
   if (!client.away_until_ms) return;
   client.revoking_anew.clear();
-  client.session = next_session_++;
   JoinGroup join = JoinOf(client);
   join.member_id = client.member_id;
   join.resumes_epoch = client.epoch;
-  Tell(join);
+  Ask(client, std::move(join));
 }
 
 void GroupSimulation::GiveUpAway() {

@@ -1,5 +1,6 @@
 // A group under everything that happens to groups, on a virtual clock: clients join, leave, die, hang, come
-// back under the same name, answer late or never, lose their hub and resume; the hub dies between deciding
+// back under the same name, answer late or never, lose their hub and resume, also by requests that overtake
+// each other; the hub dies between deciding
 // and writing, and between writing and telling; topics grow. One seed is one run. What the clients saw is
 // held against G1, G2, G3 and G5.
 //
@@ -48,6 +49,8 @@ class GroupSimulation {
     uint64_t cut_session = 0;                // that of before
     std::set<GroupPartition> revoking_anew;  // told while it resumes
     std::optional<CommitOffsets> late;       // was on its way when the hub was lost
+    JoinAttempt attempt;                     // the newest
+    std::optional<JoinGroup> late_join;      // an earlier one, on its way
   };
   struct PendingCommit {
     GroupPartition partition;
@@ -66,8 +69,11 @@ class GroupSimulation {
   void Elapse(int64_t ms);
 
   void Join(Client& client);
+  void TakePlace(const Client& client);
   static bool Shares(const Client& client, const Client& other);  // a membership
   JoinGroup JoinOf(const Client& client) const;
+  void Ask(Client& client, JoinGroup join);
+  void AskLate(Client& client);
   void LoseHub(Client& client);  // it reads on
   void Resume(Client& client);
   void GiveUpAway();            // those whose time is over
@@ -96,6 +102,7 @@ class GroupSimulation {
   std::unique_ptr<GroupMachine> group_;
   std::vector<Client> clients_;
   uint64_t next_session_ = 1;
+  uint64_t next_requester_ = 1;
   uint64_t next_request_ = 1;
   std::map<uint64_t, PendingCommit> pending_;
   std::map<GroupPartition, int64_t> committed_;  // the last that was answered with OK

@@ -76,6 +76,10 @@ TEST(GroupSimulationTest, WithoutCheckingTheSessionPositionsGoBack) {
   EXPECT_TRUE(SomeSeedBreaks({.check_session = false}, "a position went back"));
 }
 
+TEST(GroupSimulationTest, WithoutRefusingOvertakenJoinsMembersAreShutOut) {
+  EXPECT_TRUE(SomeSeedBreaks({.refuse_overtaken_joins = false}, "a request that was overtaken"));
+}
+
 TEST(GroupSimulationTest, WithoutKeepingThemPositionsOfMembersAreLost) {
   EXPECT_TRUE(SomeSeedBreaks({.keep_offsets_of_members = false}, "G3"));
 }

@@ -127,6 +127,8 @@ JoinGroup TranscriptPlayer::Join(const Words& words) const {
     const std::string& word = words[i];
     if (word.starts_with("instance=")) {
       join.instance_id = word.substr(9);
+    } else if (word.starts_with("try=")) {
+      join.attempt = {.requester = 1, .number = Number(std::string_view(word).substr(4))};
     } else if (word.starts_with("slow=")) {
       join.rebalance_timeout_ms = Number(std::string_view(word).substr(5));
     } else if (word.starts_with("gone=")) {

@@ -27,6 +27,8 @@ TEST_F(ResumingSessionTest, AJoinThatIsRefusedWhileTheCoordinatorMovesIsTriedAga
   ASSERT_THAT(effects_.joins, SizeIs(2));
   EXPECT_EQ(effects_.joins[1].member_id, "m");
   EXPECT_EQ(effects_.joins[1].resumes_epoch, 0) << "it was no member yet";
+  EXPECT_EQ(effects_.joins[0].attempt, (cluster::JoinAttempt{.requester = 5, .number = 1}));
+  EXPECT_EQ(effects_.joins[1].attempt, (cluster::JoinAttempt{.requester = 5, .number = 2}));
   EXPECT_TRUE(session_.to_be_lost());
   session_.OnJoined("m", 7);
   TakeAll();
@@ -72,6 +74,7 @@ TEST_F(ResumingSessionTest, TheClientNoticesNothingOfACoordinatorThatMoves) {
   EXPECT_EQ(effects_.joins.back().member_id, "m");
   EXPECT_EQ(effects_.joins.back().instance_id, "i");
   EXPECT_EQ(effects_.joins.back().resumes_epoch, 7);
+  EXPECT_EQ(effects_.joins.back().attempt, (cluster::JoinAttempt{.requester = 5, .number = 2}));
   const int64_t third = Deliver(1);
   session_.OnJoined("m", 7);
   EXPECT_THAT(effects_.commits, IsEmpty()) << "what it owns is not confirmed yet";

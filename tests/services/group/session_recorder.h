@@ -143,6 +143,7 @@ class GroupSessionTest : public ::testing::Test {
     SetPartitions(4);
     plan_.group = "g";
     plan_.join.member_id = "m";
+    plan_.join.attempt.requester = 5;
     plan_.join.session_timeout_ms = 10'000;
     plan_.message_bytes_max = 1 << 20;
     plan_.unacked_bytes_max = 8 << 20;
