@@ -275,6 +275,7 @@ void BrokerProcess::Tick() {
   }
   absl::MutexLock lock(&mutex_);
   snapshot_ = {.attending = !attended_.empty(),
+               .coordinator = attended_,
                .broker_epoch = epoch_.value(),
                .version = metadata_.head,
                .replicas = gauges};
@@ -304,10 +305,10 @@ void BrokerProcess::Publish(const MetadataDifference& difference) {
   catalog_.cluster_id = metadata_.cluster_id.empty() ? cluster_id_ : metadata_.cluster_id;
   if (difference.complete || difference.brokers) {
     catalog_.brokers.clear();
+    catalog_.away.clear();
     for (const auto& [broker, record] : metadata_.brokers) {
-      if (!record.fenced || broker == options_.broker) {
-        catalog_.brokers.push_back({broker, record.client_address});
-      }
+      const bool there = !record.fenced || broker == options_.broker;
+      (there ? catalog_.brokers : catalog_.away).push_back({broker, record.client_address});
     }
   }
   if (difference.complete) {

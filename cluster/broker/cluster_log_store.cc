@@ -56,6 +56,7 @@ void ClusterLogStore::Append(AppendRequest request, AppendDone done) {
   done(leader.status());
 }
 
+// Rule 15: a follower's copy is not read.
 void ClusterLogStore::Read(ReadRequest request, ReadDone done) {
   if (request.here_only || led_.Leads(request.log)) return led_.Read(request, std::move(done));
   const auto leader = LeaderOf(request.log);

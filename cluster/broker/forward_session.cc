@@ -14,7 +14,7 @@ namespace v1 = naru::internal::v1;
 namespace {
 
 // Pipelines whose failures are remembered; older ones are forgotten first.
-constexpr size_t kFencesMax = 20'000;
+constexpr size_t kFenceAgesMax = 20'000;
 
 }  // namespace
 
@@ -114,7 +114,7 @@ std::shared_ptr<AppendFence> ForwardSession::FindFence(uint64_t id) {
   fence = std::make_shared<AppendFence>();
   std::shared_ptr<AppendFence> made = fence;
   fence_ages_.push_back(id);
-  if (fence_ages_.size() > kFencesMax) {
+  if (fence_ages_.size() > kFenceAgesMax) {
     fences_.erase(fence_ages_.front());
     fence_ages_.pop_front();
   }

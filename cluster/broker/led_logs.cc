@@ -87,6 +87,7 @@ void LedLogs::HandOver(LogId log, const absl::Status& damage, Done done) {
 void LedLogs::Read(ReadRequest request, LogStore::ReadDone done) {
   const auto front = fronts_.Find(request.log);
   if (!front) return done(NotLed());
+  // Rule 16: what is below is served, though the end may not be known yet.
   const Offset end = front->high_watermark;
   if (request.from > end) {
     const auto info = store_.Info(request.log);

@@ -13,7 +13,7 @@ namespace v1 = naru::internal::v1;
 namespace {
 
 // A broker that cannot be reached is not tried again before.
-constexpr int64_t kReconnectMs = 50;
+constexpr int64_t kGroupsReconnectMs = 50;
 
 absl::Status OutcomeUnknown() {
   return MakeError(
@@ -34,7 +34,7 @@ absl::Status ErrorOf(const absl::StatusOr<v1::GroupsResponse>& response) {
   return response->has_error() ? ErrorOf(response->error()) : absl::OkStatus();
 }
 
-absl::Status ReadError(const absl::Status& status) {
+absl::Status CoordinatorReadError(const absl::Status& status) {
   return ReasonOf(status) == Reason::kLeaderChanged ? GroupMoves() : status;
 }
 
@@ -57,7 +57,7 @@ absl::Status SessionEndForClient(const absl::Status& why) {
 
 bool PeerGroups::Connect() {
   if (link_) return true;
-  if (clock_.MonotonicNs() / 1'000'000 - broken_ms_ < kReconnectMs) return false;
+  if (clock_.MonotonicNs() / 1'000'000 - broken_ms_ < kGroupsReconnectMs) return false;
   const uint64_t number = number_ = ++last_number_;
   link_ = links_.Groups(
       address_, {.message = [this, number](Response message) { OnMessage(number, std::move(message)); },
@@ -180,7 +180,8 @@ void PeerGroups::Describe(const std::string& group, SnapshotDone done) {
   request.set_group(group);
   request.mutable_describe();
   Send(std::move(request), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
+    if (const absl::Status status = ErrorOf(response); !status.ok())
+      return done(CoordinatorReadError(status));
     done(FromMessage(response->group()));
   });
 }
@@ -189,7 +190,8 @@ void PeerGroups::List(ListingDone done) {
   Request request;
   request.mutable_list();
   Send(std::move(request), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
+    if (const absl::Status status = ErrorOf(response); !status.ok())
+      return done(CoordinatorReadError(status));
     std::vector<GroupListing> listing;
     for (const v1::GroupList::Entry& entry : response->groups().groups()) {
       listing.push_back({.group = entry.group(),

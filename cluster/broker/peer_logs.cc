@@ -16,13 +16,13 @@ namespace v1 = naru::internal::v1;
 namespace {
 
 // A broker that cannot be reached is not tried again before.
-constexpr int64_t kReconnectMs = 50;
+constexpr int64_t kPeerReconnectMs = 50;
 // Fences remembered before those that nobody holds any more are forgotten.
 constexpr size_t kFencesMax = 10'000;
 
 absl::Status Unreachable() { return NoLeader("the partition's leader cannot be reached"); }
 
-absl::Status OutcomeUnknown() {
+absl::Status AppendOutcomeUnknown() {
   return MakeError(
       Reason::kLeaderChanged,
       "the connection to the partition's leader broke, and nobody knows whether it was done; read "
@@ -39,7 +39,7 @@ absl::Status ErrorOf(const absl::StatusOr<v1::ForwardResponse>& response) {
   return response->has_error() ? FromErrorMessage(response->error()) : absl::OkStatus();
 }
 
-absl::Status ReadError(const absl::Status& status) {
+absl::Status LeaderReadError(const absl::Status& status) {
   return ReasonOf(status) == Reason::kLeaderChanged ? Unreachable() : status;
 }
 
@@ -92,7 +92,7 @@ void PeerLogs::SetAddress(BrokerId broker, const std::string& address) {
 bool PeerLogs::Connect(BrokerId leader, Peer& peer) {
   if (peer.link) return true;
   const int64_t now_ms = clock_.MonotonicNs() / 1'000'000;
-  if (peer.address.empty() || now_ms - peer.broken_ms < kReconnectMs) return false;
+  if (peer.address.empty() || now_ms - peer.broken_ms < kPeerReconnectMs) return false;
   const uint64_t number = peer.number = ++last_link_;
   peer.link = links_.Forward(
       peer.address,
@@ -150,7 +150,7 @@ void PeerLogs::OnBroken(BrokerId leader, uint64_t number) {
     waiting = std::exchange(peer.waiting, {});
     for (const auto& [id, answered] : waiting) watches_.erase(id);
   }
-  for (auto& [id, answered] : waiting) answered(OutcomeUnknown());
+  for (auto& [id, answered] : waiting) answered(AppendOutcomeUnknown());
 }
 
 void PeerLogs::Shutdown() {
@@ -211,7 +211,7 @@ void PeerLogs::Read(BrokerId leader, const ReadRequest& request, LogStore::ReadD
   order.set_bytes_max(request.bytes_max);
   order.set_first_bytes_max(request.first_bytes_max);
   Send(leader, std::move(message), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
+    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(LeaderReadError(status));
     done(FromMessage(*response->mutable_read()));
   });
 }
@@ -221,7 +221,7 @@ void PeerLogs::FindByTime(BrokerId leader, LogId log, int64_t timestamp_ms, LogS
   message.set_log_id(log.value());
   message.mutable_find()->set_timestamp_ms(timestamp_ms);
   Send(leader, std::move(message), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
+    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(LeaderReadError(status));
     const v1::FindAnswer& answer = response->find();
     if (!answer.has_offset()) return done(std::optional<TimedOffset>());
     done(std::optional(TimedOffset{Offset(answer.offset()), answer.timestamp_ms()}));
@@ -233,7 +233,7 @@ void PeerLogs::AskInfo(BrokerId leader, LogId log, LogStore::InfoDone done) {
   message.set_log_id(log.value());
   message.mutable_info();
   Send(leader, std::move(message), [done = std::move(done)](absl::StatusOr<Response> response) mutable {
-    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(ReadError(status));
+    if (const absl::Status status = ErrorOf(response); !status.ok()) return done(LeaderReadError(status));
     done(cluster::FromMessage(response->info()));
   });
 }

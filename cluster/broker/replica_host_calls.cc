@@ -18,6 +18,7 @@ absl::Status NoLeaderHere() {
 
 }  // namespace
 
+// Rule 14.
 absl::Status LeaderChanged() {
   return MakeError(Reason::kLeaderChanged,
                    "the partition has another leader now, and nobody knows whether the records were kept; "

@@ -9,7 +9,6 @@ namespace naru::cluster {
 namespace {
 
 constexpr size_t kNameBytesMax = 249;
-constexpr size_t kTopicIdBytes = 16;
 
 bool IsNameCharacter(char c) { return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-'; }
 
@@ -98,6 +97,19 @@ std::shared_ptr<const TopicInfo> TopicCatalog::FindById(std::string_view topic_i
     if (topic->topic_id == topic_id) return topic;
   }
   return nullptr;
+}
+
+PartitionCounts CountPartitions(const TopicCatalog& catalog) {
+  PartitionCounts counts;
+  for (const auto& [name, topic] : catalog.topics) {
+    counts.partitions += topic->partition_count();
+    for (const PartitionPlacement& partition : topic->partitions) {
+      counts.offline += partition.leader == BrokerId(0) ? 1 : 0;
+      const bool all = !partition.in_sync || partition.in_sync->size() == partition.replicas.size();
+      counts.under_replicated += all ? 0 : 1;
+    }
+  }
+  return counts;
 }
 
 absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, int32_t partition) {

@@ -17,6 +17,8 @@
 
 namespace naru::cluster {
 
+inline constexpr size_t kTopicIdBytes = 16;
+
 enum class CleanupPolicy { kDelete, kCompact, kCompactAndDelete };
 
 // A topic's configuration, complete. Defaults and ranges are those of proto/naru/v1/admin.proto
@@ -79,6 +81,7 @@ struct TopicCatalog {
   std::string cluster_id;
   BrokerId self;
   std::vector<BrokerInfo> brokers;
+  std::vector<BrokerInfo> away;  // registered, and fenced: not heard of
   absl::btree_map<std::string, std::shared_ptr<const TopicInfo>, std::less<>> topics;
 
   // TOPIC_NOT_FOUND, with the command that creates it, or TOPIC_ID_MISMATCH when `topic_id` is not empty and
@@ -88,6 +91,14 @@ struct TopicCatalog {
   // The topic with this id, or nothing. Looks at all of them.
   std::shared_ptr<const TopicInfo> FindById(std::string_view topic_id) const;
 };
+
+// Of all topics.
+struct PartitionCounts {
+  int64_t partitions = 0;
+  int64_t under_replicated = 0;  // not every copy is in sync
+  int64_t offline = 0;           // without a leader
+};
+PartitionCounts CountPartitions(const TopicCatalog& catalog);
 
 // PARTITION_NOT_FOUND (metadata partitions) unless 0 ≤ partition < partition_count.
 absl::StatusOr<const PartitionPlacement*> FindPartition(const TopicInfo& topic, int32_t partition);

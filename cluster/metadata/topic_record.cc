@@ -12,8 +12,6 @@
 namespace naru::cluster {
 namespace {
 
-constexpr size_t kTopicIdBytes = 16;
-
 absl::Status Corrupt(std::string_view topic, std::string_view what) {
   return MakeError(Reason::kCorruptData, absl::StrCat("the metadata record of topic \"", topic, "\" ", what));
 }

@@ -41,8 +41,10 @@ void PartitionFollower::OnAnswer(const ReplicaFetchAnswer& answer, const LogView
   if (cutting_ || answer.kind == Kind::kRefused) return;
   if (rules_.check_fetch_epochs && (answer.leader_epoch != leader_epoch_ || answer.offset != at.end)) return;
   // Rule 2: from the first batches on this log is a prefix of the leader's, which does not change within an
-  // epoch. Whatever says otherwise was overtaken.
-  const bool cuts = answer.kind == Kind::kDiverging ||
+  // epoch. Whatever says otherwise was overtaken; but the leader knows no epochs of what it has deleted, and
+  // that may be all there is here.
+  const bool all_deleted = answer.nothing_common() && answer.log_start >= at.end;
+  const bool cuts = (answer.kind == Kind::kDiverging && !all_deleted) ||
                     (answer.kind == Kind::kOutOfRange && answer.log_start <= answer.offset);
   if (agreed_ && cuts && rules_.cut_before_agreement_only) return;
   agreed_ = agreed_ || answer.kind == Kind::kBatches;

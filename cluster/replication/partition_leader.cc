@@ -126,6 +126,7 @@ void PartitionLeader::Claim(Follower& follower, const ReplicaFetch& fetch, const
     follower.durable_end = Offset(0);
     follower.durable_start = Offset(0);
   }
+  // Rule 18.
   const Offset claim = rules_.claim_durable_only ? std::min(fetch.durable_end, fetch.offset) : fetch.offset;
   // A fetch that was overtaken by a later one takes nothing back: within an epoch its log only grows.
   follower.durable_end = std::max(follower.durable_end, claim);
@@ -142,7 +143,7 @@ void PartitionLeader::Claim(Follower& follower, const ReplicaFetch& fetch, const
 
 void PartitionLeader::Commit(const LogView& log) {
   // Rule 6: with fewer in sync than asked for nothing is committed; that is what makes those who left before
-  // eligible.
+  // eligible. Rule 19: who is cut off hears of nobody's disk, and commits nothing.
   if (rules_.commit_with_min_isr_only && !state_.enough_in_sync()) return;
   Offset committed = log.Positions().durable_end;
   for (const BrokerId broker : rules_.wait_for_maximal_isr ? MaximalIsr() : state_.isr) {

@@ -1,5 +1,6 @@
 #include "services/cluster/cluster_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -37,6 +38,11 @@ void AddLeaders(const cluster::TopicInfo& topic, const naru::v1::ElectLeadersReq
     partition.set_leader(placement.leader.value());
     partition.set_leader_epoch(placement.leader_epoch.value());
   }
+}
+
+void SetBroker(const cluster::BrokerInfo& broker, naru::v1::BrokerState& state) {
+  state.mutable_broker()->set_broker_id(broker.id.value());
+  state.mutable_broker()->set_address(broker.address);
 }
 
 }  // namespace
@@ -120,26 +126,22 @@ void ClusterService::Describe(naru::v1::DescribeClusterResponse& response) const
   const std::shared_ptr<const cluster::TopicCatalog> catalog = topics_.Current();
   response.set_cluster_id(catalog->cluster_id);
   response.set_topic_count(static_cast<int64_t>(catalog->topics.size()));
-  int64_t partitions = 0;
-  int64_t under_replicated = 0;
-  int64_t offline = 0;
-  for (const auto& [name, topic] : catalog->topics) {
-    partitions += topic->partition_count();
-    for (const cluster::PartitionPlacement& partition : topic->partitions) {
-      offline += partition.leader == BrokerId(0) ? 1 : 0;
-      const bool all = !partition.in_sync || partition.in_sync->size() == partition.replicas.size();
-      under_replicated += all ? 0 : 1;
-    }
-  }
-  response.set_partition_count(partitions);
-  response.set_under_replicated_partition_count(under_replicated);
-  response.set_offline_partition_count(offline);
+  const cluster::PartitionCounts counts = cluster::CountPartitions(*catalog);
+  response.set_partition_count(counts.partitions);
+  response.set_under_replicated_partition_count(counts.under_replicated);
+  response.set_offline_partition_count(counts.offline);
   for (const cluster::BrokerInfo& broker : catalog->brokers) {
     naru::v1::BrokerState* state = response.add_brokers();
     if (broker.id == catalog->self) *state = describe_();
-    state->mutable_broker()->set_broker_id(broker.id.value());
-    state->mutable_broker()->set_address(broker.address);
+    SetBroker(broker, *state);
   }
+  for (const cluster::BrokerInfo& broker : catalog->away) {
+    naru::v1::BrokerState* state = response.add_brokers();
+    state->set_away(true);
+    SetBroker(broker, *state);
+  }
+  std::sort(response.mutable_brokers()->begin(), response.mutable_brokers()->end(),
+            [](const auto& a, const auto& b) { return a.broker().broker_id() < b.broker().broker_id(); });
 }
 
 }  // namespace naru::services

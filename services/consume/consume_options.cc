@@ -6,12 +6,11 @@
 #include "absl/strings/str_cat.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
+#include "storage/base/units.h"
 #include "storage/batch/batch.h"
 
 namespace naru::services {
 namespace {
-
-constexpr int64_t kKiB = 1024;
 
 absl::Status CheckRange(std::string_view option, int64_t value, int64_t min, int64_t max) {
   if (value >= min && value <= max) return absl::OkStatus();

@@ -10,11 +10,11 @@
 #include "services/server/options.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
+#include "storage/base/units.h"
 
 namespace naru::services {
 namespace {
 
-constexpr int64_t kMiB = int64_t{1} << 20;
 constexpr int64_t kProcessFixedBytes = 39 * kMiB;
 
 struct Share {

@@ -6,6 +6,7 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@
 #include "services/rpc/latency_buckets.h"
 
 namespace naru::services {
+
+// A count as the exposition format has it: exact up to 2^53.
+inline double SampleOf(int64_t count) { return static_cast<double>(count); }
 
 class MetricPage {
  public:

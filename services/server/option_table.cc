@@ -6,14 +6,11 @@
 #include "services/server/memory_plan.h"
 #include "services/server/option_values.h"
 #include "storage/base/strings.h"
+#include "storage/base/units.h"
 
 namespace naru::services {
 namespace {
 
-constexpr int64_t kKiB = int64_t{1} << 10;
-constexpr int64_t kMiB = int64_t{1} << 20;
-constexpr int64_t kGiB = int64_t{1} << 30;
-constexpr int64_t kTiB = int64_t{1} << 40;
 constexpr int64_t kHourMs = 3'600'000;
 
 // A reference to a member of ServerOptions, as the table's accessors want it.

@@ -10,6 +10,7 @@
 #include "services/server/option_values.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"
+#include "storage/base/units.h"
 
 namespace naru::services {
 namespace {
@@ -29,7 +30,6 @@ int64_t AvailableMemoryBytes() {
 }  // namespace
 
 int64_t ServerOptions::DefaultMemoryLimitBytes() {
-  constexpr int64_t kMiB = int64_t{1} << 20;
   const int64_t half = AvailableMemoryBytes() / 2 / kMiB * kMiB;
   return std::max(kMemoryLimitBytesMin, std::min(1024 * kMiB, half));
 }

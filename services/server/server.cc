@@ -285,6 +285,9 @@ naru::v1::BrokerState Server::DescribeBroker() const {
   state.set_disk_available_bytes(stats.disk_available_bytes);
   state.set_disk_total_bytes(stats.disk_total_bytes);
   state.set_storage_full(stats.storage_full);
+  if (member_ != nullptr) {
+    if (const auto broker = member_->Snapshot().broker) state.set_coordinator(broker->coordinator);
+  }
   return state;
 }
 

@@ -3,107 +3,110 @@
 namespace naru::services {
 namespace {
 
-double Value(int64_t value) { return static_cast<double>(value); }
-
 void AddAppends(const StoreStats& s, MetricPage& page) {
-  page.Counter("naru_store_appended_batches_total", "Batches appended.", Value(s.appended_batches));
-  page.Counter("naru_store_appended_records_total", "Records appended.", Value(s.appended_records));
-  page.Counter("naru_store_appended_bytes_total", "Bytes of the batches appended.", Value(s.appended_bytes));
+  page.Counter("naru_store_appended_batches_total", "Batches appended.", SampleOf(s.appended_batches));
+  page.Counter("naru_store_appended_records_total", "Records appended.", SampleOf(s.appended_records));
+  page.Counter("naru_store_appended_bytes_total", "Bytes of the batches appended.",
+               SampleOf(s.appended_bytes));
   page.Counter("naru_store_append_groups_total", "Writes that appended batches; each holds all that waited.",
-               Value(s.append_groups));
+               SampleOf(s.append_groups));
   page.Counter("naru_store_zeroed_bytes_total",
                "Bytes of zeros written ahead of small groups of batches, so that their fdatasync is short.",
-               Value(s.zeroed_bytes));
-  page.Counter("naru_store_syncs_total", "Calls of fdatasync.", Value(s.syncs));
-  page.Counter("naru_store_sync_seconds_total", "Time in fdatasync.", Value(s.sync_ns) / 1e9);
+               SampleOf(s.zeroed_bytes));
+  page.Counter("naru_store_syncs_total", "Calls of fdatasync.", SampleOf(s.syncs));
+  page.Counter("naru_store_sync_seconds_total", "Time in fdatasync.", SampleOf(s.sync_ns) / 1e9);
   page.Gauge("naru_store_queue_used_bytes", "Bytes of batches that wait for the disk.",
-             Value(s.queue_used_bytes));
+             SampleOf(s.queue_used_bytes));
   page.Counter("naru_store_queue_refusals_total", "Appends refused because the store's queue was full.",
-               Value(s.queue_refusals));
+               SampleOf(s.queue_refusals));
   page.Counter("naru_store_full_refusals_total", "Appends refused because the disk was nearly full.",
-               Value(s.storage_full_refusals));
+               SampleOf(s.storage_full_refusals));
 }
 
 void AddReads(const StoreStats& s, MetricPage& page) {
-  page.Counter("naru_store_read_batches_total", "Batches read.", Value(s.read_batches));
-  page.Counter("naru_store_read_bytes_total", "Bytes of the batches read.", Value(s.read_bytes));
+  page.Counter("naru_store_read_batches_total", "Batches read.", SampleOf(s.read_batches));
+  page.Counter("naru_store_read_bytes_total", "Bytes of the batches read.", SampleOf(s.read_bytes));
   page.Counter("naru_store_tail_cache_hits_total", "Reads answered from the tail cache.",
-               Value(s.tail_cache_hits));
+               SampleOf(s.tail_cache_hits));
   page.Counter("naru_store_tail_cache_misses_total", "Reads that needed index and segments.",
-               Value(s.tail_cache_misses));
+               SampleOf(s.tail_cache_misses));
   page.Gauge("naru_store_tail_cache_used_bytes", "Bytes of batches in the tail cache.",
-             Value(s.tail_cache_used_bytes));
+             SampleOf(s.tail_cache_used_bytes));
 }
 
 void AddSpace(const StoreStats& s, const StoreOptions& options, MetricPage& page) {
-  page.Gauge("naru_store_logs", "Partition logs in the store.", Value(s.logs));
+  page.Gauge("naru_store_logs", "Partition logs in the store.", SampleOf(s.logs));
   page.Gauge("naru_store_producers",
-             "Idempotent producers that partitions remember, each once per partition.", Value(s.producers));
-  page.Gauge("naru_store_segments", "Segment files.", Value(s.segments));
-  page.Gauge("naru_store_segment_bytes", "Bytes of segment files on disk.", Value(s.segment_bytes));
-  page.Gauge("naru_store_live_bytes", "Bytes of segment files that still count.", Value(s.live_bytes));
+             "Idempotent producers that partitions remember, each once per partition.",
+             SampleOf(s.producers));
+  page.Gauge("naru_store_segments", "Segment files.", SampleOf(s.segments));
+  page.Gauge("naru_store_segment_bytes", "Bytes of segment files on disk.", SampleOf(s.segment_bytes));
+  page.Gauge("naru_store_live_bytes", "Bytes of segment files that still count.", SampleOf(s.live_bytes));
   page.Gauge("naru_store_segment_size_bytes", "Size of a new segment file (--segment-bytes).",
-             Value(options.segment_bytes));
+             SampleOf(options.segment_bytes));
   page.Counter("naru_store_retention_moves_total", "Log starts moved by retention.",
-               Value(s.retention_moves));
-  page.Counter("naru_store_segments_removed_total", "Segment files deleted.", Value(s.segments_removed));
+               SampleOf(s.retention_moves));
+  page.Counter("naru_store_segments_removed_total", "Segment files deleted.", SampleOf(s.segments_removed));
   page.Counter("naru_store_relocated_bytes_total", "Bytes copied to give space back.",
-               Value(s.relocated_bytes));
+               SampleOf(s.relocated_bytes));
   page.Counter("naru_store_relocations_held_off_total",
                "Rounds that copied no (more) to give space back, because two further segments did not fit.",
-               Value(s.relocations_held_off));
+               SampleOf(s.relocations_held_off));
   page.Gauge("naru_disk_available_bytes", "Bytes free on the data directory's disk.",
-             Value(s.disk_available_bytes));
-  page.Gauge("naru_disk_size_bytes", "Size of the data directory's disk.", Value(s.disk_total_bytes));
+             SampleOf(s.disk_available_bytes));
+  page.Gauge("naru_disk_size_bytes", "Size of the data directory's disk.", SampleOf(s.disk_total_bytes));
   page.Gauge("naru_disk_reserve_bytes", "Free bytes below which produces are refused (--disk-reserve).",
-             Value(options.disk_reserve_bytes));
+             SampleOf(options.disk_reserve_bytes));
   page.Gauge("naru_store_full", "1 while produces are refused because the disk is nearly full.",
              s.storage_full ? 1 : 0);
 }
 
 void AddCompaction(const CompactionStats& s, MetricPage& page) {
-  page.Gauge("naru_compaction_logs", "Partition logs that are compacted by key.", Value(s.logs));
-  page.Gauge("naru_compaction_due_logs", "Of them, those dirty enough for a pass.", Value(s.due_logs));
+  page.Gauge("naru_compaction_logs", "Partition logs that are compacted by key.", SampleOf(s.logs));
+  page.Gauge("naru_compaction_due_logs", "Of them, those dirty enough for a pass.", SampleOf(s.due_logs));
   page.Gauge("naru_compaction_dirty_ratio_max", "The greatest share of a log's bytes that is not compacted.",
              s.dirty_ratio_max);
-  page.Counter("naru_compaction_passes_total", "Passes over a log that came to their end.", Value(s.passes));
+  page.Counter("naru_compaction_passes_total", "Passes over a log that came to their end.",
+               SampleOf(s.passes));
   page.Counter(
       "naru_compaction_passes_failed_total",
       "Passes given up because something could not be read; the log is left alone until the next start.",
-      Value(s.passes_failed));
+      SampleOf(s.passes_failed));
   page.Counter("naru_compaction_passes_cut_total",
                "Passes that ended early because the keys' memory was full (--compaction-memory).",
-               Value(s.passes_cut_by_memory));
+               SampleOf(s.passes_cut_by_memory));
   page.Counter("naru_compaction_held_off_total",
                "Rounds without compaction, because two further segments did not fit on the disk.",
-               Value(s.rounds_held_off));
-  page.Counter("naru_compaction_read_bytes_total", "Bytes that passes read.", Value(s.read_bytes));
+               SampleOf(s.rounds_held_off));
+  page.Counter("naru_compaction_read_bytes_total", "Bytes that passes read.", SampleOf(s.read_bytes));
   page.Counter("naru_compaction_written_bytes_total", "Bytes written in place of others.",
-               Value(s.written_bytes));
+               SampleOf(s.written_bytes));
   page.Counter("naru_compaction_given_back_bytes_total", "Bytes by which those others were larger.",
-               Value(s.given_back_bytes));
+               SampleOf(s.given_back_bytes));
   page.Counter("naru_compaction_removed_records_total", "Records that were superseded, or tombstones.",
-               Value(s.records_left_out));
+               SampleOf(s.records_left_out));
   page.Counter("naru_compaction_removed_tombstones_total", "Tombstones whose time was over.",
-               Value(s.tombstones_left_out));
+               SampleOf(s.tombstones_left_out));
   page.Gauge("naru_compaction_last_pass_timestamp_seconds", "When the last pass ended; 0: none has.",
-             Value(s.last_pass_ms) / 1e3);
-  page.Gauge("naru_compaction_last_pass_seconds", "How long it took.", Value(s.last_pass_duration_ms) / 1e3);
+             SampleOf(s.last_pass_ms) / 1e3);
+  page.Gauge("naru_compaction_last_pass_seconds", "How long it took.",
+             SampleOf(s.last_pass_duration_ms) / 1e3);
 }
 
 void AddCheckpoints(const StoreStats& s, const StoreOptions& options, MetricPage& page) {
-  page.Counter("naru_store_checkpoints_total", "Flushes of the index.", Value(s.checkpoints));
+  page.Counter("naru_store_checkpoints_total", "Flushes of the index.", SampleOf(s.checkpoints));
   page.Gauge("naru_store_since_checkpoint_bytes", "Bytes that a start after a crash would replay.",
-             Value(s.bytes_since_checkpoint));
+             SampleOf(s.bytes_since_checkpoint));
   page.Gauge("naru_store_checkpoint_limit_bytes", "Bound of the bytes to replay (--checkpoint-bytes).",
-             Value(options.checkpoint_bytes));
+             SampleOf(options.checkpoint_bytes));
   page.Gauge("naru_store_index_damaged",
              "1 when something in the index could not be read: the next start rebuilds it.",
              s.index_damaged ? 1 : 0);
-  page.Gauge("naru_store_replayed_entries", "Entries replayed by the last start.", Value(s.replayed_entries));
-  page.Gauge("naru_store_replayed_bytes", "Bytes replayed by the last start.", Value(s.replayed_bytes));
+  page.Gauge("naru_store_replayed_entries", "Entries replayed by the last start.",
+             SampleOf(s.replayed_entries));
+  page.Gauge("naru_store_replayed_bytes", "Bytes replayed by the last start.", SampleOf(s.replayed_bytes));
   page.Gauge("naru_store_torn_tail_bytes", "Bytes cut off the end by the last start.",
-             Value(s.torn_tail_bytes));
+             SampleOf(s.torn_tail_bytes));
 }
 
 }  // namespace

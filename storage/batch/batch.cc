@@ -16,7 +16,6 @@
 namespace naru {
 namespace {
 
-constexpr uint32_t kProducerField = 1;
 constexpr uint32_t kCompressionField = 2;
 constexpr uint32_t kRecordCountField = 3;
 constexpr uint32_t kMaxTimestampField = 4;

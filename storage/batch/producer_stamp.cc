@@ -12,7 +12,6 @@ namespace naru {
 namespace {
 
 constexpr std::string_view kWhere = "batch.producer";
-constexpr uint32_t kProducerField = 1;
 constexpr uint32_t kProducerIdField = 1;
 constexpr uint32_t kEpochField = 2;
 constexpr uint32_t kBaseSequenceField = 3;

@@ -20,6 +20,9 @@ struct ProducerStamp {
   friend bool operator==(const ProducerStamp&, const ProducerStamp&) = default;
 };
 
+// Of a RecordBatch: the ProducerStamp.
+constexpr uint32_t kProducerField = 1;
+
 // Adding a batch's records to a sequence never overflows.
 constexpr int64_t kBaseSequenceMax = int64_t{1} << 62;
 

@@ -8,7 +8,7 @@
 namespace naru {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kCompactionStateVersion = 1;
 constexpr int64_t kStepsPerRetention = 8;
 
 }  // namespace
@@ -55,7 +55,7 @@ void CompactionState::Truncate(Offset end, int64_t bytes_end) {
 
 std::string CompactionState::Encode() const {
   std::string to;
-  AppendLittle<uint8_t>(to, kVersion);
+  AppendLittle<uint8_t>(to, kCompactionStateVersion);
   AppendLittle<int64_t>(to, clean_to.value());
   AppendLittle<int64_t>(to, clean_bytes);
   AppendLittle<int64_t>(to, last_pass_ms);
@@ -83,7 +83,7 @@ absl::StatusOr<CompactionState> CompactionState::Decode(std::string_view bytes) 
     horizon.at_ms = from.Take<int64_t>();
     state.horizons.push_back(horizon);
   }
-  if (!from.done() || version != kVersion || count > kHorizonsMax) {
+  if (!from.done() || version != kCompactionStateVersion || count > kHorizonsMax) {
     return MakeError(Reason::kCorruptData, "the bytes are not those of a log's state of compaction");
   }
   return state;

@@ -15,6 +15,7 @@ void LeaderEpochs::Append(LeaderEpoch epoch, Offset offset) {
   starts_.push_back({epoch, offset});
 }
 
+// Rule 4 of docs/replication.md: cut with the log, at its end too.
 void LeaderEpochs::Truncate(Offset end) {
   while (!starts_.empty() && starts_.back().offset >= end) starts_.pop_back();
 }

@@ -10,7 +10,7 @@
 namespace naru {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kLogStateVersion = 1;
 // Of one batch, or of what stands for one that is gone.
 constexpr int64_t kOffsetsMax = INT32_MAX;
 
@@ -162,7 +162,7 @@ void LogState::Reset(Offset start, const std::vector<ProducerState>& producers) 
 
 std::string LogState::EncodeHead() const {
   std::string to;
-  AppendLittle<uint8_t>(to, kVersion);
+  AppendLittle<uint8_t>(to, kLogStateVersion);
   AppendLittle<int64_t>(to, start_.value());
   AppendLittle<int64_t>(to, end_.value());
   AppendLittle<int64_t>(to, prefix_max_timestamp_ms_);
@@ -186,7 +186,7 @@ std::string LogState::EncodeProducer(int64_t producer_id) const {
 }
 
 bool LogState::TakeHead(LittleReader& from, LogState& state) {
-  if (from.Take<uint8_t>() != kVersion) return false;
+  if (from.Take<uint8_t>() != kLogStateVersion) return false;
   state.start_ = Offset(from.Take<int64_t>());
   state.end_ = Offset(from.Take<int64_t>());
   state.prefix_max_timestamp_ms_ = from.Take<int64_t>();

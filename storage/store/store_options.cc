@@ -1,4 +1,5 @@
 #include "storage/base/status.h"
+#include "storage/base/units.h"
 #include "storage/segments/segment.h"
 #include "storage/store/entry_writer.h"
 #include "storage/store/partition_store.h"
@@ -15,7 +16,6 @@ absl::Status Bound(std::string_view name, int64_t value, int64_t low, int64_t hi
 }  // namespace
 
 absl::Status StoreOptions::Validate() const {
-  constexpr int64_t kMiB = int64_t{1} << 20;
   constexpr int64_t kMax = INT64_MAX;
   if (directory.empty()) return InvalidField("directory", "\"\"", "a path is needed");
   NARU_RETURN_IF_ERROR(Bound("segment_bytes", segment_bytes, kSegmentBytesMin, kSegmentBytesMax,

@@ -7,10 +7,10 @@ namespace {
 
 using Kind = OffsetSpec::Kind;
 
-const absl::Time kNow = absl::FromUnixSeconds(1'704'110'400);  // 2024-01-01T12:00:00Z
+const absl::Time kNoon = absl::FromUnixSeconds(1'704'110'400);  // 2024-01-01T12:00:00Z
 
 int64_t MillisecondsOf(std::string_view text) {
-  const auto spec = ParseOffsetSpec(text, kNow);
+  const auto spec = ParseOffsetSpec(text, kNoon);
   EXPECT_TRUE(spec.ok()) << spec.status();
   if (!spec.ok()) return -1;
   EXPECT_EQ(spec->kind, Kind::kTime) << text;
@@ -18,10 +18,10 @@ int64_t MillisecondsOf(std::string_view text) {
 }
 
 TEST(OffsetSpec, NamesAndOffsets) {
-  EXPECT_EQ(ParseOffsetSpec("earliest", kNow)->kind, Kind::kEarliest);
-  EXPECT_EQ(ParseOffsetSpec("latest", kNow)->kind, Kind::kLatest);
-  EXPECT_EQ(ParseOffsetSpec("end", kNow)->kind, Kind::kLatest);
-  EXPECT_EQ(*ParseOffsetSpec("2024", kNow), (OffsetSpec{.kind = Kind::kOffset, .offset = 2024}));
+  EXPECT_EQ(ParseOffsetSpec("earliest", kNoon)->kind, Kind::kEarliest);
+  EXPECT_EQ(ParseOffsetSpec("latest", kNoon)->kind, Kind::kLatest);
+  EXPECT_EQ(ParseOffsetSpec("end", kNoon)->kind, Kind::kLatest);
+  EXPECT_EQ(*ParseOffsetSpec("2024", kNoon), (OffsetSpec{.kind = Kind::kOffset, .offset = 2024}));
 }
 
 TEST(OffsetSpec, TimesAreUtcUnlessTheySayOtherwise) {
@@ -34,14 +34,14 @@ TEST(OffsetSpec, TimesAreUtcUnlessTheySayOtherwise) {
 }
 
 TEST(OffsetSpec, ATimeAgoCountsFromNow) {
-  EXPECT_EQ(MillisecondsOf("-1h"), absl::ToUnixMillis(kNow) - 3'600'000);
-  EXPECT_EQ(MillisecondsOf("-7d"), absl::ToUnixMillis(kNow) - 604'800'000);
+  EXPECT_EQ(MillisecondsOf("-1h"), absl::ToUnixMillis(kNoon) - 3'600'000);
+  EXPECT_EQ(MillisecondsOf("-7d"), absl::ToUnixMillis(kNoon) - 604'800'000);
 }
 
 TEST(OffsetSpec, AnythingElseIsRefusedWithTheForms) {
   for (const char* text :
        {"", "yesterday", "-5", "-", "2024-13-01", "1x", "@", "@-1", "1969-01-01", "-1h1"}) {
-    const auto spec = ParseOffsetSpec(text, kNow);
+    const auto spec = ParseOffsetSpec(text, kNoon);
     ASSERT_FALSE(spec.ok()) << text;
     EXPECT_NE(spec.status().message().find("earliest"), absl::string_view::npos);
   }

@@ -8,14 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/group_admin.h"
 #include "tests/clients/fake_group_hub.h"
+#include "tests/clients/patience.h"
 
 namespace naru::client {
 namespace {
 
 using ::testing::ElementsAre;
 using testing::FakeGroupHub;
-
-constexpr absl::Duration kLong = absl::Seconds(60);
 
 class GroupConsumerTest : public ::testing::Test {
  protected:

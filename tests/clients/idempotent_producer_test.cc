@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/producer.h"
 #include "tests/clients/fake_hub.h"
+#include "tests/clients/patience.h"
 
 namespace naru::client {
 namespace {
@@ -18,8 +19,6 @@ using ::testing::ElementsAre;
 using testing::FakeHub;
 using ::testing::HasSubstr;
 using testing::ItemFate;
-
-constexpr absl::Duration kLong = absl::Seconds(60);
 
 class IdempotentProducerTest : public ::testing::Test {
  protected:

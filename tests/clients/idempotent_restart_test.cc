@@ -8,12 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/producer.h"
 #include "tests/clients/cutting_proxy.h"
+#include "tests/clients/patience.h"
 #include "tests/services/server/server_fixture.h"
 
 namespace naru::client {
 namespace {
-
-constexpr absl::Duration kLong = absl::Seconds(60);
 
 class IdempotentRestartTest : public services::ServerTest {
  protected:

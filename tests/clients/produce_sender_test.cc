@@ -12,13 +12,12 @@
 #include "clients/cpp/outgoing_record.h"
 #include "clients/cpp/producer.h"
 #include "tests/clients/fake_hub.h"
+#include "tests/clients/patience.h"
 
 namespace naru::client {
 namespace {
 
 using testing::FakeHub;
-
-constexpr absl::Duration kLong = absl::Seconds(60);
 
 class ProduceSenderTest : public ::testing::Test {
  protected:

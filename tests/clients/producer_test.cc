@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "tests/clients/fake_hub.h"
+#include "tests/clients/patience.h"
 
 namespace naru::client {
 namespace {
@@ -100,8 +101,6 @@ class ProducerTest : public ::testing::Test {
   ProducerOptions options_;
   Deliveries deliveries_;
 };
-
-constexpr absl::Duration kLong = absl::Seconds(60);
 
 TEST_F(ProducerTest, EveryDeliverySaysWhereTheRecordStands) {
   options_.batch_bytes = 1 << 20;

@@ -8,14 +8,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/clients/fake_hub.h"
+#include "tests/clients/patience.h"
 
 namespace naru::client {
 namespace {
 
 using ::testing::ElementsAre;
 using testing::FakeHub;
-
-constexpr absl::Duration kLong = absl::Seconds(60);
 
 class SubscriptionTest : public ::testing::Test {
  protected:

@@ -12,7 +12,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string Message(const absl::Status& status) { return std::string(status.message()); }
+std::string MessageOf(const absl::Status& status) { return std::string(status.message()); }
 
 TopicCatalog OneTopic() {
   auto topic = std::make_shared<TopicInfo>();
@@ -35,7 +35,7 @@ TEST(TopicCatalogTest, AnUnknownTopicIsToldWithTheCommandThatCreatesIt) {
   const absl::Status status = OneTopic().Find("order").status();
   EXPECT_EQ(ReasonOf(status), Reason::kTopicNotFound);
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(Message(status), HasSubstr("naru topic create order --partitions N"));
+  EXPECT_THAT(MessageOf(status), HasSubstr("naru topic create order --partitions N"));
   EXPECT_EQ(MetadataValue(status, "topic"), "order");
 }
 
@@ -58,7 +58,7 @@ TEST(TopicCatalogTest, ANameThatNoTopicCanHaveIsAnInvalidFieldAndNotUnknown) {
     const absl::Status status = OneTopic().Find(name).status();
     EXPECT_EQ(ReasonOf(status), Reason::kInvalidField) << name;
     EXPECT_EQ(MetadataValue(status, "field"), "topic") << name;
-    EXPECT_THAT(Message(status), HasSubstr("1 to 249 of [A-Za-z0-9._-]"));
+    EXPECT_THAT(MessageOf(status), HasSubstr("1 to 249 of [A-Za-z0-9._-]"));
   }
 }
 
@@ -80,7 +80,7 @@ TEST(FindPartitionTest, TakesOnlyThePartitionsThatAreThere) {
     const absl::Status status = FindPartition(topic, partition).status();
     EXPECT_EQ(ReasonOf(status), Reason::kPartitionNotFound);
     EXPECT_EQ(MetadataValue(status, "partitions"), "3");
-    EXPECT_THAT(Message(status), HasSubstr("partitions 0 to 2"));
+    EXPECT_THAT(MessageOf(status), HasSubstr("partitions 0 to 2"));
   }
 }
 

@@ -13,7 +13,7 @@ namespace naru::cluster {
 namespace {
 
 using ::testing::HasSubstr;
-using Message = naru::v1::TopicConfig;
+using ConfigMessage = naru::v1::TopicConfig;
 
 constexpr TopicConfigLimits kLimits{.record_bytes_max = 2 << 20, .replication_factor = 3};
 
@@ -23,8 +23,8 @@ google::protobuf::FieldMask Mask(const std::vector<std::string>& paths) {
   return mask;
 }
 
-Message Everything() {
-  Message message;
+ConfigMessage Everything() {
+  ConfigMessage message;
   message.set_retention_ms(1);
   message.set_retention_bytes(2);
   message.set_cleanup_policy(naru::v1::CLEANUP_POLICY_COMPACT_AND_DELETE);
@@ -39,7 +39,7 @@ Message Everything() {
 }
 
 TEST(TopicConfigTest, AbsentFieldsTakeTheDocumentedDefaults) {
-  const TopicConfig config = *MakeTopicConfig(Message(), kLimits);
+  const TopicConfig config = *MakeTopicConfig(ConfigMessage(), kLimits);
   EXPECT_EQ(config.retention_ms, 604'800'000);
   EXPECT_EQ(config.retention_bytes, -1);
   EXPECT_EQ(config.record_bytes_max, 1'048'576);
@@ -49,16 +49,16 @@ TEST(TopicConfigTest, AbsentFieldsTakeTheDocumentedDefaults) {
 }
 
 TEST(TopicConfigTest, WithFewerThanThreeCopiesOneInSyncIsEnoughByDefault) {
-  EXPECT_EQ(*MakeTopicConfig(Message(), {.replication_factor = 1}), TopicConfig());
-  EXPECT_EQ(MakeTopicConfig(Message(), {.replication_factor = 2})->min_in_sync_replicas, 1);
+  EXPECT_EQ(*MakeTopicConfig(ConfigMessage(), {.replication_factor = 1}), TopicConfig());
+  EXPECT_EQ(MakeTopicConfig(ConfigMessage(), {.replication_factor = 2})->min_in_sync_replicas, 1);
 }
 
 TEST(TopicConfigTest, ADefaultNeverPassesTheBrokersOwnLimit) {
-  EXPECT_EQ(MakeTopicConfig(Message(), {.record_bytes_max = 1'000})->record_bytes_max, 1'000);
+  EXPECT_EQ(MakeTopicConfig(ConfigMessage(), {.record_bytes_max = 1'000})->record_bytes_max, 1'000);
 }
 
 TEST(TopicConfigTest, EveryFieldTravelsBothWays) {
-  const Message message = Everything();
+  const ConfigMessage message = Everything();
   const TopicConfig config = *MakeTopicConfig(message, kLimits);
   EXPECT_EQ(config.retention_ms, 1);
   EXPECT_EQ(config.durability, Durability::kBackground);
@@ -67,7 +67,7 @@ TEST(TopicConfigTest, EveryFieldTravelsBothWays) {
 }
 
 TEST(TopicConfigTest, WhatIsReadHasEveryFieldSet) {
-  const Message message = ToMessage(TopicConfig());
+  const ConfigMessage message = ToMessage(TopicConfig());
   EXPECT_TRUE(message.has_retention_ms() && message.has_retention_bytes() && message.has_max_record_bytes() &&
               message.has_min_in_sync_replicas() && message.has_delete_retention_ms() &&
               message.has_min_compaction_lag_ms() && message.has_min_cleanable_dirty_ratio());
@@ -93,36 +93,38 @@ TEST(TopicConfigTest, RetentionAppliesUnlessCompactionAloneIsAskedFor) {
 
 TEST(TopicConfigTest, AnErrorNamesTheFieldItsValueAndWhatIsAllowed) {
   struct Case {
-    std::function<void(Message&)> set;
+    std::function<void(ConfigMessage&)> set;
     std::string field, value, allowed;
   };
   const std::vector<Case> cases = {
-      {[](Message& m) { m.set_retention_ms(0); }, "config.retention_ms", "0",
+      {[](ConfigMessage& m) { m.set_retention_ms(0); }, "config.retention_ms", "0",
        "-1 (never delete by age), or 1"},
-      {[](Message& m) { m.set_retention_ms(-2); }, "config.retention_ms", "-2",
+      {[](ConfigMessage& m) { m.set_retention_ms(-2); }, "config.retention_ms", "-2",
        "-1 (never delete by age), or 1"},
-      {[](Message& m) { m.set_retention_bytes(0); }, "config.retention_bytes", "0", "-1 (no bound), or 1"},
-      {[](Message& m) { m.set_cleanup_policy(naru::v1::CleanupPolicy(9)); }, "config.cleanup_policy", "9",
-       "CLEANUP_POLICY_DELETE"},
-      {[](Message& m) { m.set_max_record_bytes(0); }, "config.max_record_bytes", "0", "1 to 2097152"},
-      {[](Message& m) { m.set_max_record_bytes(2'097'153); }, "config.max_record_bytes", "2097153",
+      {[](ConfigMessage& m) { m.set_retention_bytes(0); }, "config.retention_bytes", "0",
+       "-1 (no bound), or 1"},
+      {[](ConfigMessage& m) { m.set_cleanup_policy(naru::v1::CleanupPolicy(9)); }, "config.cleanup_policy",
+       "9", "CLEANUP_POLICY_DELETE"},
+      {[](ConfigMessage& m) { m.set_max_record_bytes(0); }, "config.max_record_bytes", "0", "1 to 2097152"},
+      {[](ConfigMessage& m) { m.set_max_record_bytes(2'097'153); }, "config.max_record_bytes", "2097153",
        "1 to 2097152"},
-      {[](Message& m) { m.set_min_in_sync_replicas(4); }, "config.min_in_sync_replicas", "4", "1 to 3"},
-      {[](Message& m) { m.set_min_in_sync_replicas(0); }, "config.min_in_sync_replicas", "0", "1 to 3"},
-      {[](Message& m) { m.set_durability(naru::v1::Durability(7)); }, "config.durability", "7",
+      {[](ConfigMessage& m) { m.set_min_in_sync_replicas(4); }, "config.min_in_sync_replicas", "4", "1 to 3"},
+      {[](ConfigMessage& m) { m.set_min_in_sync_replicas(0); }, "config.min_in_sync_replicas", "0", "1 to 3"},
+      {[](ConfigMessage& m) { m.set_durability(naru::v1::Durability(7)); }, "config.durability", "7",
        "DURABILITY_FSYNC, DURABILITY_BACKGROUND"},
-      {[](Message& m) { m.set_timestamp_type(naru::v1::TimestampType(-1)); }, "config.timestamp_type", "-1",
-       "TIMESTAMP_TYPE_CREATE_TIME, TIMESTAMP_TYPE_APPEND_TIME"},
-      {[](Message& m) { m.set_delete_retention_ms(-1); }, "config.delete_retention_ms", "-1", "0 and more"},
-      {[](Message& m) { m.set_min_compaction_lag_ms(-1); }, "config.min_compaction_lag_ms", "-1",
+      {[](ConfigMessage& m) { m.set_timestamp_type(naru::v1::TimestampType(-1)); }, "config.timestamp_type",
+       "-1", "TIMESTAMP_TYPE_CREATE_TIME, TIMESTAMP_TYPE_APPEND_TIME"},
+      {[](ConfigMessage& m) { m.set_delete_retention_ms(-1); }, "config.delete_retention_ms", "-1",
        "0 and more"},
-      {[](Message& m) { m.set_min_cleanable_dirty_ratio(1.5); }, "config.min_cleanable_dirty_ratio", "1.5",
-       "0 to 1"},
-      {[](Message& m) { m.set_min_cleanable_dirty_ratio(NAN); }, "config.min_cleanable_dirty_ratio", "nan",
-       "0 to 1"},
+      {[](ConfigMessage& m) { m.set_min_compaction_lag_ms(-1); }, "config.min_compaction_lag_ms", "-1",
+       "0 and more"},
+      {[](ConfigMessage& m) { m.set_min_cleanable_dirty_ratio(1.5); }, "config.min_cleanable_dirty_ratio",
+       "1.5", "0 to 1"},
+      {[](ConfigMessage& m) { m.set_min_cleanable_dirty_ratio(NAN); }, "config.min_cleanable_dirty_ratio",
+       "nan", "0 to 1"},
   };
   for (const Case& c : cases) {
-    Message message;
+    ConfigMessage message;
     c.set(message);
     for (const absl::Status& status :
          {MakeTopicConfig(message, kLimits).status(),
@@ -137,19 +139,19 @@ TEST(TopicConfigTest, AnErrorNamesTheFieldItsValueAndWhatIsAllowed) {
 
 TEST(TopicConfigTest, AnEmptyMaskTakesTheFieldsThatAreSet) {
   TopicConfig current = *MakeTopicConfig(Everything(), kLimits);
-  Message message;
+  ConfigMessage message;
   message.set_retention_ms(50);
   message.set_durability(naru::v1::DURABILITY_FSYNC);
   TopicConfig expected = current;
   expected.retention_ms = 50;
   expected.durability = Durability::kFsync;
   EXPECT_EQ(*UpdateTopicConfig(current, message, {}, kLimits), expected);
-  EXPECT_EQ(*UpdateTopicConfig(current, Message(), {}, kLimits), current);
+  EXPECT_EQ(*UpdateTopicConfig(current, ConfigMessage(), {}, kLimits), current);
 }
 
 TEST(TopicConfigTest, AMaskTakesOnlyItsFieldsAndResetsThoseThatAreNotSet) {
   const TopicConfig current = *MakeTopicConfig(Everything(), kLimits);
-  Message message;
+  ConfigMessage message;
   message.set_retention_ms(50);
   message.set_retention_bytes(60);
   TopicConfig expected = current;
@@ -162,7 +164,7 @@ TEST(TopicConfigTest, AMaskTakesOnlyItsFieldsAndResetsThoseThatAreNotSet) {
 }
 
 TEST(TopicConfigTest, AValueOutsideTheMaskIsNotLookedAt) {
-  Message message;
+  ConfigMessage message;
   message.set_retention_bytes(0);
   EXPECT_TRUE(UpdateTopicConfig(TopicConfig(), message, Mask({"retention_ms"}), kLimits).ok());
 }
@@ -170,7 +172,7 @@ TEST(TopicConfigTest, AValueOutsideTheMaskIsNotLookedAt) {
 TEST(TopicConfigTest, AMaskWithAnUnknownPathIsRefusedWithTheKnownOnes) {
   for (const std::string path : {"config.retention_ms", "retention", "*", ""}) {
     const absl::Status status =
-        UpdateTopicConfig(TopicConfig(), Message(), Mask({"retention_ms", path}), kLimits).status();
+        UpdateTopicConfig(TopicConfig(), ConfigMessage(), Mask({"retention_ms", path}), kLimits).status();
     EXPECT_EQ(ReasonOf(status), Reason::kInvalidField);
     EXPECT_EQ(MetadataValue(status, "field"), "update_mask");
     EXPECT_THAT(std::string(status.message()), HasSubstr("retention_ms, retention_bytes, cleanup_policy"));

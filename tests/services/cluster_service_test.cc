@@ -344,6 +344,26 @@ TEST_F(ClusterServiceTest, MemoryOfAnswersComesBackWhenTheyAreTaken) {
   EXPECT_TRUE(status_.ok()) << status_.error_message();
 }
 
+TEST_F(ClusterServiceTest, DescribeClusterTellsWhoIsAwayAndWhatHasNoLeader) {
+  catalog_.away = {{BrokerId(1), "hub-1:9410"}};
+  std::erase_if(catalog_.brokers, [](const cluster::BrokerInfo& broker) { return broker.id == BrokerId(1); });
+  auto topic = std::make_shared<cluster::TopicInfo>(MakeTopic("orders", 3));
+  topic->partitions[0].leader = topic->partitions[2].leader = BrokerId(0);
+  catalog_.topics["orders"] = topic;
+  Publish();
+  Serve();
+  grpc::ClientContext context;
+  naru::v1::DescribeClusterResponse response;
+  ASSERT_TRUE(stub_->DescribeCluster(&context, {}, &response).ok());
+  EXPECT_EQ(response.offline_partition_count(), 2);
+  ASSERT_EQ(response.brokers_size(), 3);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(response.brokers(i).broker().broker_id(), i + 1);
+    EXPECT_EQ(response.brokers(i).away(), i == 0);
+  }
+  EXPECT_EQ(response.brokers(0).broker().address(), "hub-1:9410");
+}
+
 TEST_F(ClusterServiceTest, DescribeClusterTellsOfTheClusterAndThisBroker) {
   Serve();
   grpc::ClientContext context;

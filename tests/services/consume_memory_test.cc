@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gmock/gmock.h"
+#include "storage/base/units.h"
 #include "tests/services/hub.h"
 
 namespace naru::services {
@@ -12,8 +13,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-constexpr int64_t kMiB = 1 << 20;
 
 ConsumeOptions SmallOptions() {
   ConsumeOptions options;

@@ -6,13 +6,12 @@
 
 #include "gmock/gmock.h"
 #include "services/consume/consume_service.h"
+#include "storage/base/units.h"
 #include "tests/services/hub.h"
 #include "tests/services/subscription.h"
 
 namespace naru::services {
 namespace {
-
-constexpr int64_t kMiB = 1 << 20;
 
 void Fill(Hub& hub, int records) {
   hub.catalog.SetTopic("t", 1);

@@ -27,7 +27,7 @@ constexpr double kSettledShare = 1.2;
 constexpr double kQuietSeconds = 4;
 constexpr double kMb = 1e6;
 
-void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }
+void PauseBetweenLooks() { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }
 
 double SecondsSince(int64_t begin_ns) { return static_cast<double>(NowNs() - begin_ns) / 1e9; }
 
@@ -121,7 +121,7 @@ class TopicReader {
 double QuietDiskMb(const BenchHub& hub) {
   if (hub.data_folder().empty()) return 0;
   double least_mb = DiskMb(hub.data_folder());
-  for (int64_t since_ns = NowNs(); SecondsSince(since_ns) < kQuietSeconds; Pause()) {
+  for (int64_t since_ns = NowNs(); SecondsSince(since_ns) < kQuietSeconds; PauseBetweenLooks()) {
     const double disk_mb = DiskMb(hub.data_folder());
     if (disk_mb < least_mb) since_ns = NowNs();
     least_mb = std::min(least_mb, disk_mb);
@@ -135,7 +135,7 @@ absl::Status Settle(const BenchHub& hub, TopicReader& reader, int64_t newest_byt
   const int64_t begin_ns = NowNs();
   const double cpu_before = CpuSeconds(hub);
   const auto enough = static_cast<int64_t>(static_cast<double>(newest_bytes) * kSettledShare) + kSettledBytes;
-  for (;; Pause()) {
+  for (;; PauseBetweenLooks()) {
     const auto size = reader.SizeBytes();
     if (!size.ok()) return size.status();
     if (*size <= enough) break;

@@ -13,13 +13,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "storage/base/status.h"
+#include "storage/base/units.h"
 #include "tools/bench/disk_probe.h"
 
 namespace naru::bench {
 namespace {
 
-constexpr int64_t kKiB = 1 << 10;
-constexpr int64_t kMiB = 1 << 20;
 constexpr int kLeader = 2;
 constexpr int kAll = 3;
 

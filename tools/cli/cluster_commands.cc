@@ -18,7 +18,11 @@ int RunDescribeCluster(const GlobalArguments& global) {
     absl::StrAppend(&out, "topics      ", cluster.topic_count(), "\n");
     absl::StrAppend(&out, "partitions  ", cluster.partition_count(), ", ",
                     cluster.under_replicated_partition_count(), " under-replicated, ",
-                    cluster.offline_partition_count(), " offline\n\n");
+                    cluster.offline_partition_count(), " offline\n");
+    for (const auto& broker : cluster.brokers()) {
+      if (!broker.coordinator().empty()) absl::StrAppend(&out, "coordinator ", broker.coordinator(), "\n");
+    }
+    out += "\n";
     using Align = Table::Align;
     Table brokers({{"BROKER", Align::kRight},
                    {"ADDRESS"},
@@ -33,7 +37,7 @@ int RunDescribeCluster(const GlobalArguments& global) {
       // Each broker says how it is itself; of the others it knows that they are there.
       if (broker.version().empty()) {
         brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), "-", "-", "-",
-                        "-", "-", "-", "up"});
+                        "-", "-", "-", broker.away() ? "AWAY" : "up"});
         continue;
       }
       brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), broker.version(),

@@ -16,8 +16,6 @@
 namespace naru::cluster {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
-
 // Remembers what a session heard.
 class Member final : public GroupListener {
  public:

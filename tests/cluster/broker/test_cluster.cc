@@ -14,8 +14,6 @@
 namespace naru::cluster {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
-
 // Until the coordinator has decided something, but not for long: brokers hear of it later than the store.
 void WaitForDecision(const MemoryClusterMetadata& metadata) {
   metadata.Await(absl::Milliseconds(5), [head = metadata.Read().head](const ClusterMetadata& stored) {

@@ -10,6 +10,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "cluster/broker/broker_process.h"
 #include "cluster/broker/cluster_groups.h"
 #include "cluster/coordinator/coordinator_process.h"
@@ -23,6 +24,9 @@
 #include "tests/cluster/broker/memory_cluster_store.h"
 
 namespace naru::cluster {
+
+// How long a test waits for what must come.
+inline constexpr absl::Duration kPatience = absl::Seconds(20);
 
 class TestCluster {
  public:

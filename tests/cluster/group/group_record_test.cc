@@ -8,7 +8,7 @@
 namespace naru::cluster {
 namespace {
 
-TopicId Topic(char letter) {
+TopicId TopicOf(char letter) {
   TopicId id;
   id.fill(letter);
   return id;
@@ -23,16 +23,16 @@ std::vector<GroupRecord> EveryKind() {
                    .rebalance_timeout_ms = 60'000,
                    .subscription = {{"a", "b"}, "c.*"},
                    .attempt = {0xf000'0000'0000'0001, 3},
-                   .owned = {{Topic('a'), 0}, {Topic('a'), 3}, {Topic('b'), 1}}};
+                   .owned = {{TopicOf('a'), 0}, {TopicOf('a'), 3}, {TopicOf('b'), 1}}};
   return {GroupRow{5, 1'795'205'456'261},
           GroupRow{},
           GroupGone{},
           member,
           MemberRow{.member_id = "n"},
           MemberGone{"m"},
-          OffsetRow{{Topic('a'), 2}, {12, "of mine", 99}},
+          OffsetRow{{TopicOf('a'), 2}, {12, "of mine", 99}},
           OffsetRow{},
-          OffsetGone{{Topic('a'), 2}}};
+          OffsetGone{{TopicOf('a'), 2}}};
 }
 
 TEST(GroupRecordTest, EveryKindIsReadAsItWasWritten) {
@@ -50,8 +50,8 @@ TEST(GroupRecordTest, ATombstoneHasTheKeyOfWhatItRemoves) {
   EXPECT_EQ(EncodeGroupRecord("g", GroupRow{1, 2}).key, EncodeGroupRecord("g", GroupGone{}).key);
   EXPECT_EQ(EncodeGroupRecord("g", MemberRow{.member_id = "m", .epoch = 3}).key,
             EncodeGroupRecord("g", MemberGone{"m"}).key);
-  EXPECT_EQ(EncodeGroupRecord("g", OffsetRow{{Topic('a'), 2}, {5, "", 0}}).key,
-            EncodeGroupRecord("g", OffsetGone{{Topic('a'), 2}}).key);
+  EXPECT_EQ(EncodeGroupRecord("g", OffsetRow{{TopicOf('a'), 2}, {5, "", 0}}).key,
+            EncodeGroupRecord("g", OffsetGone{{TopicOf('a'), 2}}).key);
   EXPECT_NE(EncodeGroupRecord("g", MemberGone{"m"}).key, EncodeGroupRecord("h", MemberGone{"m"}).key);
 }
 
@@ -64,7 +64,7 @@ TEST(GroupRecordTest, ARowOfALaterVersionIsNothing) {
 }
 
 TEST(GroupRecordTest, WhatIsNoRowIsCorrupt) {
-  const EncodedGroupRecord offset = EncodeGroupRecord("g", OffsetRow{{Topic('a'), 2}, {5, "", 0}});
+  const EncodedGroupRecord offset = EncodeGroupRecord("g", OffsetRow{{TopicOf('a'), 2}, {5, "", 0}});
   EXPECT_EQ(ReasonOf(DecodeGroupRecord("\xff", "").status()), Reason::kCorruptData);
   EXPECT_EQ(ReasonOf(DecodeGroupRecord(offset.key, "\xff").status()), Reason::kCorruptData);
   naru::internal::v1::GroupKey key;

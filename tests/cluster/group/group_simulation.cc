@@ -14,7 +14,7 @@ constexpr int64_t kRebalanceTimeoutMs = 3'000;
 constexpr size_t kClients = 6;
 constexpr int kStormySteps = 400;
 
-TopicId Topic(size_t i) {
+TopicId TopicNumber(size_t i) {
   TopicId id{};
   id[0] = static_cast<char>('a' + i);
   return id;
@@ -23,8 +23,8 @@ TopicId Topic(size_t i) {
 }  // namespace
 
 GroupSimulation::GroupSimulation(uint64_t seed, const GroupRules& rules) : random_(seed), rules_(rules) {
-  topics_["a"] = {Topic(0), 3};
-  topics_["b"] = {Topic(1), 2};
+  topics_["a"] = {TopicNumber(0), 3};
+  topics_["b"] = {TopicNumber(1), 2};
   clients_.resize(kClients);
   for (size_t i = 0; i < kClients; ++i) {
     clients_[i].name = absl::StrCat("m", i);
@@ -225,7 +225,7 @@ void GroupSimulation::CommitLate(Client& client) {
 // An application that does not know how things stand: with the epoch of a session that is over, or for a
 // partition that another reads.
 void GroupSimulation::CommitAsStale(Client& client) {
-  GroupPartition partition{Topic(Below(2)), static_cast<int32_t>(Below(3))};
+  GroupPartition partition{TopicNumber(Below(2)), static_cast<int32_t>(Below(3))};
   int64_t epoch = client.stale_epoch;
   const Client& other = clients_[Below(kClients)];
   // Not while it may be decided, and not told yet, that it is this client's.

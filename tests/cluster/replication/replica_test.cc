@@ -322,6 +322,19 @@ TEST_F(FollowerTest, AnswersThatCameTooLateChangeNothing) {
       << "it is known to be a prefix of the leader's";
 }
 
+TEST_F(FollowerTest, APrefixOfWhichTheLeaderHasDeletedEverythingBeginsAnewAtItsStart) {
+  EXPECT_EQ(replica_.OnFetchAnswer(AnswerOf(Kind::kBatches, 14), log_).size(), 1u);
+  // With its batches the leader has forgotten the epochs that this log ends in.
+  ReplicaFetchAnswer deleted = AnswerOf(Kind::kDiverging, 14);
+  deleted.epoch_end = {LeaderEpoch(-1), Offset(13)};
+  deleted.log_start = Offset(13);
+  EXPECT_THAT(replica_.OnFetchAnswer(deleted, log_), IsEmpty()) << "then it would know of 13";
+  deleted.epoch_end.end = deleted.log_start = Offset(14);
+  const ReplicaEffects effects = replica_.OnFetchAnswer(deleted, log_);
+  ASSERT_EQ(effects.size(), 1u);
+  EXPECT_EQ(std::get<ResetLog>(effects[0]).start, Offset(14));
+}
+
 TEST_F(FollowerTest, TheLeadersHighWatermarkCountsForWhatIsOnItsDisk) {
   log_.SetDurable(11);
   replica_.OnFetchAnswer(AnswerOf(Kind::kBatches, 13), log_);

@@ -4,6 +4,7 @@
   cluster_test.py --bin build/release/bin [unittest options]
 """
 
+import json
 import os
 import queue
 import shutil
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -19,10 +21,10 @@ import grpc
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
 import stubs  # noqa: E402
-from cluster import Cluster, Layout  # noqa: E402
+from cluster import Cluster, Layout, http_get  # noqa: E402
 from daemon import wait_until  # noqa: E402
 from program import begin  # noqa: E402
-from state import describe_topic  # noqa: E402
+from state import active_coordinator, all_in_sync, describe_topic  # noqa: E402
 from routes import PASSING, open_channel, reason_of  # noqa: E402
 
 SECONDS_MAX = 30
@@ -135,20 +137,93 @@ class ClusterTest(unittest.TestCase):
         next(steps)
         self.assertEqual(self.committed(leader)[partition], end + 10)
         # One that joins by it is given the position by the group's coordinator, and reads here.
-        stub = PB.group_grpc.GroupServiceStub(self.channel(leader))
-        requests = queue.SimpleQueue()
-        self.addCleanup(requests.put, None)
-        requests.put(PB.group.ConsumeRequest(join=PB.group.Join(group="g", topics=[TOPIC], idle_interval_ms=100)))
-        call = stub.Consume(iter(requests.get, None), timeout=SECONDS_MAX)
-        self.addCleanup(call.cancel)
         kinds = []
-        for response in call:
+        for response in self.join(leader)[0]:
             kinds.append(response.WhichOneof("response"))
             if kinds[-1] == "delivery":
                 self.fail(f"offset {response.delivery.records[0].offset} is delivered again")
             if kinds[-1] == "idle":
                 break
         self.assertEqual(kinds, ["joined", "assigned", "idle"])
+
+    def join(self, name):
+        """A member's stream at this broker, and the queue of what it says."""
+        stub = PB.group_grpc.GroupServiceStub(self.channel(name))
+        requests = queue.SimpleQueue()
+        self.addCleanup(requests.put, None)
+        requests.put(PB.group.ConsumeRequest(join=PB.group.Join(group="g", topics=[TOPIC], idle_interval_ms=100)))
+        call = stub.Consume(iter(requests.get, None), timeout=4 * SECONDS_MAX)
+        self.addCleanup(call.cancel)
+        return call, requests
+
+    def test_a_members_stream_at_a_living_broker_outlives_the_groups_coordinator_and_the_leaders(self):
+        self.naru("consume", TOPIC, "--group", "g", "--until-idle", "10ms")
+        coordinating = self.leaders("__consumer_offsets")[0]
+        here = self.another(coordinating)
+        call, requests = self.join(here)
+        read, faults = {}, []
+
+        def handle():
+            try:
+                for response in call:
+                    if response.WhichOneof("response") != "delivery":
+                        continue
+                    delivery = response.delivery
+                    if delivery.records[0].offset != read.get(delivery.partition, 0):
+                        faults.append(f"{delivery.records[0].offset} of partition {delivery.partition}, after {read}")
+                    read[delivery.partition] = delivery.next_offset
+                    requests.put(PB.group.ConsumeRequest(ack=PB.group.Ack(delivery_id=delivery.delivery_id)))
+                faults.append("the stream ended")
+            except grpc.RpcError as error:
+                faults.append(f"the stream ended: {error.details()}")
+        handler = threading.Thread(target=handle)
+        handler.start()
+        self.addCleanup(handler.join)
+        self.addCleanup(call.cancel)  # comes before
+        for victim in (coordinating, self.another(coordinating, here)):
+            self.assertIn(victim, self.leaders(TOPIC) + self.leaders("__consumer_offsets"))
+            for kills in (False, True):
+                if kills:
+                    self.cluster.daemons[victim].kill()
+                ends = {partition: self.produce(10, partition, here) for partition in range(3)}
+                wait_until(lambda e=ends: faults or (read == e and self.committed(here) == e), SECONDS_MAX,
+                           "the member has read everything, and that is committed")
+                self.assertEqual(faults, [])
+            self.cluster.start(victim)
+            wait_until(lambda: all_in_sync(self.cluster, TOPIC, "__consumer_offsets"), SECONDS_MAX,
+                       "all replicas are in sync")
+
+    def test_who_names_a_leader_epoch_is_not_forwarded_but_told_who_leads(self):
+        def ask(name, epoch):
+            """Produces, then fetches. The refusals: [(reason, details)]."""
+            channel, refusals = self.channel(name), []
+            produce = PB.produce.ProduceRequest(topic=TOPIC, partition=0, leader_epoch=epoch)
+            produce.batch.records.add(value=b"x")
+            fetch = PB.consume.FetchRequest(topic=TOPIC, partition=0, offset=0, leader_epoch=epoch)
+            for call, request in ((PB.produce_grpc.ProduceServiceStub(channel).Produce, produce),
+                                  (PB.consume_grpc.ConsumeServiceStub(channel).Fetch, fetch)):
+                try:
+                    call(request, timeout=5)
+                except grpc.RpcError as error:
+                    refusals.append((reason_of(error), dict(error.trailing_metadata())["grpc-status-details-bin"]))
+            return refusals
+        described = describe_topic(self.cluster, TOPIC)[0]
+        before, epoch = f"broker-{described['leader']}", int(described["leader_epoch"])
+        after = self.another(before)
+        self.assertEqual(ask(before, epoch), [])
+        self.naru("cluster", "elect", TOPIC, "--partitions", "0", "--leader", after.removeprefix("broker-"))
+
+        def refused_by_old_leader():
+            refusals = ask(before, epoch)
+            return refusals if len(refusals) == 2 else None
+        refusals = wait_until(refused_by_old_leader, SECONDS_MAX, "the old leader has heard of it")
+        now = int(describe_topic(self.cluster, TOPIC, self.cluster.layout.address(after))[0]["leader_epoch"])
+        self.assertGreater(now, epoch)
+        self.assertEqual(ask(after, now), [])
+        for reason, details in refusals + ask(self.another(before, after), now):
+            self.assertEqual(reason, "NOT_LEADER")
+            self.assertIn(self.cluster.layout.address(after).encode(), details)
+        self.assertEqual([reason for reason, _ in ask(after, epoch)], ["NOT_LEADER", "NOT_LEADER"])
 
     def committed(self, name):
         """{partition: offset} of the group as this broker says, or why it does not say."""
@@ -188,6 +263,26 @@ class ClusterTest(unittest.TestCase):
         for _ in range(2):
             self.naru("topic", "alter", TOPIC, "--config", "retention_ms=3600000")
         self.assertEqual([name for name, daemon in self.cluster.daemons.items() if daemon.state() == "gone"], [])
+
+    def test_a_cluster_says_who_is_away_who_coordinates_and_what_has_no_leader(self):
+        self.naru("topic", "create", "alone", "--partitions", "3", "--replication-factor", "1")
+        victim = self.leaders("alone")[0]
+        offline = self.leaders("alone").count(victim)
+
+        def described():
+            cluster = json.loads(self.naru("--output", "json", "cluster", "describe"))
+            away = [f"broker-{b['broker']['broker_id']}" for b in cluster["brokers"] if b.get("away")]
+            coordinators = [b["coordinator"] for b in cluster["brokers"] if b.get("coordinator")]
+            return away, int(cluster.get("offline_partition_count", 0)), coordinators
+        coordinator = active_coordinator(self.cluster)
+        self.assertEqual(described(), ([], 0, [self.cluster.layout.address(coordinator)]))
+        self.cluster.daemons[victim].kill()
+        wait_until(lambda: described()[:2] == ([victim], offline), SECONDS_MAX, "the broker is away")
+        self.assertRegex(self.naru("cluster", "describe"), rf"(?m)^ *{victim.removeprefix('broker-')} .* AWAY$")
+        metrics = http_get(self.cluster.layout.address(f"{self.another(victim)}-http"), "/metrics")[1]
+        self.assertIn(f"naru_partitions_offline {offline}\n", metrics)
+        self.cluster.start(victim)
+        wait_until(lambda: described()[:2] == ([], 0), SECONDS_MAX, "the broker is back")
 
     def test_every_broker_gives_out_producer_ids_of_its_own(self):
         ids = []

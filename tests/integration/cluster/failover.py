@@ -13,6 +13,9 @@ through every broker at once. Cases:
                           again; and for comparison, undisturbed: the longest in about two seconds before
   topics after that       the same kill: from there to the next change of a topic
   leader and coordinator  both killed at once: from there to the next ack
+  follower killed         kill -9 of a broker that follows, and that the leader waits for: from there to the next ack
+  follower silent         SIGSTOP of one: the same
+  etcd killed             kill -9 of etcd, which is away for ten seconds: the longest time without an ack in them
 
 An ack counts when its call began after the kill. Before the next kill everybody is there again and in sync.
 """
@@ -40,8 +43,10 @@ from state import active_coordinator, describe_topic  # noqa: E402
 TOPIC = "failover"
 SECONDS_MAX = 60
 CALM_SECONDS = 2
+WITHOUT_ETCD_SECONDS = 10
 STAYS = ["--leader-rebalance-interval", "1h"]
-CASES = ["leader killed", "leader silent", "coordinator killed", "leader and coordinator"]
+CASES = ["leader killed", "leader silent", "coordinator killed", "leader and coordinator", "follower killed",
+         "follower silent", "etcd killed"]
 
 
 class Client:
@@ -136,10 +141,16 @@ class Measurement:
         calm = time.monotonic_ns()
         time.sleep(random.uniform(0, 0.5) + (CALM_SECONDS if case == "coordinator killed" else 0))
         leader = self.cluster.daemons[f"broker-{before['leader']}"]
+        follower = self.cluster.daemons[f"broker-{random.choice([b for b in (1, 2, 3) if b != before['leader']])}"]
         coordinator = self.cluster.daemons[active_coordinator(self.cluster)]
+        etcd = self.cluster.daemons["etcd-1"]
         begun = time.monotonic_ns()
-        if case == "leader silent":
-            leader.signal(signal.SIGSTOP)
+        if case.endswith("silent"):
+            (leader if case == "leader silent" else follower).signal(signal.SIGSTOP)
+        if case == "follower killed":
+            follower.signal(signal.SIGKILL)
+        if case == "etcd killed":
+            etcd.signal(signal.SIGKILL)
         if case in ("coordinator killed", "leader and coordinator"):
             coordinator.signal(signal.SIGKILL)
         if case in ("leader killed", "leader and coordinator"):
@@ -150,14 +161,17 @@ class Measurement:
             altered = self.client.first(self.client.altered, begun)
             self.note(case, self.client.longest_pause(begun, altered))
             self.note("topics after that", altered - begun)
+        elif case == "etcd killed":
+            time.sleep(WITHOUT_ETCD_SECONDS)
+            self.note(case, self.client.longest_pause(begun, time.monotonic_ns()))
         else:
             self.note(case, self.client.first(self.client.acks, begun) - begun)
-        for daemon in (leader, coordinator):
+        for daemon in (leader, follower, coordinator, etcd):
             if not daemon.is_running() and not daemon.signal(signal.SIGCONT):
                 daemon.wait_gone(SECONDS_MAX)
         if self.args.verbose:
             print(f"{case}: {self.gaps[case][-1] * 1000:.0f} ms", flush=True)
-        if case != "coordinator killed" and self.await_sync()["leader_epoch"] == before["leader_epoch"]:
+        if case.startswith("leader") and self.await_sync()["leader_epoch"] == before["leader_epoch"]:
             raise Failure(f"{case}: the leader is the same as before, so nothing was measured")
 
     def close(self):

@@ -9,10 +9,13 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
 #include "naru/v1/types.pb.h"
+#include "storage/batch/batch.h"
 #include "storage/batch/compression.h"
 #include "storage/batch/wire.h"
 
 namespace naru::batch_bytes {
+
+inline constexpr BatchLimits kLimits;
 
 inline std::string Varint(uint32_t field, uint64_t value) {
   std::string bytes;

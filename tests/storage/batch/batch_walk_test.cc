@@ -12,8 +12,6 @@ namespace {
 
 using namespace batch_bytes;  // NOLINT(google-build-using-namespace)
 
-constexpr BatchLimits kLimits;
-
 // Three records, each with something of its own; all fields that a batch may have.
 std::string SampleBatch() {
   const std::string header = Bytes(3, Bytes(1, "näme") + Bytes(2, "\xff\x00"));

@@ -15,8 +15,6 @@ namespace {
 
 using namespace batch_bytes;  // NOLINT(google-build-using-namespace)
 
-constexpr BatchLimits kLimits;
-
 TEST(Murmur2, HashesAsKafkaDoes) {
   const std::vector<std::pair<std::string, int32_t>> known = {
       {"21", -973932308},

@@ -13,7 +13,7 @@ namespace {
 using namespace batch_bytes;
 using testing::ElementsAre;
 
-std::vector<std::string> TenRecords() {
+std::vector<std::string> TenOfThreeKeys() {
   std::vector<std::string> records;
   for (int i = 0; i < 10; ++i)
     records.push_back(Record(absl::StrCat("k", i % 3), std::string(100, 'a' + i), 1'000 + i));
@@ -23,7 +23,7 @@ std::vector<std::string> TenRecords() {
 const auto kEvenOnes = [](uint32_t index, const RecordView&) { return index % 2 == 0; };
 
 TEST(ThinBatchTest, KeptRecordsAreTheSameBytesInTheSameOrder) {
-  const std::vector<std::string> records = TenRecords();
+  const std::vector<std::string> records = TenOfThreeKeys();
   const auto thinned = ThinBatch(absl::Cord(Batch(records)), kEvenOnes);
   ASSERT_TRUE(thinned.ok() && thinned->has_value());
   EXPECT_THAT((*thinned)->kept, ElementsAre(0, 2, 4, 6, 8));
@@ -32,7 +32,7 @@ TEST(ThinBatchTest, KeptRecordsAreTheSameBytesInTheSameOrder) {
 }
 
 TEST(ThinBatchTest, ACompressedBatchStaysCompressedAndValid) {
-  const std::string plain = Batch(TenRecords());
+  const std::string plain = Batch(TenOfThreeKeys());
   for (const Codec codec : kCodecs) {
     const auto thinned = ThinBatch(absl::Cord(Compressed(codec, plain, 10)), kEvenOnes);
     ASSERT_TRUE(thinned.ok() && thinned->has_value());
@@ -45,7 +45,7 @@ TEST(ThinBatchTest, ACompressedBatchStaysCompressedAndValid) {
 }
 
 TEST(ThinBatchTest, WithRecordsAProducersStampGoes) {
-  const absl::Cord batch(StampField(7, 0, 20) + Batch(TenRecords()));
+  const absl::Cord batch(StampField(7, 0, 20) + Batch(TenOfThreeKeys()));
   const auto thinned = ThinBatch(batch, kEvenOnes);
   ASSERT_TRUE(thinned.ok() && thinned->has_value());
   EXPECT_EQ(WalkBatch((*thinned)->batch, BatchLimits{})->producer, std::nullopt);
@@ -55,7 +55,7 @@ TEST(ThinBatchTest, WithRecordsAProducersStampGoes) {
 }
 
 TEST(ThinBatchTest, AllRecordsAreTheOriginalBytes) {
-  const absl::Cord batch(Compressed(Codec::kZstd, Batch(TenRecords()), 10));
+  const absl::Cord batch(Compressed(Codec::kZstd, Batch(TenOfThreeKeys()), 10));
   const auto thinned = ThinBatch(batch, [](uint32_t, const RecordView&) { return true; });
   ASSERT_TRUE(thinned.ok() && thinned->has_value());
   EXPECT_EQ((*thinned)->batch, batch);
@@ -64,7 +64,7 @@ TEST(ThinBatchTest, AllRecordsAreTheOriginalBytes) {
 
 TEST(ThinBatchTest, OfNoRecordsNoBatchIsLeft) {
   const auto thinned =
-      ThinBatch(absl::Cord(Batch(TenRecords())), [](uint32_t, const RecordView&) { return false; });
+      ThinBatch(absl::Cord(Batch(TenOfThreeKeys())), [](uint32_t, const RecordView&) { return false; });
   ASSERT_TRUE(thinned.ok());
   EXPECT_FALSE(thinned->has_value());
 }

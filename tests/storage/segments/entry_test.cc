@@ -8,7 +8,7 @@
 namespace naru {
 namespace {
 
-constexpr uint32_t kSalt = 0x5a17;
+constexpr uint32_t kEntrySalt = 0x5a17;
 
 EntryHeader FullHeader() {
   EntryHeader header;
@@ -34,10 +34,10 @@ EntryHeader FullHeader() {
 
 TEST(EntryHeader, ComesBackAsItWasWritten) {
   std::string raw;
-  AppendEntryHeader(FullHeader(), kSalt, raw);
+  AppendEntryHeader(FullHeader(), kEntrySalt, raw);
   ASSERT_EQ(raw.size(), FullHeader().header_bytes());
   EntryHeader read;
-  ASSERT_EQ(ParseEntryHeader(raw, kSalt, read), HeaderCheck::kGood);
+  ASSERT_EQ(ParseEntryHeader(raw, kEntrySalt, read), HeaderCheck::kGood);
   EXPECT_EQ(read.body_length, 1'001u);
   EXPECT_EQ(read.sequence, Sequence(7));
   EXPECT_EQ(read.durable_sequence, Sequence(5));
@@ -66,11 +66,11 @@ EntryHeader ThinnedHeader() {
 
 TEST(EntryHeader, SaysWhatCompactionLeft) {
   std::string raw;
-  AppendEntryHeader(ThinnedHeader(), kSalt, raw);
+  AppendEntryHeader(ThinnedHeader(), kEntrySalt, raw);
   ASSERT_EQ(raw.size(), ThinnedHeader().header_bytes());
   EXPECT_EQ(raw.size(), kHeaderBytesMax);
   EntryHeader read;
-  ASSERT_EQ(ParseEntryHeader(raw, kSalt, read), HeaderCheck::kGood);
+  ASSERT_EQ(ParseEntryHeader(raw, kEntrySalt, read), HeaderCheck::kGood);
   EXPECT_EQ(read.next_offset(), Offset(110)) << "it keeps its offsets";
   EXPECT_EQ(read.records(), 4u);
   EXPECT_EQ(read.batch_bytes(), 996);
@@ -86,9 +86,9 @@ TEST(EntryHeader, ThatContradictsItselfIsBad) {
     EntryHeader header = ThinnedHeader();
     break_it(header);
     std::string raw;
-    AppendEntryHeader(header, kSalt, raw);
+    AppendEntryHeader(header, kEntrySalt, raw);
     EntryHeader read;
-    EXPECT_EQ(ParseEntryHeader(raw, kSalt, read), HeaderCheck::kBad);
+    EXPECT_EQ(ParseEntryHeader(raw, kEntrySalt, read), HeaderCheck::kBad);
   }
 }
 
@@ -110,33 +110,33 @@ TEST(OffsetDeltas, ComeBackAsTheyWereWritten) {
 
 TEST(EntryHeader, AnyFlippedBitIsNoticed) {
   std::string raw;
-  AppendEntryHeader(FullHeader(), kSalt, raw);
+  AppendEntryHeader(FullHeader(), kEntrySalt, raw);
   EntryHeader read;
   for (size_t bit = 0; bit < raw.size() * 8; ++bit) {
     raw[bit / 8] = static_cast<char>(raw[bit / 8] ^ (1 << bit % 8));
-    EXPECT_EQ(ParseEntryHeader(raw, kSalt, read), HeaderCheck::kBad) << bit;
+    EXPECT_EQ(ParseEntryHeader(raw, kEntrySalt, read), HeaderCheck::kBad) << bit;
     raw[bit / 8] = static_cast<char>(raw[bit / 8] ^ (1 << bit % 8));
   }
 }
 
 TEST(EntryHeader, OfAnotherStoreIsNoEntry) {
   std::string raw;
-  AppendEntryHeader(FullHeader(), kSalt + 1, raw);
+  AppendEntryHeader(FullHeader(), kEntrySalt + 1, raw);
   EntryHeader read;
-  EXPECT_EQ(ParseEntryHeader(raw, kSalt, read), HeaderCheck::kBad);
+  EXPECT_EQ(ParseEntryHeader(raw, kEntrySalt, read), HeaderCheck::kBad);
 }
 
 TEST(EntryHeader, ZerosAreNoEntryAndNotBad) {
   EntryHeader read;
-  EXPECT_EQ(ParseEntryHeader(std::string(200, '\0'), kSalt, read), HeaderCheck::kZero);
+  EXPECT_EQ(ParseEntryHeader(std::string(200, '\0'), kEntrySalt, read), HeaderCheck::kZero);
 }
 
 TEST(EntryHeader, CutShortIsBad) {
   std::string raw;
-  AppendEntryHeader(FullHeader(), kSalt, raw);
+  AppendEntryHeader(FullHeader(), kEntrySalt, raw);
   EntryHeader read;
   for (size_t length = 5; length < raw.size(); ++length) {
-    EXPECT_EQ(ParseEntryHeader(std::string_view(raw).substr(0, length), kSalt, read), HeaderCheck::kBad)
+    EXPECT_EQ(ParseEntryHeader(std::string_view(raw).substr(0, length), kEntrySalt, read), HeaderCheck::kBad)
         << length;
   }
 }

@@ -12,7 +12,7 @@
 namespace naru {
 namespace {
 
-constexpr uint32_t kSalt = 77;
+constexpr uint32_t kFileSalt = 77;
 constexpr uint64_t kSegmentBytes = 64 << 10;
 
 class SegmentFiles : public testing::Test {
@@ -22,7 +22,7 @@ class SegmentFiles : public testing::Test {
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     root_ = name;
     set_ = std::make_unique<SegmentSet>(PosixFileSystem(), root_);
-    writer_ = std::make_unique<SegmentWriter>(*set_, clock_, kSalt, kSegmentBytes);
+    writer_ = std::make_unique<SegmentWriter>(*set_, clock_, kFileSalt, kSegmentBytes);
     auto first = set_->Create(SegmentId(1), kSegmentBytes);
     ASSERT_TRUE(first.ok()) << first.status();
     set_->Add(*first);
@@ -75,7 +75,7 @@ TEST_F(SegmentFiles, EntriesComeBackInOrderAcrossSegments) {
   EXPECT_GE(set_->Ids().size(), 2u);
   size_t next = 0;
   for (const auto& segment : All()) {
-    SegmentScanner scanner(*segment, kSalt, kSegmentHeaderBytes);
+    SegmentScanner scanner(*segment, kFileSalt, kSegmentHeaderBytes);
     auto found = scanner.Next();
     while (found.ok() && *found == SegmentScanner::Found::kEntry) {
       ASSERT_LT(next, bodies.size());
@@ -97,7 +97,7 @@ TEST_F(SegmentFiles, ANewSegmentSaysWhichSequenceItBeginsWith) {
     ASSERT_TRUE(segment->file().Read(0, block.data(), block.size()).ok());
     const auto header = DecodeSegmentHeader(block);
     ASSERT_TRUE(header.ok() && *header);
-    SegmentScanner scanner(*segment, kSalt, kSegmentHeaderBytes);
+    SegmentScanner scanner(*segment, kFileSalt, kSegmentHeaderBytes);
     ASSERT_EQ(*scanner.Next(), SegmentScanner::Found::kEntry);
     EXPECT_EQ(scanner.header().sequence, (*header)->first_sequence);
   }
@@ -120,7 +120,7 @@ TEST_F(SegmentFiles, ALongBatchOfManyPiecesIsWrittenWhole) {
   ASSERT_TRUE(writer_->EnsureRoom(header.entry_bytes()).ok());
   writer_->Stage(header, body);
   ASSERT_TRUE(writer_->Write().ok());
-  SegmentScanner scanner(*writer_->TakeWritten().back(), kSalt, kSegmentHeaderBytes);
+  SegmentScanner scanner(*writer_->TakeWritten().back(), kFileSalt, kSegmentHeaderBytes);
   ASSERT_EQ(*scanner.Next(), SegmentScanner::Found::kEntry);
   EXPECT_EQ(scanner.body(), flat);
 }
@@ -132,7 +132,7 @@ class ZerosBehind : public SegmentFiles {
 
   void SetUp() override {
     SegmentFiles::SetUp();
-    writer_ = std::make_unique<SegmentWriter>(*set_, clock_, kSalt, 4 * kStep);
+    writer_ = std::make_unique<SegmentWriter>(*set_, clock_, kFileSalt, 4 * kStep);
     segment_ = *set_->Create(SegmentId(2), 4 * kStep);
     set_->Add(segment_);
     const std::string other(4 * kStep - kSegmentHeaderBytes, 'o');
@@ -215,7 +215,7 @@ TEST_F(SegmentFiles, AFlippedBitInABodyIsFound) {
   Add("first");
   const auto place = Add("second");
   Flip(place.position + kFixedHeaderBytes + 2);
-  SegmentScanner scanner(*set_->Find(SegmentId(1)), kSalt, kSegmentHeaderBytes);
+  SegmentScanner scanner(*set_->Find(SegmentId(1)), kFileSalt, kSegmentHeaderBytes);
   EXPECT_EQ(*scanner.Next(), SegmentScanner::Found::kEntry);
   EXPECT_EQ(*scanner.Next(), SegmentScanner::Found::kBad);
   EXPECT_EQ(scanner.position(), place.position);
@@ -225,11 +225,11 @@ TEST_F(SegmentFiles, OnlyAnEntryThatVouchesForTheMissingOneProvesAHole) {
   Add("1");
   const auto second = Add("2");
   Add("3", /*durable=*/1);
-  auto proof = FindDurabilityProof(All(), second.position, kSalt, Sequence(2));
+  auto proof = FindDurabilityProof(All(), second.position, kFileSalt, Sequence(2));
   ASSERT_TRUE(proof.ok());
   EXPECT_FALSE(proof->has_value()) << "3 was written when only 1 was durable: 2 may be torn";
   const auto fourth = Add("4", /*durable=*/2);
-  proof = FindDurabilityProof(All(), second.position, kSalt, Sequence(2));
+  proof = FindDurabilityProof(All(), second.position, kFileSalt, Sequence(2));
   ASSERT_TRUE(proof.ok() && proof->has_value());
   EXPECT_EQ((*proof)->position, fourth.position);
 }
@@ -239,7 +239,7 @@ TEST_F(SegmentFiles, AProofInALaterSegmentIsFound) {
   uint64_t durable = 0;
   while (set_->Ids().size() == 1) Add(std::string(9'000, 'x'), durable);
   Add("last", /*durable=*/1);
-  const auto proof = FindDurabilityProof(All(), first.position, kSalt, Sequence(1));
+  const auto proof = FindDurabilityProof(All(), first.position, kFileSalt, Sequence(1));
   ASSERT_TRUE(proof.ok() && proof->has_value());
   EXPECT_NE((*proof)->path, set_->PathOf(SegmentId(1)));
 }

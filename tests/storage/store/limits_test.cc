@@ -3,14 +3,13 @@
 
 #include <thread>
 
+#include "storage/base/units.h"
 #include "tests/storage/log/contract/gated_files.h"
 #include "tests/storage/store/hooked_files.h"
 #include "tests/storage/store/store_fixture.h"
 
 namespace naru::testing {
 namespace {
-
-constexpr LogId kA(1), kB(2);
 
 // The operating system's, with as much room as a test says, and syncs that fail when it says so.
 class PoorFiles final : public FileSystem {
@@ -158,7 +157,6 @@ TEST_F(StoreLimits, TheTailCacheStaysWithinItsBoundAndServesTheNewest) {
 }
 
 TEST_F(StoreLimits, WhatLiesFarBehindTheHeadLeavesThePageCacheInPieces) {
-  constexpr int64_t kMiB = int64_t{1} << 20;
   HookedFiles files;
   files_ = &files;
   options_.segment_bytes = 3 * kMiB;

@@ -7,7 +7,6 @@
 namespace naru::testing {
 namespace {
 
-constexpr LogId kA(1), kB(2);
 using Kind = FileCall::Kind;
 using Found = absl::StatusOr<std::optional<TimedOffset>>;
 

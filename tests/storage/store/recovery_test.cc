@@ -12,8 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr LogId kA(1), kB(2);
-
 class StoreRecovery : public StoreTest {
  protected:
   void SetUp() override {

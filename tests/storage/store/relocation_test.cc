@@ -10,8 +10,6 @@
 namespace naru::testing {
 namespace {
 
-constexpr LogId kA(1), kB(2), kC(3);
-
 class StoreRelocation : public StoreTest {
  protected:
   void SetUp() override {

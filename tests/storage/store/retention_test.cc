@@ -11,7 +11,7 @@
 namespace naru::testing {
 namespace {
 
-constexpr LogId kA(1), kB(2), kC(3), kOther(4);
+constexpr LogId kOther(4);
 using Kind = FileCall::Kind;
 
 class StoreRetention : public StoreTest {

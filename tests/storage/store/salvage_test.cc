@@ -9,8 +9,6 @@
 namespace naru::testing {
 namespace {
 
-constexpr LogId kA(1), kB(2), kC(3);
-
 class StoreSalvage : public StoreTest {
  protected:
   void SetUp() override {

@@ -7,8 +7,6 @@
 namespace naru::testing {
 namespace {
 
-constexpr LogId kA(1), kB(2), kC(3);
-
 class StoreSpace : public StoreTest {
  protected:
   void SetUp() override {

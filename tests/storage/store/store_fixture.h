@@ -17,6 +17,8 @@
 
 namespace naru::testing {
 
+inline constexpr LogId kA(1), kB(2), kC(3);
+
 class StoreTest : public ::testing::Test {
  protected:
   StoreTest();
