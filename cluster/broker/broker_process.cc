@@ -96,7 +96,7 @@ void BrokerProcess::Attend() {
   if (stopping_ || session_) return;
   const std::string& address = addresses_.coordinators[next_coordinator_ % addresses_.coordinators.size()];
   const uint64_t number = ++session_number_;
-  attended_.clear();
+  SetAttended("");
   session_ = links_.Attend(address, {.message =
                                          [this, number](v1::AttendResponse message) {
                                            loop_.Post([this, number, message = std::move(message)]() mutable {
@@ -119,6 +119,13 @@ void BrokerProcess::Attend() {
   session_->Send(std::move(request));
 }
 
+void BrokerProcess::SetAttended(std::string address) {
+  attended_ = std::move(address);
+  absl::MutexLock lock(&mutex_);
+  snapshot_.attending = !attended_.empty();
+  snapshot_.coordinator = attended_;
+}
+
 void BrokerProcess::OnBroken(uint64_t session, const absl::Status& why) {
   if (session != session_number_ || !session_ || stopping_) return;
   session_.reset();
@@ -128,7 +135,7 @@ void BrokerProcess::OnBroken(uint64_t session, const absl::Status& why) {
   } else if (ReasonOf(why) != Reason::kNotCoordinator && why.code() != absl::StatusCode::kUnavailable) {
     events_.Write(Severity::kError, "coordinator_refuses", {{"why", why.ToString()}});
   }
-  attended_.clear();
+  SetAttended("");
   AttendLater(MetadataValue(why, "address"));
 }
 
@@ -163,7 +170,7 @@ void BrokerProcess::OnMessage(uint64_t session, v1::AttendResponse message) {
 }
 
 void BrokerProcess::OnRegistered(const v1::Registered& registered) {
-  attended_ = addresses_.coordinators[next_coordinator_ % addresses_.coordinators.size()];
+  SetAttended(addresses_.coordinators[next_coordinator_ % addresses_.coordinators.size()]);
   const BrokerEpoch epoch(registered.broker_epoch());
   events_.Write(Severity::kInfo, "coordinator_attended",
                 {{"address", attended_}, {"broker_epoch", epoch.value()}});

@@ -125,6 +125,8 @@ class BrokerProcess final : public TopicChanger, public ProducerRegistry {
 
   void Attend();
   void AttendLater(const std::string& hint);
+  // The address of the coordinator; empty: none.
+  void SetAttended(std::string address);
   void OnMessage(uint64_t session, naru::internal::v1::AttendResponse message);
   void OnBroken(uint64_t session, const absl::Status& why);
   void OnRegistered(const naru::internal::v1::Registered& registered);

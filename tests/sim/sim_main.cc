@@ -1,5 +1,5 @@
-// naru-sim: simulated runs of a cluster, one for each seed. Exits 1 when an invariant was broken; the last
-// line says how to see that run again.
+// naru-sim: simulated runs of a cluster, one for each seed. Exits 1 when an invariant was broken in one of
+// them; a line for each of those says how to see that run again.
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +18,7 @@ struct Options {
   uint64_t seeds = 200;
   std::vector<std::string> without;
   bool table = false;
+  bool twice = false;
   bool verbose = false;
 };
 
@@ -66,18 +67,27 @@ int RunSeeds(const Options& options) {
     without += " --without " + name;
   }
   Totals totals;
+  uint64_t violations = 0;
   for (uint64_t seed = options.first; seed < options.first + options.seeds; ++seed) {
     World world(seed, world_options);
-    const std::string violation = world.Run();
+    std::string violation = world.Run();
     totals.Add(world);
+    if (options.twice && violation.empty()) {
+      World again(seed, world_options);
+      again.Run();
+      if (again.trace() != world.trace() || again.steps() != world.steps()) {
+        violation = "a second run of it was another one";
+      }
+    }
     if (violation.empty()) continue;
+    ++violations;
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), violation.c_str());
     std::printf("again: ./dev sim --first %llu --seeds 1 --verbose%s\n",
                 static_cast<unsigned long long>(seed), without.c_str());
-    return 1;
+    std::fflush(stdout);
   }
   Print(totals, options.seeds);
-  return 0;
+  return violations == 0 ? 0 : 1;
 }
 
 // Which seed notices that a rule is missing.
@@ -113,6 +123,7 @@ int Main(int argc, char** argv) {
                  "take this rule of replication away; more than once: each of them")
       ->check(CLI::IsMember(names));
   app.add_flag("--mutations", options.table, "take each rule away in turn, and say which seed notices");
+  app.add_flag("--twice", options.twice, "run each twice: it must be the same run");
   app.add_flag("--verbose", options.verbose, "print what happens");
   CLI11_PARSE(app, argc, argv);
   return options.table ? RunTable(options) : RunSeeds(options);

@@ -274,8 +274,7 @@ class ClusterTest(unittest.TestCase):
             away = [f"broker-{b['broker']['broker_id']}" for b in cluster["brokers"] if b.get("away")]
             coordinators = [b["coordinator"] for b in cluster["brokers"] if b.get("coordinator")]
             return away, int(cluster.get("offline_partition_count", 0)), coordinators
-        coordinator = active_coordinator(self.cluster)
-        self.assertEqual(described(), ([], 0, [self.cluster.layout.address(coordinator)]))
+        self.assertEqual(described(), ([], 0, [self.cluster.layout.address(active_coordinator(self.cluster))]))
         self.cluster.daemons[victim].kill()
         wait_until(lambda: described()[:2] == ([victim], offline), SECONDS_MAX, "the broker is away")
         self.assertRegex(self.naru("cluster", "describe"), rf"(?m)^ *{victim.removeprefix('broker-')} .* AWAY$")
