@@ -16,7 +16,7 @@ namespace naru::client {
 namespace {
 
 // One wait for a connection; the thread does nothing else meanwhile.
-constexpr absl::Duration kConnectSlice = absl::Milliseconds(20);
+constexpr absl::Duration kReconnectSlice = absl::Milliseconds(20);
 // After this long without a connection another broker is asked to pass things on.
 constexpr absl::Duration kConnectPatience = absl::Seconds(1);
 constexpr absl::Duration kRefreshTimeout = absl::Seconds(1);
@@ -318,7 +318,7 @@ bool ProduceSender::OpenStream(Connection& connection) {
   mutex_.Unlock();
   const std::shared_ptr<grpc::Channel> channel = client_->ChannelTo(connection.address);
   std::shared_ptr<ProduceStream> stream;
-  if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectSlice))) {
+  if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kReconnectSlice))) {
     ProduceStream::Events events;
     events.answered = [this, &connection](naru::v1::ProduceStreamResponse response) {
       absl::MutexLock lock(&mutex_);

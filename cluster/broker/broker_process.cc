@@ -21,10 +21,6 @@ constexpr int kProducerNumberBits = 32;
 
 absl::Status NoCoordinator() { return NoLeader("the cluster's coordinator cannot be reached at present"); }
 
-absl::Status ShuttingDown() {
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
-}
-
 // A topic as it would be.
 absl::StatusOr<std::shared_ptr<const TopicInfo>> WithoutId(v1::TopicRecord& record) {
   if (!record.topic_id().empty()) return FromRecord(record);
@@ -79,7 +75,7 @@ void BrokerProcess::Stop() {
     stopping_ = true;
     session_.reset();
     host_.Shutdown();
-    for (auto& [version, heard] : std::exchange(unheard_, {})) heard.done(ShuttingDown());
+    for (auto& [version, heard] : std::exchange(unheard_, {})) heard.done(BrokerShuttingDown());
   });
   peer_logs_.Shutdown();
   loop_.Stop();
@@ -122,7 +118,6 @@ void BrokerProcess::Attend() {
 void BrokerProcess::SetAttended(std::string address) {
   attended_ = std::move(address);
   absl::MutexLock lock(&mutex_);
-  snapshot_.attending = !attended_.empty();
   snapshot_.coordinator = attended_;
 }
 
@@ -281,11 +276,9 @@ void BrokerProcess::Tick() {
     at = unheard_.erase(at);
   }
   absl::MutexLock lock(&mutex_);
-  snapshot_ = {.attending = !attended_.empty(),
-               .coordinator = attended_,
-               .broker_epoch = epoch_.value(),
-               .version = metadata_.head,
-               .replicas = gauges};
+  snapshot_.broker_epoch = epoch_.value();
+  snapshot_.version = metadata_.head;
+  snapshot_.replicas = gauges;
 }
 
 // --- The catalog.
@@ -396,14 +389,14 @@ void BrokerProcess::DeleteTopic(naru::v1::DeleteTopicRequest request, Done done)
 }
 
 void BrokerProcess::ChangeTopics(Change change, TopicDone done) {
-  if (stopped_) return done(ShuttingDown());
+  if (stopped_) return done(BrokerShuttingDown());
   auto waiting = std::make_shared<WaitingChange>(
       WaitingChange{std::move(change), std::move(done), loop_.NowMs() + options_.topic_change_ms});
   loop_.Post([this, waiting] { TryChange(waiting); });
 }
 
 void BrokerProcess::TryChange(std::shared_ptr<WaitingChange> waiting) {
-  if (stopping_) return waiting->done(ShuttingDown());
+  if (stopping_) return waiting->done(BrokerShuttingDown());
   if (attended_.empty()) {
     if (loop_.NowMs() >= waiting->until_ms) return waiting->done(NoCoordinator());
     loop_.After(options_.retry_ms, [this, waiting] { TryChange(waiting); });
@@ -411,7 +404,7 @@ void BrokerProcess::TryChange(std::shared_ptr<WaitingChange> waiting) {
   }
   links_.ChangeTopics(attended_, waiting->change,
                       [this, waiting](absl::StatusOr<v1::ChangeTopicsResponse> response) mutable {
-                        if (stopped_) return waiting->done(ShuttingDown());
+                        if (stopped_) return waiting->done(BrokerShuttingDown());
                         loop_.Post([this, waiting, response = std::move(response)]() mutable {
                           OnChanged(waiting, std::move(response));
                         });

@@ -49,8 +49,7 @@ struct BrokerProcessOptions {
 };
 
 struct BrokerProcessSnapshot {
-  bool attending = false;
-  std::string coordinator;   // the address of the attended one; empty: none
+  std::string coordinator;   // the address of the one that it has a session with; empty: none
   int64_t broker_epoch = 0;  // 0: not registered
   int64_t version = 0;       // of the metadata
   ReplicaHost::Gauges replicas;

@@ -34,6 +34,9 @@ struct LinkEvents {
   std::function<void(absl::Status why)> broken;
 };
 
+// A broker that cannot be reached is not tried again before.
+inline constexpr int64_t kReconnectMs = 50;
+
 // The ways to other processes, by address (host:port). A link is there at once; what is sent waits for the
 // connection, and `broken` says when there is none. Thread-safe.
 class Links {

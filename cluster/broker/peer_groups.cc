@@ -12,9 +12,6 @@ namespace v1 = naru::internal::v1;
 
 namespace {
 
-// A broker that cannot be reached is not tried again before.
-constexpr int64_t kGroupsReconnectMs = 50;
-
 absl::Status OutcomeUnknown() {
   return MakeError(
       Reason::kLeaderChanged,
@@ -57,7 +54,7 @@ absl::Status SessionEndForClient(const absl::Status& why) {
 
 bool PeerGroups::Connect() {
   if (link_) return true;
-  if (clock_.MonotonicNs() / 1'000'000 - broken_ms_ < kGroupsReconnectMs) return false;
+  if (clock_.MonotonicNs() / 1'000'000 - broken_ms_ < kReconnectMs) return false;
   const uint64_t number = number_ = ++last_number_;
   link_ = links_.Groups(
       address_, {.message = [this, number](Response message) { OnMessage(number, std::move(message)); },
@@ -70,7 +67,7 @@ void PeerGroups::Send(Request request, Answered answered) {
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) {
-      why = GroupsShuttingDown();
+      why = BrokerShuttingDown();
     } else if (!Connect()) {
       why = GroupMoves();
     } else {
@@ -99,7 +96,7 @@ uint64_t PeerGroups::Join(const std::string& group, JoinGroup join, std::shared_
     absl::MutexLock lock(&mutex_);
     session = ++last_id_;
     if (stopped_) {
-      why = GroupsShuttingDown();
+      why = BrokerShuttingDown();
     } else if (!Connect()) {
       why = GroupMoves();
     } else {
@@ -261,8 +258,8 @@ void PeerGroups::Shutdown() {
     sessions = std::exchange(sessions_, {});
   }
   link.reset();
-  for (auto& [id, answered] : waiting) answered(GroupsShuttingDown());
-  for (const auto& [id, listener] : sessions) listener->OnEnded(GroupsShuttingDown());
+  for (auto& [id, answered] : waiting) answered(BrokerShuttingDown());
+  for (const auto& [id, listener] : sessions) listener->OnEnded(BrokerShuttingDown());
 }
 
 }  // namespace naru::cluster

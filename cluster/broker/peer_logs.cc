@@ -15,8 +15,6 @@ namespace v1 = naru::internal::v1;
 
 namespace {
 
-// A broker that cannot be reached is not tried again before.
-constexpr int64_t kPeerReconnectMs = 50;
 // Fences remembered before those that nobody holds any more are forgotten.
 constexpr size_t kFencesMax = 10'000;
 
@@ -27,10 +25,6 @@ absl::Status AppendOutcomeUnknown() {
       Reason::kLeaderChanged,
       "the connection to the partition's leader broke, and nobody knows whether it was done; read "
       "back, or send again as an idempotent producer");
-}
-
-absl::Status ShuttingDown() {
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
 }
 
 // The error inside an answer, or OK.
@@ -92,7 +86,7 @@ void PeerLogs::SetAddress(BrokerId broker, const std::string& address) {
 bool PeerLogs::Connect(BrokerId leader, Peer& peer) {
   if (peer.link) return true;
   const int64_t now_ms = clock_.MonotonicNs() / 1'000'000;
-  if (peer.address.empty() || now_ms - peer.broken_ms < kPeerReconnectMs) return false;
+  if (peer.address.empty() || now_ms - peer.broken_ms < kReconnectMs) return false;
   const uint64_t number = peer.number = ++last_link_;
   peer.link = links_.Forward(
       peer.address,
@@ -108,7 +102,7 @@ uint64_t PeerLogs::Send(BrokerId leader, Request request, Answered answered) {
     const uint64_t id = ++last_id_;
     Peer& peer = peers_[leader];
     if (stopped_) {
-      why = ShuttingDown();
+      why = BrokerShuttingDown();
     } else if (!Connect(leader, peer)) {
       why = Unreachable();
     } else {
@@ -163,7 +157,7 @@ void PeerLogs::Shutdown() {
   }
   for (auto& [broker, peer] : peers) {
     peer.link.reset();
-    for (auto& [id, answered] : peer.waiting) answered(ShuttingDown());
+    for (auto& [id, answered] : peer.waiting) answered(BrokerShuttingDown());
   }
 }
 

@@ -36,10 +36,6 @@ absl::Status Await(const Call& call) {
   return result;
 }
 
-absl::Status ShuttingDown() {
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
-}
-
 }  // namespace
 
 absl::Status CoordinatorOptions::Validate() const {
@@ -125,7 +121,7 @@ void TopicCoordinator::Enqueue(Task task) {
   {
     absl::MutexLock lock(&mutex_);
     if (state_ != State::kRunning) {
-      refusal = ShuttingDown();
+      refusal = BrokerShuttingDown();
     } else if (queue_.size() >= options_.queued_requests_max) {
       refusal = MakeError(Reason::kTooManyInFlight, absl::StrCat(queue_.size(),
                                                                  " requests that change topics or "
@@ -147,7 +143,7 @@ void TopicCoordinator::Run() {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &TopicCoordinator::HasWork));
       if (queue_.empty()) return;
-      if (state_ == State::kStopped) todo = ShuttingDown();
+      if (state_ == State::kStopped) todo = BrokerShuttingDown();
       task = std::move(queue_.front());
       queue_.pop_front();
     }

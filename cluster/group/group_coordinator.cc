@@ -79,7 +79,7 @@ void GroupCoordinator::Wake() {
 
 absl::Status GroupCoordinator::Admit() {
   absl::MutexLock lock(&mutex_);
-  if (state_ != State::kRunning) return GroupsShuttingDown();
+  if (state_ != State::kRunning) return BrokerShuttingDown();
   if (queue_.size() < options_.queued_requests_max) return absl::OkStatus();
   ++refused_;
   return MakeError(
@@ -155,12 +155,12 @@ void GroupCoordinator::ShutDown() {
     }
     for (Task& task : tasks) task();
   }
-  for (const std::unique_ptr<Shard>& shard : shards_) Break(*shard, GroupsShuttingDown());
-  homeless_.broken = GroupsShuttingDown();
+  for (const std::unique_ptr<Shard>& shard : shards_) Break(*shard, BrokerShuttingDown());
+  homeless_.broken = BrokerShuttingDown();
   for (Task& task : std::exchange(homeless_.parked, {})) task();
-  for (auto& [request, done] : std::exchange(requests_, {})) done(GroupsShuttingDown());
+  for (auto& [request, done] : std::exchange(requests_, {})) done(BrokerShuttingDown());
   for (auto& [number, session] : std::exchange(sessions_, {}))
-    session.listener->OnEnded(GroupsShuttingDown());
+    session.listener->OnEnded(BrokerShuttingDown());
 }
 
 void GroupCoordinator::PassTime() {

@@ -32,10 +32,6 @@ absl::Status NotGroupCoordinator() {
   return MakeError(Reason::kNotCoordinator, "this broker does not coordinate the group; nothing was done");
 }
 
-absl::Status GroupsShuttingDown() {
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
-}
-
 void GroupCoordinator::OpenShards(const TopicCatalog& catalog) {
   const auto topic = catalog.topics.find(kOffsetsTopic);
   if (topic == catalog.topics.end()) return;
@@ -119,7 +115,7 @@ void GroupCoordinator::ReadOn(Shard& shard, Offset from) {
 void GroupCoordinator::OnLoaded(Shard& shard, uint64_t generation, Offset from,
                                 absl::StatusOr<ReadResult> result) {
   if (generation != shard.generation) return;
-  if (stopping_) return Break(shard, GroupsShuttingDown());
+  if (stopping_) return Break(shard, BrokerShuttingDown());
   // Compaction and retention may move the start meanwhile.
   if (ReasonOf(result.status()) == Reason::kOffsetOutOfRange) {
     const absl::StatusOr<LogInfo> info = logs_.Info(shard.log);

@@ -19,7 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
 #include "cluster/group/group_machine.h"
@@ -99,9 +98,9 @@ class GroupShard {
   Effects& effects_;
   std::shared_ptr<const GroupTopics> topics_;
   std::map<std::string, std::unique_ptr<GroupMachine>, std::less<>> groups_;
-  absl::flat_hash_map<std::string, int64_t> deadline_of_;
+  std::map<std::string, int64_t, std::less<>> deadline_of_;
   std::set<std::pair<int64_t, std::string>> deadlines_;
-  absl::flat_hash_map<std::string, int64_t> reconciling_since_ms_;  // steady
+  std::map<std::string, int64_t, std::less<>> reconciling_since_ms_;  // steady
   int64_t bytes_ = 0;
   bool moved_ = false;  // partitions were assigned since the last WatchState
   GroupShardStats stats_;

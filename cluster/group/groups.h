@@ -34,8 +34,6 @@ class GroupListener {
   virtual void OnEnded(const absl::Status& why) = 0;
 };
 
-// SHUTTING_DOWN.
-absl::Status GroupsShuttingDown();
 // GROUP_NOT_FOUND.
 absl::Status GroupNotFound(std::string_view group);
 // NOT_COORDINATOR: nothing was done.

@@ -87,7 +87,7 @@ class AdminService::Description {
 
 absl::Status AdminService::CheckRunning() const {
   if (!stopping_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
+  return BrokerShuttingDown();
 }
 
 template <typename Request, typename Response, typename Work>

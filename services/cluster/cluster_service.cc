@@ -61,7 +61,7 @@ void ClusterService::Shutdown() {
 
 absl::Status ClusterService::CheckRunning() const {
   if (!stopping_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
+  return BrokerShuttingDown();
 }
 
 grpc::ServerUnaryReactor* ClusterService::GetMetadata(grpc::CallbackServerContext* context,

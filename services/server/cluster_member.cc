@@ -13,8 +13,8 @@ namespace naru::services {
 namespace {
 
 // Of other members: they ping every second, and are gone when they do not answer for as long.
-constexpr int kPingIntervalMsMin = 500;
-constexpr int kKeepaliveMs = 1'000;
+constexpr int kPeerPingIntervalMsMin = 500;
+constexpr int kPeerKeepaliveMs = 1'000;
 // Until the other end of a connection has noticed that nobody hears it: from a ping that was answered, its
 // answer, the next ping, no answer to that.
 constexpr int64_t kSilenceMsMax = 3'000;
@@ -107,10 +107,10 @@ absl::Status ClusterMember::Listen() {
   NARU_ASSIGN_OR_RETURN(HostPort address, ParseHostPort(options_.cluster.peer_listen));
   grpc::ServerBuilder builder;
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPingIntervalMsMin);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPeerPingIntervalMsMin);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPeerKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPeerKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);

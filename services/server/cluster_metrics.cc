@@ -8,48 +8,45 @@ namespace {
 
 void AddBroker(const cluster::BrokerProcessSnapshot& broker, MetricPage& page) {
   page.Gauge("naru_broker_attending", "1: this broker has a session with the elected coordinator.",
-             broker.attending ? 1 : 0);
-  page.Gauge("naru_broker_epoch", "Of this broker's registration; 0: it has none.",
-             SampleOf(broker.broker_epoch));
+             broker.coordinator.empty() ? 0 : 1);
+  page.Gauge("naru_broker_epoch", "Of this broker's registration; 0: it has none.", broker.broker_epoch);
   page.Gauge("naru_cluster_metadata_version", "Of the cluster's metadata that this broker works by.",
-             SampleOf(broker.version));
-  page.Gauge("naru_replicas", "Partitions that this broker holds a copy of.",
-             SampleOf(broker.replicas.replicas));
-  page.Gauge("naru_partitions_led", "Partitions that this broker leads.", SampleOf(broker.replicas.led));
+             broker.version);
+  page.Gauge("naru_replicas", "Partitions that this broker holds a copy of.", broker.replicas.replicas);
+  page.Gauge("naru_partitions_led", "Partitions that this broker leads.", broker.replicas.led);
   page.Gauge("naru_partitions_under_replicated",
              "Partitions that this broker leads of which not all copies are in sync.",
-             SampleOf(broker.replicas.under_replicated));
+             broker.replicas.under_replicated);
   page.Gauge(
       "naru_partitions_under_min_isr",
       "Partitions that this broker leads with fewer copies in sync than min_in_sync_replicas: nothing is "
       "committed.",
-      SampleOf(broker.replicas.under_min_isr));
+      broker.replicas.under_min_isr);
   page.Gauge(
       "naru_replica_lag_offsets_max",
       "Of the followers of partitions that this broker leads, how far the one that is farthest behind is.",
-      SampleOf(broker.replicas.lag_offsets_max));
+      broker.replicas.lag_offsets_max);
   page.Counter("naru_partition_elections_total", "Times that this broker began to lead a partition.",
-               SampleOf(broker.replicas.elections));
+               broker.replicas.elections);
   page.Counter("naru_replica_catch_up_bytes_total", "Batches given to replicas that were not in sync.",
-               SampleOf(broker.replicas.catch_up_bytes));
+               broker.replicas.catch_up_bytes);
   page.Gauge("naru_replica_catch_up_waiting",
              "Fetches of replicas that are not in sync that wait because of --replica-catch-up-rate.",
-             SampleOf(broker.replicas.catch_up_waiting));
+             broker.replicas.catch_up_waiting);
   page.Gauge("naru_replicas_damaged",
              "Copies on this broker in which something fails its checksum: they are made anew as soon as "
              "another one leads.",
-             SampleOf(broker.replicas.damaged));
+             broker.replicas.damaged);
 }
 
 void AddCoordinator(const cluster::CoordinatorSnapshot& coordinator, MetricPage& page) {
   page.Gauge("naru_coordinator_active", "1: this process is the elected coordinator.",
              coordinator.active ? 1 : 0);
   page.Counter("naru_coordinator_elections_total", "Elections that this process has won.",
-               SampleOf(coordinator.elections_won));
-  page.Gauge("naru_coordinator_sessions", "Brokers that attend this coordinator.",
-             SampleOf(coordinator.sessions));
+               coordinator.elections_won);
+  page.Gauge("naru_coordinator_sessions", "Brokers that attend this coordinator.", coordinator.sessions);
   page.Gauge("naru_coordinator_metadata_version", "Of the metadata that this coordinator has written.",
-             SampleOf(coordinator.version));
+             coordinator.version);
 }
 
 void AddEtcd(const cluster::EtcdStats& etcd, MetricPage& page) {
@@ -60,11 +57,11 @@ void AddEtcd(const cluster::EtcdStats& etcd, MetricPage& page) {
                                                          {"unknown", etcd.writes_unknown},
                                                          {"refused", etcd.writes_refused}};
   for (const auto& [outcome, count] : writes) {
-    page.Counter("naru_etcd_writes_total", "Writes of metadata, by what became of them.", SampleOf(count),
+    page.Counter("naru_etcd_writes_total", "Writes of metadata, by what became of them.", count,
                  {{"outcome", outcome}});
   }
   page.Counter("naru_etcd_requests_failed_total", "Requests to etcd without an answer.",
-               SampleOf(etcd.requests_failed));
+               etcd.requests_failed);
 }
 
 }  // namespace

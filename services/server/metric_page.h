@@ -6,7 +6,6 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
-#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -18,14 +17,12 @@
 
 namespace naru::services {
 
-// A count as the exposition format has it: exact up to 2^53.
-inline double SampleOf(int64_t count) { return static_cast<double>(count); }
-
 class MetricPage {
  public:
   using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
-  // A counter or a gauge; the same name again, with other labels, adds to its family.
+  // A counter or a gauge; the same name again, with other labels, adds to its family. The format has doubles:
+  // counts are exact up to 2^53.
   void Counter(std::string_view name, std::string_view help, double value, Labels labels = {});
   void Gauge(std::string_view name, std::string_view help, double value, Labels labels = {});
   // Of latencies, in seconds.

@@ -10,8 +10,7 @@ namespace naru::services {
 namespace {
 
 void AddMemoryPlan(const MemoryPlan& plan, MetricPage& page) {
-  page.Gauge("naru_memory_limit_bytes", "Bound of the resident memory (--memory-limit).",
-             SampleOf(plan.limit_bytes));
+  page.Gauge("naru_memory_limit_bytes", "Bound of the resident memory (--memory-limit).", plan.limit_bytes);
   const std::pair<std::string_view, int64_t> parts[] = {
       {"process", plan.process_bytes},
       {"tail_cache", plan.tail_cache_bytes},
@@ -25,20 +24,19 @@ void AddMemoryPlan(const MemoryPlan& plan, MetricPage& page) {
       {"transport", plan.transport_bytes},
   };
   for (const auto& [part, bytes] : parts) {
-    page.Gauge("naru_memory_budget_bytes", "How the memory limit is shared out.", SampleOf(bytes),
-               {{"part", part}});
+    page.Gauge("naru_memory_budget_bytes", "How the memory limit is shared out.", bytes, {{"part", part}});
   }
 }
 
 void AddCatalog(const cluster::TopicCatalog& catalog, MetricPage& page) {
   const cluster::PartitionCounts counts = cluster::CountPartitions(catalog);
-  page.Gauge("naru_topics", "Topics.", SampleOf(static_cast<int64_t>(catalog.topics.size())));
-  page.Gauge("naru_partitions", "Partitions of all topics.", SampleOf(counts.partitions));
+  page.Gauge("naru_topics", "Topics.", static_cast<double>(catalog.topics.size()));
+  page.Gauge("naru_partitions", "Partitions of all topics.", counts.partitions);
   page.Gauge(
       "naru_partitions_offline",
       "Those of them without a leader, as far as this broker has heard: nothing can be written to them "
       "or read from them.",
-      SampleOf(counts.offline));
+      counts.offline);
 }
 
 }  // namespace
@@ -59,42 +57,39 @@ void ServerMetrics::Detach() {
 }
 
 void ServerMetrics::AddLimits(MetricPage& page) const {
-  page.Gauge("naru_batch_limit_bytes", "Largest batch taken (--max-batch-bytes).",
-             SampleOf(options_.max_batch_bytes));
+  page.Gauge("naru_batch_limit_bytes", "Largest batch taken (--max-batch-bytes).", options_.max_batch_bytes);
   page.Gauge("naru_batch_limit_records", "Most records in a batch (--max-batch-records).",
-             SampleOf(options_.max_batch_records));
+             options_.max_batch_records);
   page.Gauge("naru_message_limit_bytes", "Largest answer and delivery (--max-message-bytes).",
-             SampleOf(options_.max_message_bytes));
+             options_.max_message_bytes);
   page.Gauge("naru_partitions_limit", "Most partitions of all topics (--max-partitions).",
-             SampleOf(options_.max_partitions));
+             options_.max_partitions);
   page.Gauge("naru_subscription_partitions_limit",
              "Most partitions of one subscription (--max-subscription-partitions).",
-             SampleOf(options_.consume.subscription_partitions_max));
+             options_.consume.subscription_partitions_max);
   page.Gauge("naru_produce_stream_limit_bytes",
              "Unanswered bytes of one produce stream (--produce-stream-bytes).",
-             SampleOf(options_.ProduceConfiguration().stream_inflight_bytes_max));
+             options_.ProduceConfiguration().stream_inflight_bytes_max);
   page.Gauge("naru_produce_stream_limit_items",
              "Unanswered items of one produce stream (--produce-stream-items).",
-             SampleOf(options_.produce.stream_inflight_items_max));
+             options_.produce.stream_inflight_items_max);
   page.Gauge("naru_metadata_watches_limit", "Clients that may watch the metadata (--max-metadata-watches).",
-             SampleOf(options_.max_metadata_watches));
+             options_.max_metadata_watches);
   page.Gauge("naru_topic_requests_limit", "Topic requests that may wait (--max-queued-topic-requests).",
-             SampleOf(options_.max_queued_topic_requests));
-  page.Gauge("naru_groups_limit", "Most groups (--max-groups).", SampleOf(options_.max_groups));
+             options_.max_queued_topic_requests);
+  page.Gauge("naru_groups_limit", "Most groups (--max-groups).", options_.max_groups);
   page.Gauge("naru_group_members_limit", "Most members of one group (--max-group-members).",
-             SampleOf(options_.groups.members_max));
-  page.Gauge("naru_group_pollers_limit", "Most members that poll (--max-pollers).",
-             SampleOf(options_.max_pollers));
+             options_.groups.members_max);
+  page.Gauge("naru_group_pollers_limit", "Most members that poll (--max-pollers).", options_.max_pollers);
   page.Gauge("naru_group_requests_limit", "Requests to groups that may wait (--max-queued-group-requests).",
-             SampleOf(options_.max_queued_group_requests));
-  page.Gauge("naru_streams", "Calls and streams of all connections that are open.",
-             SampleOf(calls_.limit().open()));
+             options_.max_queued_group_requests);
+  page.Gauge("naru_streams", "Calls and streams of all connections that are open.", calls_.limit().open());
   page.Gauge("naru_streams_limit", "Calls and streams that may be open (--max-streams).",
-             SampleOf(calls_.limit().open_max()));
+             calls_.limit().open_max());
   page.Counter("naru_streams_refused_total", "Calls and streams refused because as many were open as may be.",
-               SampleOf(calls_.limit().refusals()));
+               calls_.limit().refusals());
   page.Gauge("naru_connection_streams_limit", "Open calls of one connection (--max-streams-per-connection).",
-             SampleOf(options_.max_streams_per_connection));
+             options_.max_streams_per_connection);
 }
 
 std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
@@ -103,12 +98,12 @@ std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
   AddMemoryPlan(plan_, page);
   page.Counter("naru_memory_returns_total",
                "Times that free memory was given back because the limit was near.",
-               SampleOf(memory_returns_.load(std::memory_order_relaxed)));
+               memory_returns_.load(std::memory_order_relaxed));
   page.Counter("naru_http_requests_total", "Requests for the monitoring pages.",
-               SampleOf(http_.requests.load(std::memory_order_relaxed)));
+               http_.requests.load(std::memory_order_relaxed));
   page.Counter("naru_http_connections_cut_off_total",
                "Monitoring connections closed because they were slow, or others wanted their places.",
-               SampleOf(http_.cut_off.load(std::memory_order_relaxed)));
+               http_.cut_off.load(std::memory_order_relaxed));
   AddLimits(page);
   AddCallMetrics(calls_, page);
   absl::MutexLock lock(&mutex_);

@@ -8,56 +8,54 @@ void AddErrors(std::string_view name, std::string_view help, const ReasonCounter
   for (size_t i = 0; i < kReasonCount; ++i) {
     const auto reason = static_cast<Reason>(i);
     if (errors[i] == 0 && reason != Reason::kInternal) continue;
-    page.Counter(name, help, SampleOf(errors[i]), {{"reason", ReasonName(reason)}});
+    page.Counter(name, help, errors[i], {{"reason", ReasonName(reason)}});
   }
 }
 
 void AddProduceMetrics(const ProduceSnapshot& p, MetricPage& page) {
-  page.Counter("naru_produce_calls_total", "Single produce calls.", SampleOf(p.calls));
-  page.Counter("naru_produce_streams_total", "Produce streams begun.", SampleOf(p.streams));
-  page.Gauge("naru_produce_streams", "Produce streams that are open.", SampleOf(p.streams_open));
-  page.Counter("naru_produce_stream_items_total", "Items read from produce streams.",
-               SampleOf(p.stream_items));
-  page.Gauge("naru_produce_inflight", "Calls and items that are not answered yet.", SampleOf(p.inflight));
-  page.Counter("naru_produce_records_total", "Records appended for producers.", SampleOf(p.records));
-  page.Counter("naru_produce_bytes_total", "Bytes of batches appended for producers.", SampleOf(p.bytes));
+  page.Counter("naru_produce_calls_total", "Single produce calls.", p.calls);
+  page.Counter("naru_produce_streams_total", "Produce streams begun.", p.streams);
+  page.Gauge("naru_produce_streams", "Produce streams that are open.", p.streams_open);
+  page.Counter("naru_produce_stream_items_total", "Items read from produce streams.", p.stream_items);
+  page.Gauge("naru_produce_inflight", "Calls and items that are not answered yet.", p.inflight);
+  page.Counter("naru_produce_records_total", "Records appended for producers.", p.records);
+  page.Counter("naru_produce_bytes_total", "Bytes of batches appended for producers.", p.bytes);
   page.Counter("naru_produce_duplicates_total",
                "Batches of idempotent producers that had been appended before, and were answered so.",
-               SampleOf(p.duplicates));
+               p.duplicates);
   page.Counter("naru_produce_memory_refusals_total",
                "Produces that had to wait or were refused because produce memory was full.",
-               SampleOf(p.memory_refusals));
+               p.memory_refusals);
   page.Gauge("naru_produce_memory_used_bytes", "Bytes of requests that wait for the store.",
-             SampleOf(p.memory_used_bytes));
+             p.memory_used_bytes);
   page.Gauge("naru_produce_memory_waiting_bytes", "Bytes of requests that wait for memory.",
-             SampleOf(p.memory_waiting_bytes));
+             p.memory_waiting_bytes);
   page.Gauge("naru_produce_reading_bytes",
-             "Bytes that produce streams may be reading, or have read and wait with.",
-             SampleOf(p.reading_bytes));
+             "Bytes that produce streams may be reading, or have read and wait with.", p.reading_bytes);
   page.Counter("naru_produce_read_waits_total",
-               "Reads of produce streams that had to wait until others had read.", SampleOf(p.read_waits));
+               "Reads of produce streams that had to wait until others had read.", p.read_waits);
   AddErrors("naru_produce_errors_total", "Failed produces, by reason.", p.errors, page);
   page.Histogram("naru_produce_ack_seconds", "From the request read to the append done.", p.ack);
 }
 
 void AddConsumeMetrics(const ConsumeSnapshot& c, MetricPage& page) {
-  page.Counter("naru_consume_fetches_total", "Fetch calls.", SampleOf(c.fetches));
+  page.Counter("naru_consume_fetches_total", "Fetch calls.", c.fetches);
   page.Gauge("naru_consume_fetches", "Fetch calls that are open, those that wait for records included.",
-             SampleOf(c.fetches_open));
-  page.Counter("naru_consume_streams_total", "Subscriptions begun.", SampleOf(c.streams));
-  page.Gauge("naru_consume_streams", "Subscriptions that are open.", SampleOf(c.streams_open));
-  page.Counter("naru_consume_list_offsets_calls_total", "ListOffsets calls.", SampleOf(c.list_calls));
-  page.Counter("naru_consume_deliveries_total", "Deliveries of subscriptions.", SampleOf(c.deliveries));
-  page.Counter("naru_consume_records_total", "Records delivered.", SampleOf(c.records));
-  page.Counter("naru_consume_bytes_total", "Bytes of messages with records.", SampleOf(c.bytes));
+             c.fetches_open);
+  page.Counter("naru_consume_streams_total", "Subscriptions begun.", c.streams);
+  page.Gauge("naru_consume_streams", "Subscriptions that are open.", c.streams_open);
+  page.Counter("naru_consume_list_offsets_calls_total", "ListOffsets calls.", c.list_calls);
+  page.Counter("naru_consume_deliveries_total", "Deliveries of subscriptions.", c.deliveries);
+  page.Counter("naru_consume_records_total", "Records delivered.", c.records);
+  page.Counter("naru_consume_bytes_total", "Bytes of messages with records.", c.bytes);
   page.Counter("naru_consume_stalled_total", "Readers cut off because they did not read while others waited.",
-               SampleOf(c.stalled));
+               c.stalled);
   page.Counter("naru_consume_memory_refusals_total",
-               "Reads that had to wait because consume memory was full.", SampleOf(c.memory_refusals));
+               "Reads that had to wait because consume memory was full.", c.memory_refusals);
   page.Gauge("naru_consume_memory_used_bytes", "Bytes of answers that the network has not taken.",
-             SampleOf(c.memory_used_bytes));
+             c.memory_used_bytes);
   page.Gauge("naru_consume_memory_waiting_bytes", "Bytes that calls and subscriptions wait for.",
-             SampleOf(c.memory_waiting_bytes));
+             c.memory_waiting_bytes);
   AddErrors("naru_consume_errors_total", "Failed fetches, subscriptions and look-ups, by reason.", c.errors,
             page);
   page.Histogram("naru_consume_fetch_seconds", "From request to answer, waiting for records included.",

@@ -28,7 +28,7 @@ absl::StatusOr<std::optional<cluster::ProducerIdentity>> ReadProducer(
 
 absl::Status TransactionService::CheckRunning() const {
   if (!stopping_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
+  return BrokerShuttingDown();
 }
 
 grpc::ServerUnaryReactor* TransactionService::InitProducer(grpc::CallbackServerContext* context,

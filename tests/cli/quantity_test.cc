@@ -40,6 +40,8 @@ TEST(Quantity, WhatIsShownIsShort) {
   EXPECT_EQ(FormatBytes(17), "17 B");
   EXPECT_EQ(FormatBytes(1'536), "1.5 KiB");
   EXPECT_EQ(FormatBytes(int64_t{3} << 30), "3.0 GiB");
+  EXPECT_EQ(FormatCount(1, "partition"), "1 partition");
+  EXPECT_EQ(FormatCount(0, "partition"), "0 partitions");
   EXPECT_EQ(FormatMilliseconds(-1), "forever");
   EXPECT_EQ(FormatMilliseconds(604'800'000), "7d");
   EXPECT_EQ(FormatMilliseconds(1'500), "1.5s");

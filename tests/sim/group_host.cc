@@ -12,7 +12,7 @@ using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is 
 
 namespace {
 
-constexpr int64_t kTick = 40 * kMs;
+constexpr int64_t kGroupTick = 40 * kMs;
 constexpr int64_t kReloadMs = 200;
 // How often it makes sure that it coordinates, and for how long it does without.
 constexpr int64_t kConfirmMs = 200;
@@ -27,7 +27,7 @@ absl::Status Elsewhere() {
 }  // namespace
 
 void GroupHost::Tick() {
-  at_.loop.After(kTick, [this] { Tick(); });
+  at_.loop.After(kGroupTick, [this] { Tick(); });
   if (!at_.process.up() || at_.process.frozen()) return;
   Follow();
   if (shard_ != nullptr) Confirm();
@@ -72,7 +72,7 @@ void GroupHost::Load() {
       GroupLimits{.unheard_grace_ms = at_.rules.driver.grace_for_the_unheard ? kUnheardGraceMs : 0}, *this);
   if (!ReadAll()) {
     shard_.reset();
-    reload_at_ms_ = Now().steady_ms + kTick / kMs;
+    reload_at_ms_ = Now().steady_ms + kGroupTick / kMs;
     return;
   }
 }

@@ -90,9 +90,14 @@ class TidyTest(unittest.TestCase):
         self.expect_clean({"services/rpc/a.cc": "#include <grpcpp/grpcpp.h>\n"})
         self.expect_clean({"cluster/etcd/a.cc": "#include <grpcpp/grpcpp.h>\n"})
 
-    def test_state_machines_have_no_threads_and_no_clocks(self):
+    def test_state_machines_have_no_threads_clocks_chance_or_hash_order(self):
         self.expect({"cluster/replication/replica.cc": "#include <thread>\n"}, "state machine")
         self.expect({"cluster/group/group_machine.cc": '#include "absl/synchronization/mutex.h"\n'}, "state machine")
+        self.expect({"cluster/coordinator/coordinator_machine.h": '#pragma once\n#include "storage/base/clock.h"\n'},
+                    "state machine")
+        self.expect({"services/group/membership.cc": "#include <random>\n"}, "state machine")
+        self.expect({"cluster/group/group_shard.cc": '#include "absl/container/flat_hash_map.h"\n'}, "state machine")
+        self.expect_clean({"cluster/group/group_shard.cc": "#include <map>\n"})
         self.expect_clean({"cluster/group/group_coordinator.cc": '#include "absl/synchronization/mutex.h"\n'})
 
     def test_link_lines_follow_the_same_direction(self):

@@ -25,7 +25,6 @@ constexpr int64_t kSettledBytes = int64_t{2} << 20;
 constexpr double kSettledShare = 1.2;
 // The disk does not change for so long.
 constexpr double kQuietSeconds = 4;
-constexpr double kMb = 1e6;
 
 void PauseBetweenLooks() { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }
 
@@ -45,7 +44,7 @@ double DiskMb(const std::string& folder) {
     // Files come and go meanwhile.
     if (::stat(entry.path().c_str(), &status) == 0) bytes += int64_t{status.st_blocks} * 512;
   }
-  return static_cast<double>(bytes) / kMb;
+  return static_cast<double>(bytes) / 1e6;
 }
 
 absl::StatusOr<UpdatesFigures> Write(BenchHub& hub, const CompactionWorkload& workload,
@@ -63,7 +62,7 @@ absl::StatusOr<UpdatesFigures> Write(BenchHub& hub, const CompactionWorkload& wo
   if (tally->failures > 0) return absl::UnavailableError(absl::StrCat("updates: ", tally->first_failure));
   UpdatesFigures figures;
   figures.seconds = SecondsSince(begin_ns);
-  figures.mb_per_second = static_cast<double>(tally->payload_bytes) / kMb / figures.seconds;
+  figures.mb_per_second = static_cast<double>(tally->payload_bytes) / 1e6 / figures.seconds;
   figures.hub_cores = (CpuSeconds(hub) - cpu_before) / figures.seconds;
   const auto ms = [&](double percent) {
     return static_cast<double>(tally->latency.Percentile(percent)) / 1e6;

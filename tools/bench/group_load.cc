@@ -18,7 +18,7 @@
 namespace naru::bench {
 namespace {
 
-constexpr double kPatienceSeconds = 120;
+constexpr double kGroupPatienceSeconds = 120;
 constexpr int kRecordBytes = 100;
 constexpr double kMb = 1e6;
 
@@ -85,9 +85,9 @@ absl::StatusOr<double> TimeUntil(const std::function<bool()>& condition, std::st
       return absl::InternalError(
           absl::StrCat(std::string(what), ": a member's stream ended: ", failure.error_message()));
     }
-    if (static_cast<double>(NowNs() - begin_ns) / 1e9 > kPatienceSeconds) {
+    if (static_cast<double>(NowNs() - begin_ns) / 1e9 > kGroupPatienceSeconds) {
       return absl::DeadlineExceededError(
-          absl::StrFormat("%s: not within %.0f s", std::string(what), kPatienceSeconds));
+          absl::StrFormat("%s: not within %.0f s", std::string(what), kGroupPatienceSeconds));
     }
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }

@@ -76,10 +76,6 @@ std::string PartitionTable(const Group& group) {
   return table.Render();
 }
 
-std::string Count(int64_t count, const std::string& one) {
-  return absl::StrCat(count, " ", one, count == 1 ? "" : "s");
-}
-
 }  // namespace
 
 std::string GroupStateText(naru::v1::GroupState state) {
@@ -110,8 +106,8 @@ std::string GroupDescription(const Group& group) {
 
 std::string GroupLine(const Group& group, absl::Time now) {
   return absl::StrCat(FormatTimestamp(absl::ToUnixMillis(now)), " ", group.group(), " ",
-                      GroupStateText(group.state()), ", ", Count(group.members_size(), "member"), ", ",
-                      Count(group.partitions_size(), "partition"), ", lag ", TotalLag(group), "\n");
+                      GroupStateText(group.state()), ", ", FormatCount(group.members_size(), "member"), ", ",
+                      FormatCount(group.partitions_size(), "partition"), ", lag ", TotalLag(group), "\n");
 }
 
 std::string OffsetResetTable(const naru::v1::ResetOffsetsResponse& response) {

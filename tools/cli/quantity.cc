@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "storage/base/strings.h"
 
 namespace naru::cli {
 namespace {
@@ -70,6 +71,10 @@ std::optional<int64_t> ParseBytes(std::string_view text) {
     return *count * unit.factor;
   }
   return std::nullopt;
+}
+
+std::string FormatCount(int64_t count, std::string_view one) {
+  return absl::StrCat(count, " ", Absl(one), count == 1 ? "" : "s");
 }
 
 std::string FormatBytes(int64_t bytes) {

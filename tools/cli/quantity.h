@@ -19,6 +19,9 @@ std::optional<absl::Duration> ParseDuration(std::string_view text);
 // "65536", "64KiB", "1MiB", "2GiB", "10KB", "5MB", "1GB" (letters in any case, "K" as "KiB"). Not negative.
 std::optional<int64_t> ParseBytes(std::string_view text);
 
+// "1 partition", "3 partitions".
+std::string FormatCount(int64_t count, std::string_view one);
+
 // "17 B", "1.5 KiB", "3.2 GiB".
 std::string FormatBytes(int64_t bytes);
 

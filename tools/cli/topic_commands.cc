@@ -17,10 +17,6 @@ namespace {
 
 using naru::v1::Topic;
 
-std::string Count(int64_t count, std::string_view one) {
-  return absl::StrCat(count, " ", std::string(one), count == 1 ? "" : "s");
-}
-
 std::string DescribeTable(const Topic& topic) {
   std::string out = absl::StrCat("topic               ", topic.name(), "\n");
   absl::StrAppend(&out, "id                  ", absl::BytesToHexString(topic.topic_id()), "\n");
@@ -93,7 +89,7 @@ int RunCreateTopic(const GlobalArguments& global, const CreateTopicArguments& ar
     NARU_ASSIGN_OR_RETURN(const Topic topic, admin.CreateTopic(request));
     if (global.output == OutputFormat::kJson) return ToJson(topic);
     return absl::StrCat(arguments.validate_only ? "could create topic " : "created topic ", topic.name(),
-                        " with ", Count(topic.partition_count(), "partition"), "\n");
+                        " with ", FormatCount(topic.partition_count(), "partition"), "\n");
   });
 }
 
@@ -150,7 +146,7 @@ int RunAddPartitions(const GlobalArguments& global, const std::string& name, int
   return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
     NARU_ASSIGN_OR_RETURN(const Topic topic, admin.CreatePartitions(name, partition_count));
     if (global.output == OutputFormat::kJson) return ToJson(topic);
-    return absl::StrCat("topic ", topic.name(), " has ", Count(topic.partition_count(), "partition"),
+    return absl::StrCat("topic ", topic.name(), " has ", FormatCount(topic.partition_count(), "partition"),
                         "; keys may go to other partitions than before\n");
   });
 }

@@ -9,11 +9,11 @@
 namespace naru::testing {
 namespace {
 
-constexpr uint64_t kLogs = 600;
+constexpr uint64_t kSnapshotLogs = 600;
 constexpr int64_t kProducers = 20;
 
 void MakeLogs(LogTable& logs) {
-  for (uint64_t id = 1; id <= kLogs; ++id) {
+  for (uint64_t id = 1; id <= kSnapshotLogs; ++id) {
     const auto log = logs.Make(LogId(id));
     absl::MutexLock lock(&log->mutex);
     for (int64_t i = 0; i < 10 * kProducers; ++i) {
@@ -46,8 +46,8 @@ TEST(Snapshot, PiecesAreSmallAndHoldEverythingOnce) {
   });
   EXPECT_TRUE(ended);
   EXPECT_GT(pieces, 5u);
-  EXPECT_EQ(seen_logs, kLogs);
-  EXPECT_EQ(seen_producers, kLogs * kProducers);
+  EXPECT_EQ(seen_logs, kSnapshotLogs);
+  EXPECT_EQ(seen_producers, kSnapshotLogs * kProducers);
   EXPECT_EQ(seen_dead, 250u);
   EXPECT_LE(bytes, SnapshotBytesMax(logs));
   EXPECT_GE(2 * bytes, SnapshotBytesMax(logs)) << "foretold without much to spare";
