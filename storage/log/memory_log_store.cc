@@ -58,10 +58,12 @@ absl::StatusOr<std::optional<Appended>> MemoryLogStore::CheckAppend(const Append
 }
 
 void MemoryLogStore::Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log,
-                          Offset durable_end, int64_t bytes) {
+                          Offset durable_end, int64_t bytes,
+                          std::shared_ptr<const std::vector<StoredBatchView>> batches) {
   change(contents_);
   waiting_bytes_ += bytes;
-  waiting_.push_back({++last_change_, std::move(change), std::move(complete), log, durable_end, bytes});
+  waiting_.push_back(
+      {++last_change_, std::move(change), std::move(batches), std::move(complete), log, durable_end, bytes});
   if (!durable_) MakeOldestDurable(after);
 }
 
@@ -155,6 +157,13 @@ std::vector<LogId> MemoryLogStore::Logs() const {
   return logs;
 }
 
+void MemoryLogStore::AppendTo(MemoryLog& log, const std::vector<StoredBatchView>& batches,
+                              size_t count) const {
+  for (size_t i = 0; i < count; ++i) {
+    log.Append(batches[i], batches[i].append_time_ms - options_.producer_expiry_ms);
+  }
+}
+
 void MemoryLogStore::MakeAppend(LogId log, std::vector<StoredBatchView> batches, Appended appended,
                                 AppendDone done, After& after) {
   int64_t bytes = 0;
@@ -164,14 +173,8 @@ void MemoryLogStore::MakeAppend(LogId log, std::vector<StoredBatchView> batches,
     after.completions.push_back(std::exchange(complete, nullptr));
   }
   const auto shared = std::make_shared<const std::vector<StoredBatchView>>(std::move(batches));
-  Make(
-      [log, shared, expiry_ms = options_.producer_expiry_ms](Contents& contents) {
-        MemoryLog& to = contents.logs[log];
-        for (const StoredBatchView& batch : *shared) {
-          to.Append(batch, batch.append_time_ms - expiry_ms);
-        }
-      },
-      std::move(complete), after, log, appended.next_offset, bytes);
+  Make([this, log, shared](Contents& contents) { AppendTo(contents.logs[log], *shared, shared->size()); },
+       std::move(complete), after, log, appended.next_offset, bytes, shared);
   RaiseEnds(log, live_[log].durable_end, after);
 }
 

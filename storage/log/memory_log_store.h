@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <vector>
@@ -69,7 +70,9 @@ class MemoryLogStore final : public LogStore {
   void RunMaintenance();
   // As if the process had died and come back: what was not durable is gone and never completes, settings are
   // the defaults, watches are gone. Also opens a stopped store again. Durability is held or not as before.
-  void Restart();
+  // Where the oldest of what was not durable is an append of several batches, its first `torn_batches` are
+  // there all the same, but never all. Gives how many that are.
+  size_t Restart(size_t torn_batches = 0);
   // As a compaction would leave the stored batch that begins at `base_offset`, durably: with fewer records,
   // or without any and without bytes. Only of batches that are durable. False: there is none.
   bool Thin(LogId log, Offset base_offset, const std::vector<uint32_t>& offset_deltas,
@@ -96,6 +99,8 @@ class MemoryLogStore final : public LogStore {
   struct Waiting {
     uint64_t number = 0;
     Change change;
+    // Of an append.
+    std::shared_ptr<const std::vector<StoredBatchView>> batches;
     absl::AnyInvocable<void()> complete;
     LogId log;           // whose durable end it moves, if any
     Offset durable_end;  // to here
@@ -116,9 +121,13 @@ class MemoryLogStore final : public LogStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Applies a change and completes it when it is durable.
   void Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log = {},
-            Offset durable_end = {}, int64_t bytes = 0) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+            Offset durable_end = {}, int64_t bytes = 0,
+            std::shared_ptr<const std::vector<StoredBatchView>> batches = nullptr)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeAppend(LogId log, std::vector<StoredBatchView> batches, Appended appended, AppendDone done,
                   After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The first `count` of them.
+  void AppendTo(MemoryLog& log, const std::vector<StoredBatchView>& batches, size_t count) const;
   void MakeOldestDurable(After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RaiseEnds(LogId log, Offset durable_end, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A change that may bring the log's ends down, or elsewhere.

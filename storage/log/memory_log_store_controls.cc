@@ -1,4 +1,5 @@
 // What a disk and time do to the store, done by hand.
+#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -54,9 +55,15 @@ void MemoryLogStore::RunMaintenance() {
   Run(std::move(after));
 }
 
-void MemoryLogStore::Restart() {
+size_t MemoryLogStore::Restart(size_t torn_batches) {
   std::deque<Waiting> dropped;  // destroyed without the lock
   absl::MutexLock lock(&mutex_);
+  size_t torn = 0;
+  if (durable_ && !waiting_.empty() && waiting_.front().batches != nullptr) {
+    const std::vector<StoredBatchView>& batches = *waiting_.front().batches;
+    torn = std::min(torn_batches, batches.size() - 1);
+    AppendTo(durable_->logs[waiting_.front().log], batches, torn);
+  }
   if (durable_) contents_ = *durable_;
   dropped.swap(waiting_);
   waiting_bytes_ = 0;
@@ -67,6 +74,7 @@ void MemoryLogStore::Restart() {
   watches_.Clear();
   stopped_ = false;
   storage_full_ = false;
+  return torn;
 }
 
 bool MemoryLogStore::Thin(LogId log, Offset base_offset, const std::vector<uint32_t>& offset_deltas,

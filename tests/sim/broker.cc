@@ -15,6 +15,8 @@ namespace {
 
 constexpr int64_t kHeartbeat = 400 * kMs;
 constexpr int64_t kTick = 500 * kMs;
+// Of a torn append, so many of its batches at most have reached the disk.
+constexpr size_t kTornBatchesMax = 4;
 
 }  // namespace
 
@@ -28,8 +30,20 @@ Broker::~Broker() = default;
 void Broker::Wipe() {
   parts_.clear();
   store_ = std::make_unique<MemoryLogStore>(clock_);
-  incarnation_ = std::to_string(id_.value()) + "." + std::to_string(++wipes_);
   store_->HoldDurability(true);
+  NewIncarnation();
+}
+
+void Broker::NewIncarnation() { incarnation_ = absl::StrCat(id_.value(), ".", ++disks_); }
+
+void Broker::LoseEnds() {
+  for (const LogId log : store_->Logs()) {
+    const LogInfo info = *store_->Info(log);
+    const Offset end(at_.random.Between(info.log_start.value(), info.end.value()));
+    store_->Truncate(log, end, [](const absl::Status&) {});
+  }
+  store_->MakeDurable();
+  NewIncarnation();
 }
 
 void Broker::JumpClock(int64_t wall_ms, int64_t monotonic_ms) {
@@ -49,7 +63,7 @@ Broker::Part* Broker::Find(const TopicPartition& partition) {
   return part == parts_.end() || part->second.replica == nullptr ? nullptr : &part->second;
 }
 
-void Broker::Kill() {
+bool Broker::Kill() {
   const BrokerEpoch epoch = epoch_;
   const bool registered = registered_;
   process().Kill();
@@ -57,13 +71,15 @@ void Broker::Kill() {
   registered_ = false;
   epoch_ = kNotRegistered;
   if (store_->waiting_changes() > 0) store_->MakeDurable(at_.random.Index(store_->waiting_changes() + 1));
-  store_->Restart();
+  const bool torn = store_->Restart(at_.random.Index(kTornBatchesMax + 1)) > 0;
+  next_write_fails_ = false;
+  if (!registered) return torn;
   // Its connections break.
-  if (!registered) return;
   for (Coordinator* coordinator : at_.coordinators) {
     at_.network.Send(host_, coordinator->host(),
                      [coordinator, id = id_, epoch] { coordinator->OnGone(id, epoch); });
   }
+  return torn;
 }
 
 void Broker::Boot() {

@@ -26,6 +26,9 @@ namespace naru::sim {
 // Of all brokers.
 inline constexpr cluster::ReplicationOptions kReplication{.lag_ms_max = 1'500, .proposal_retry_ms = 300};
 
+// That a leader gives to one fetch, unless told otherwise.
+inline constexpr int64_t kFetchBytes = 256;
+
 struct TopicPolicy {
   // How many records retention leaves; nothing: there is none.
   std::optional<int64_t> keeps;
@@ -120,6 +123,12 @@ class Broker {
     std::function<void(Broker& follower, const cluster::TopicPartition&, const cluster::ReplicaFetch&,
                        const std::function<void()>& arrive)>
         fetching;
+    // A follower is about to be answered; `arrive` is what happens there then.
+    std::function<void(Broker& follower, const cluster::TopicPartition&, const cluster::ReplicaFetchAnswer&,
+                       const std::function<void()>& arrive)>
+        answering;
+    // It could not write, and cannot go on.
+    std::function<void(Broker&)> write_failed;
   };
   static constexpr cluster::BrokerEpoch kNotRegistered{-1};
 
@@ -135,18 +144,26 @@ class Broker {
   MemoryLogStore& store() { return *store_; }
   const MemoryLogStore& store() const { return *store_; }
 
-  // The process ends here and now; of what was not synced, the oldest part may have reached the disk.
-  void Kill();
+  // The process ends here and now; of what was not synced, the oldest part may have reached the disk, of an
+  // append the first of its batches. True: one was torn so.
+  bool Kill();
   void Boot();
   // The disk is replaced by an empty one. Only while no process runs.
   void Wipe();
+  // Of what is on the disk the end of each log is gone, as much as chance has it: what can be saved of it is
+  // taken for another disk. Only while no process runs.
+  void LoseEnds();
   // Its wall clock is wrong by so much from now on, and its monotonic one was still, or the process, for so
   // long.
   void JumpClock(int64_t wall_ms, int64_t monotonic_ms);
   int64_t jumped_us() const { return jumped_us_; }
   // By its monotonic clock.
   int64_t now_ms() const { return clock_.now_ms(); }
+  // Of one batch at least.
+  void set_fetch_bytes_max(int64_t bytes) { fetch_bytes_max_ = bytes; }
   void set_sync_us_max(int64_t sync_us_max) { sync_us_max_ = sync_us_max; }
+  // The next write is an error: the process has to end.
+  void set_next_write_fails(bool fails) { next_write_fails_ = fails; }
 
   // In this broker's process.
   void OnAssigned(const Assignments& assignments);
@@ -192,6 +209,7 @@ class Broker {
     std::deque<WaitingDelete> deletes;
   };
 
+  void NewIncarnation();
   void Register();
   void Heartbeat();
   void Tick();
@@ -237,8 +255,10 @@ class Broker {
   int64_t jumped_us_ = -1;  // when its clock did last
   std::unique_ptr<MemoryLogStore> store_;
   std::string incarnation_;
-  int64_t wipes_ = 0;
+  int64_t disks_ = 0;  // it has had
   int64_t sync_us_max_ = 2 * kMs;
+  bool next_write_fails_ = false;
+  int64_t fetch_bytes_max_ = kFetchBytes;
 
   // The process's.
   cluster::BrokerEpoch epoch_ = kNotRegistered;

@@ -18,8 +18,13 @@ class Broker::View final : public cluster::LogView {
   }
   void StartIsDurable(Offset start) { durable_start_ = std::max(durable_start_, start); }
   EpochEnd EndOffsetForEpoch(LeaderEpoch epoch) const override {
-    return store_.EndOffsetForEpoch(log_, epoch).value_or(EpochEnd{LeaderEpoch(-1), Offset(0)});
+    const EpochEnd found =
+        store_.EndOffsetForEpoch(log_, epoch).value_or(EpochEnd{LeaderEpoch(-1), Offset(0)});
+    const bool is_left = left_over_.end == Info().end && left_over_.epoch <= epoch;
+    return is_left && left_over_.epoch > found.epoch ? left_over_ : found;
   }
+  // As if the log had not forgotten the epoch that it was cut by, for as long as it ends there.
+  void LeaveEpoch(LeaderEpoch epoch) { left_over_ = {epoch, Info().end}; }
   std::vector<ProducerState> Producers() const override {
     return store_.Producers(log_).value_or(std::vector<ProducerState>{});
   }
@@ -31,6 +36,7 @@ class Broker::View final : public cluster::LogView {
   const MemoryLogStore& store_;
   const LogId log_;
   Offset durable_start_;
+  EpochEnd left_over_{LeaderEpoch(-1), Offset(0)};
 };
 
 // Completions of the store come to the process that asked, or to nobody.

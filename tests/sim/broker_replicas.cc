@@ -16,7 +16,6 @@ using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is 
 namespace {
 
 constexpr int64_t kFetchTimeout = 500 * kMs;
-constexpr int64_t kFetchBytes = 256;
 
 }  // namespace
 
@@ -30,7 +29,7 @@ void Broker::FetchOn(const TopicPartition& partition, Part& part) {
   });
   Broker& leader = at_.broker(part.replica->follower()->leader());
   const auto answer = [this, partition, number, from = leader.host()](const Fetched& fetched) {
-    at_.network.Send(from, host_, [this, partition, number, fetched] {
+    const auto arrive = [this, partition, number, fetched] {
       OnFetched(partition, fetched);
       Part* again = Find(partition);
       if (again == nullptr || again->fetch != number) return;
@@ -39,7 +38,9 @@ void Broker::FetchOn(const TopicPartition& partition, Part& part) {
         Part* next = Find(partition);
         if (next != nullptr && next->fetch == number) FetchOn(partition, *next);
       });
-    });
+    };
+    at_.answering(*this, partition, fetched.answer, arrive);
+    at_.network.Send(from, host_, arrive);
   };
   const uint64_t after = part.fetched_in == fetch->leader_epoch ? part.fetched : 0;
   const auto arrive = [&leader, partition, fetch = *fetch, after, answer] {
@@ -67,7 +68,7 @@ void Broker::OnFetch(const TopicPartition& partition, const ReplicaFetch& fetch,
   if (fetched.answer.kind == ReplicaFetchAnswer::Kind::kBatches) {
     const ReadRequest read{.log = part->log,
                            .from = fetch.offset,
-                           .bytes_max = kFetchBytes,
+                           .bytes_max = fetch_bytes_max_,
                            .include_undurable = true,
                            .include_emptied = true};
     store_->Read(read, [&](absl::StatusOr<ReadResult> result) {
@@ -103,7 +104,9 @@ void Broker::Do(const TopicPartition& partition, Part& part, const ReplicaEffect
                          }));
     } else if (const auto* truncate = std::get_if<TruncateLog>(&effect)) {
       Note(absl::StrCat("truncates partition ", Name(partition), " to ", truncate->end.value()));
+      const LeaderEpoch last = part.view->LastEpoch();
       store_->Truncate(part.log, truncate->end, [](absl::Status) {});
+      if (!at_.rules.driver.cut_epochs_with_log) part.view->LeaveEpoch(last);
       part.replica->OnTruncated(epoch, *part.view);
     } else if (const auto* reset = std::get_if<ResetLog>(&effect)) {
       Note(absl::StrCat("resets partition ", Name(partition), " to ", reset->start.value()));
@@ -179,6 +182,7 @@ void Broker::Sync() {
   syncing_ = true;
   process().After(at_.random.Between(50, sync_us_max_), [this, changes = store_->waiting_changes()] {
     syncing_ = false;
+    if (next_write_fails_) return at_.write_failed(*this);
     store_->MakeDurable(changes);
     Sync();
   });

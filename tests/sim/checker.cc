@@ -116,6 +116,7 @@ void Checker::OnPoll(const Partition& partition, Offset from, const Before& befo
                      const PollResult& result) {
   if (!result.served) return;
   SeeAll(partition, result);
+  CheckNothingSkipped(partition, from, result);
   Seen& seen = seen_[partition];
   if (!result.batches.empty()) {
     seen.told.read = std::max(seen.told.read, result.batches.back().next_offset);
@@ -144,6 +145,21 @@ void Checker::OnPoll(const Partition& partition, Offset from, const Before& befo
     Fail(absl::StrCat("L10: partition ", Name(partition), " begins at ", result.log_start.value(),
                       "; nobody wanted more gone than what is below ", seen.delete_sent.value()));
   }
+}
+
+void Checker::CheckNothingSkipped(const Partition& partition, Offset from, const PollResult& result) {
+  Offset expected = from;
+  const auto fail = [&](std::string_view what, Offset given) {
+    Fail(absl::StrCat("L7: who reads partition ", Name(partition), " from ", from.value(), " is given ",
+                      given.value(), Absl(what), expected.value()));
+  };
+  const bool may_have_gaps = seen_[partition].compacted;
+  for (const StoredBatchView& batch : result.batches) {
+    if (batch.next_offset <= expected) fail(" again, after everything below ", batch.base_offset);
+    if (batch.base_offset > expected && !may_have_gaps) fail(" next, and not ", batch.base_offset);
+    expected = batch.next_offset;
+  }
+  if (result.next_offset > expected && !may_have_gaps) fail(" to read on from, and not ", result.next_offset);
 }
 
 void Checker::OnDrained(const Partition& partition, const PollResult& all) {

@@ -79,6 +79,7 @@ class Checker {
 
   void See(const Partition& partition, Offset offset, int64_t value);
   void SeeAll(const Partition& partition, const PollResult& result);
+  void CheckNothingSkipped(const Partition& partition, Offset from, const PollResult& result);
   void CheckOrder(const Partition& partition);
   void CheckProducers(const Partition& partition, Offset log_start);
 

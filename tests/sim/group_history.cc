@@ -19,6 +19,11 @@ void GroupHistory::OnAssigned(size_t member, uint64_t session, const GroupPartit
                                partition.partition, " of the group"));
   }
   readers[member] = session;
+  if (position && position->offset > ReadUpTo(partition)) {
+    checker_.Fail(absl::StrCat("G4: member ", member, " is told to read partition ", partition.partition,
+                               " of the group from ", position->offset, "; nobody has read more than up to ",
+                               ReadUpTo(partition)));
+  }
   const auto committed = committed_.find(partition);
   if (committed == committed_.end() || (position && position->offset >= committed->second)) return;
   checker_.Fail(absl::StrCat("G3: member ", member, " is told to read partition ", partition.partition,
@@ -34,6 +39,34 @@ void GroupHistory::OnResumed(size_t member, uint64_t session) {
 
 void GroupHistory::OnGivenUp(size_t member, const GroupPartition& partition) {
   readers_[partition].erase(member);
+}
+
+void GroupHistory::OnRead(const GroupPartition& partition, int64_t from, int64_t to) {
+  int64_t& up_to = read_up_to_[partition];
+  if (from > up_to) {
+    checker_.Fail(absl::StrCat("G4: partition ", partition.partition, " of the group is read from ", from,
+                               "; what is between that and ", up_to, " is skipped"));
+  }
+  up_to = std::max(up_to, to);
+}
+
+int64_t GroupHistory::EndOf(const GroupPartition& partition) const {
+  const auto end = ends_.find(partition);
+  return end == ends_.end() ? INT64_MAX : end->second;
+}
+
+int64_t GroupHistory::ReadUpTo(const GroupPartition& partition) const {
+  const auto up_to = read_up_to_.find(partition);
+  return up_to == read_up_to_.end() ? 0 : up_to->second;
+}
+
+int64_t GroupHistory::lag() const {
+  int64_t lag = 0;
+  for (const auto& [partition, end] : ends_) {
+    const auto committed = committed_.find(partition);
+    lag += end - (committed == committed_.end() ? 0 : committed->second);
+  }
+  return lag;
 }
 
 size_t GroupHistory::OnCommitSent(const GroupPartition& partition, int64_t offset, bool entitled) {
@@ -54,6 +87,11 @@ void GroupHistory::OnCommitted(size_t number) {
     checker_.Fail(absl::StrCat("G3: partition ", commit.partition.partition,
                                " of the group is committed up to ", commit.offset, ", after ",
                                commit.acknowledged_before, " was acknowledged"));
+  }
+  if (commit.offset > ReadUpTo(commit.partition)) {
+    checker_.Fail(absl::StrCat("G4: partition ", commit.partition.partition,
+                               " of the group is committed up to ", commit.offset, ", and read up to ",
+                               ReadUpTo(commit.partition)));
   }
   int64_t& committed = committed_[commit.partition];
   committed = std::max(committed, commit.offset);

@@ -104,7 +104,9 @@ void GroupMember::Ping() {
 void GroupMember::Work() {
   for (auto& [partition, position] : reading_) {
     if (revoking_.contains(partition)) continue;
-    position += at_.random.Between(0, 3);
+    const int64_t from = position;
+    position = std::min(from + at_.random.Between(0, 3), at_.history.EndOf(partition));
+    at_.history.OnRead(partition, from, position);
     if (at_.random.Chance(0.2)) Commit(partition, position, epoch_, /*entitled=*/true);
   }
   if (at_.random.Chance(0.3)) Release();

@@ -2,6 +2,7 @@
 // lease. Leases end early and late; safety must not need them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -28,6 +29,10 @@ class MetadataStore {
   bool KeepAlive(int64_t term, int64_t lease_us);
   // As if the lease had run out.
   void EndLease() { lease_until_us_ = 0; }
+  // It ends so much later: until then nobody is elected in the place of who is gone.
+  void ProlongLease(int64_t longer_us) {
+    lease_until_us_ = std::max(lease_until_us_, loop_.now_us()) + longer_us;
+  }
   cluster::WriteOutcome Write(const cluster::MetadataWrite& write);
 
  private:

@@ -73,15 +73,17 @@ void Network::SendLate(HostId to, int64_t delay_us, std::function<void()> arrive
 void Network::SendOn(const std::shared_ptr<Connection>& connection, HostId from, HostId to,
                      std::function<void()> arrive) {
   const uint64_t number = ++connection->sent;
-  if (Loses(from, to)) return;  // it is missed by all that follow
+  const uint64_t life = hosts_[to]->life();
+  if (!connection->life) connection->life = life;
+  if (Loses(from, to) || connection->life != life) return;  // it is missed by all that follow
   connection->last_us = std::max(connection->last_us, loop_.now_us() + Delay(from, to));
   const auto in_order = [connection, number, arrive = std::move(arrive)] {
     if (connection->arrived + 1 != number) return;
     ++connection->arrived;
     arrive();
   };
-  loop_.After(connection->last_us - loop_.now_us(), [host = hosts_[to].get(), life = hosts_[to]->life(),
-                                                     in_order] { host->Deliver(life, in_order); });
+  loop_.After(connection->last_us - loop_.now_us(),
+              [host = hosts_[to].get(), life, in_order] { host->Deliver(life, in_order); });
 }
 
 }  // namespace naru::sim

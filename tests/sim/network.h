@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -59,11 +60,12 @@ struct Weather {
 };
 
 // Messages of one connection arrive in the order in which they were sent, each once; after the first that is
-// lost none arrives any more.
+// lost none arrives any more. It ends with the process that the first was sent to.
 struct Connection {
   uint64_t sent = 0;
   uint64_t arrived = 0;
-  int64_t last_us = 0;  // when the newest is to arrive
+  int64_t last_us = 0;           // when the newest is to arrive
+  std::optional<uint64_t> life;  // of that process
 };
 
 class Network {

@@ -12,6 +12,8 @@ namespace naru::sim {
 
 // What drivers of replicas have to see to, as switches.
 struct DriverRules {
+  // Of an epoch whose batches are all cut off nothing is left.
+  bool cut_epochs_with_log = true;
   // Retention moves a log's start only up to its replica's high watermark.
   bool retain_committed_only = true;
   // Compaction leaves alone what is not committed: what has made an older record go must stay.
@@ -52,12 +54,13 @@ inline const std::vector<NamedRule>& NamedRules() {
   using Driver = DriverRules;
   static const auto* rules = new std::vector<NamedRule>{
       {"check_fetch_epochs", &Rules::check_fetch_epochs, "1"},
-      {"check_broker_epoch", &Rules::check_broker_epoch, "1", 40},
+      {"check_broker_epoch", &Rules::check_broker_epoch, "1", 60},
       {"truncate_by_epoch", &Rules::truncate_by_epoch, "2"},
-      {"truncate_to_common_epoch", &Rules::truncate_to_common_epoch, "2", 10},
-      {"cut_before_agreement_only", &Rules::cut_before_agreement_only, "2", 360},
+      {"truncate_to_common_epoch", &Rules::truncate_to_common_epoch, "2"},
+      {"cut_before_agreement_only", &Rules::cut_before_agreement_only, "2", 20},
       {"truncate_before_high_watermark", &Rules::truncate_before_high_watermark, "3"},
-      {"reset_raises_high_watermark", &Rules::reset_raises_high_watermark, "5", 20},
+      {"cut_epochs_with_log", &Driver::cut_epochs_with_log, "4"},
+      {"reset_raises_high_watermark", &Rules::reset_raises_high_watermark, "5", 105},
       {"commit_with_min_isr_only", &Rules::commit_with_min_isr_only, "6"},
       {"wait_for_maximal_isr", &Rules::wait_for_maximal_isr, "7"},
       {"expand_from_high_watermark", &Rules::expand_from_high_watermark, "8"},
@@ -65,7 +68,7 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"compare_partition_epoch", &Rules::compare_partition_epoch, "9"},
       {"compare_broker_epochs", &Rules::compare_broker_epochs, "9"},
       {"fence_before_new_epoch", &Rules::fence_before_new_epoch, "10"},
-      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 150},
+      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 350},
       {"grace_after_election", &Rules::grace_after_election, "11"},
       {"hide_high_watermark_until_election_end", &Rules::hide_high_watermark_until_election_end, "11"},
       {"keep_eligible_replicas", &Rules::keep_eligible_replicas, "12"},
@@ -74,15 +77,15 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"delete_on_all_in_sync", &Rules::delete_on_all_in_sync, "17"},
       {"claim_durable_only", &Rules::claim_durable_only, "18"},
       {"give_up_damaged_copy", &Rules::give_up_damaged_copy, "21"},
-      {"empty_damaged_copy_when_out", &Rules::empty_damaged_copy_when_out, "21", 40},
-      {"hand_over_producers", &Rules::hand_over_producers, "22", 20},
+      {"empty_damaged_copy_when_out", &Rules::empty_damaged_copy_when_out, "21"},
+      {"hand_over_producers", &Rules::hand_over_producers, "22"},
       {"confirm_before_refusing", &Rules::confirm_before_refusing, "20"},
       {"retain_committed_only", &Driver::retain_committed_only, "-"},
       {"compact_committed_only", &Driver::compact_committed_only, "-"},
       {"delete_orphans", &Driver::delete_orphans, "-"},
       {"delete_by_newest_metadata_only", &Driver::delete_by_newest_metadata_only, "-"},
       {"confirm_coordinator", &Driver::confirm_coordinator, "23"},
-      {"grace_for_the_unheard", &Driver::grace_for_the_unheard, "23", 20},
+      {"grace_for_the_unheard", &Driver::grace_for_the_unheard, "23", 80},
   };
   return *rules;
 }

@@ -57,7 +57,10 @@ World::World(uint64_t seed, const WorldOptions& options)
               OnProposing(leader, partition, proposal);
             },
             [this](Broker& follower, const TopicPartition& partition, const ReplicaFetch& fetch,
-                   const std::function<void()>& arrive) { OnFetching(follower, partition, fetch, arrive); }},
+                   const std::function<void()>& arrive) { OnFetching(follower, partition, fetch, arrive); },
+            [this](Broker& follower, const TopicPartition& partition, const ReplicaFetchAnswer& answer,
+                   const std::function<void()>& arrive) { OnAnswering(follower, partition, answer, arrive); },
+            [this](Broker& failed) { KillBroker(failed, random_.Between(10 * kMs, 2 * kSecond)); }},
         host));
     brokers.push_back(brokers_.back().get());
   }
@@ -115,6 +118,7 @@ std::string World::Run() {
   while (checker_.violation().empty() && loop_.Step()) {
     if (std::exchange(metadata_changed_, false)) OnMetadata();
     for (const auto& [id, partition] : std::exchange(touched_, {})) CheckReplica(broker(id), partition);
+    if (old_cut_) DeliverOldCut();
     if (stormy_ || loop_.now_us() < look_us) continue;
     look_us = loop_.now_us() + kLook;
     ClearDamaged();

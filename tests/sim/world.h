@@ -42,6 +42,7 @@ enum class Aimed { kNot, kAtReplicas, kAtGroups };
 enum class Aim {
   kJoiner,    // a follower is proposed for the ISR, and its disk is replaced before the coordinator hears it
   kOldClaim,  // who has claimed more than is committed has its disk replaced; the claim comes later
+  kOldCut,    // an answer that cuts a follower's log comes again when that is as long as before
   kUnsynced,  // a leader is killed of whose log others have more than its own disk
 };
 
@@ -75,16 +76,23 @@ class World {
   void Harm();
   void KillBroker(Broker& broker, int64_t down_us);
   void KillAll();
+  // One after the other, each when the one before it is back.
+  void KillOneByOne();
+  void KillFrom(size_t next);
+  void FailWrite(Broker& broker);
   void Freeze(HostId host, int64_t frozen_us);
   void CutOff(HostId host, int64_t cut_us);
   void CutOne(int64_t cut_us);
   void CutWay(HostId from, HostId to, int64_t cut_us);
   void WipeBroker();
   void ReplaceDisk(Broker& broker, int64_t down_us);
+  // Nobody knows what its process had claimed: it comes back with another disk, or with what is left of it.
+  void BootWithLess(Broker& broker, int64_t down_us);
   void FillDisk(Broker& broker);
   void SlowDisk(Broker& broker);
   void JumpClock();
   void FlipBit();
+  void EndLeaseEarlyOrLate();
   void KillCoordinator();
   void KillMember();
   void ChangeWeather();
@@ -103,6 +111,9 @@ class World {
                   const cluster::ReplicaFetch& fetch, const std::function<void()>& arrive);
   void HoldJoiner(Broker& leader, const cluster::IsrProposal& proposal);
   void DeliverOldClaim();
+  void OnAnswering(Broker& follower, const cluster::TopicPartition& partition,
+                   const cluster::ReplicaFetchAnswer& answer, const std::function<void()>& arrive);
+  void DeliverOldCut();
   void LookForUnsynced();
   bool HasFetchedUnsynced(Broker& leader, const cluster::TopicPartition& partition);
   void RestartUnsynced(Broker& leader, const cluster::TopicPartition& partition);
@@ -180,6 +191,16 @@ class World {
     std::function<void()> arrive;
   };
   std::optional<OldClaim> old_claim_;  // what a process has said that has ended since
+  struct OldCut {
+    BrokerId follower;
+    uint64_t life = 0;
+    cluster::TopicPartition partition;
+    LeaderEpoch leader_epoch;
+    Offset end;
+    std::function<void()> arrive;
+    bool cut = false;
+  };
+  std::optional<OldCut> old_cut_;
   uint64_t next_session_ = 0;
   int64_t next_value_ = 1;
   bool stormy_ = true;

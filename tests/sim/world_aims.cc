@@ -13,7 +13,7 @@ using namespace cluster;  // NOLINT(google-build-using-namespace): all of it is 
 
 namespace {
 
-constexpr Aim kAims[] = {Aim::kJoiner, Aim::kOldClaim, Aim::kUnsynced};
+constexpr Aim kAims[] = {Aim::kJoiner, Aim::kOldClaim, Aim::kOldCut, Aim::kUnsynced};
 
 }  // namespace
 
@@ -98,8 +98,13 @@ void World::OnFetching(Broker& follower, const TopicPartition& partition, const 
         absl::StrCat(follower.id().value(), " in partition ", Name(partition), ", which it claims up to ",
                      fetch.durable_end.value()));
   old_claim_ = OldClaim{follower.id(), partition, fetch.leader_epoch, fetch.durable_end, arrive};
-  // It takes its time to have as much again.
-  network_.Slow(leader.host(), follower.host(), random_.Between(20 * kMs, 300 * kMs), 6 * kSecond);
+  // Nothing else happens until its next process is in sync, which it is to be with less: it gets batch by
+  // batch.
+  const int64_t lull_us = 6 * kSecond;
+  lull_until_us_ = loop_.now_us() + lull_us;
+  network_.set_weather({});
+  leader.set_fetch_bytes_max(1);
+  loop_.After(lull_us, [&leader] { leader.set_fetch_bytes_max(kFetchBytes); });
   // The claim itself is what comes late.
   network_.Cut(follower.host(), leader.host());
   loop_.After(0, [this, &follower, to = leader.host()] {
@@ -131,6 +136,35 @@ void World::DeliverOldClaim() {
     network_.SendLate(broker(state->second.leader).host(), 0, std::move(old_claim_->arrive));
   }
   old_claim_.reset();
+}
+
+// Rule 2: what was true of the log before it was cut, and is not any more.
+void World::OnAnswering(Broker& follower, const TopicPartition& partition, const ReplicaFetchAnswer& answer,
+                        const std::function<void()>& arrive) {
+  if (!stormy_ || aim_ != Aim::kOldCut || answer.kind != ReplicaFetchAnswer::Kind::kDiverging) return;
+  aim_.reset();
+  Count("keep an answer that cuts a log",
+        absl::StrCat("of broker ", follower.id().value(), " in partition ", Name(partition)));
+  old_cut_ = OldCut{follower.id(), network_.host(follower.host()).life(),
+                    partition,     answer.leader_epoch,
+                    answer.offset, arrive};
+}
+
+void World::DeliverOldCut() {
+  Broker& follower = broker(old_cut_->follower);
+  const Replica* replica = follower.replica(old_cut_->partition);
+  const bool same_process = network_.host(follower.host()).life() == old_cut_->life;
+  if (!stormy_ || !same_process || replica == nullptr || replica->leader_epoch() != old_cut_->leader_epoch) {
+    return old_cut_.reset();
+  }
+  const Offset end = InfoOf(follower, old_cut_->partition).end;
+  old_cut_->cut = old_cut_->cut || end < old_cut_->end;
+  if (!old_cut_->cut || end < old_cut_->end) return;
+  if (end == old_cut_->end) {
+    Count("an old answer cuts a log", absl::StrCat("of broker ", old_cut_->follower.value()));
+    network_.SendLate(follower.host(), 0, std::move(old_cut_->arrive));
+  }
+  old_cut_.reset();
 }
 
 bool World::HasFetchedUnsynced(Broker& leader, const TopicPartition& partition) {

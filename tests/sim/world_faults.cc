@@ -25,13 +25,13 @@ void World::Harm() {
   // Short ones and long ones: about as long as nobody notices, and until everybody has.
   const int64_t lasting =
       random_.Chance(0.5) ? random_.Between(10 * kMs, 800 * kMs) : random_.Between(kSecond, 6 * kSecond);
-  switch (random_.Between(0, 18)) {
+  switch (random_.Between(0, 19)) {
     case 0:
     case 1:
     case 2:
       return KillBroker(victim, lasting);
     case 3:
-      return KillAll();
+      return random_.Chance(0.6) ? KillAll() : KillOneByOne();
     case 4:
     case 5:
       Count("freeze a broker", network_.host(victim.host()).name());
@@ -53,16 +53,15 @@ void World::Harm() {
       Count("freeze a coordinator");
       return Freeze(coordinators_[random_.Index(coordinators_.size())]->host(), lasting);
     case 14:
-      if (random_.Chance(0.5)) {
-        Count("end a lease early");
-        return store_->EndLease();
-      }
+      if (random_.Chance(0.6)) return EndLeaseEarlyOrLate();
       Count("freeze the metadata store");
       return Freeze(store_host_, lasting);
     case 15:
       return random_.Chance(0.5) ? JumpClock() : FlipBit();
     case 16:
       return KillMember();
+    case 17:
+      return FailWrite(victim);
     default:
       return WipeBroker();
   }
@@ -71,7 +70,7 @@ void World::Harm() {
 void World::KillBroker(Broker& victim, int64_t down_us) {
   if (!network_.host(victim.host()).up()) return;
   Count("kill a broker", absl::StrCat(victim.id().value()));
-  victim.Kill();
+  if (victim.Kill()) Count("tear a write");
   loop_.After(down_us, [this, &victim, life = network_.host(victim.host()).life()] {
     if (network_.host(victim.host()).life() != life) return;
     loop_.Note(absl::StrCat("broker ", victim.id().value(), " starts"));
@@ -82,6 +81,32 @@ void World::KillBroker(Broker& victim, int64_t down_us) {
 void World::KillAll() {
   Count("kill all brokers");
   for (const auto& broker : brokers_) KillBroker(*broker, random_.Between(10 * kMs, 2 * kSecond));
+}
+
+void World::KillOneByOne() {
+  Count("kill all brokers, one after the other");
+  KillFrom(0);
+}
+
+void World::KillFrom(size_t next) {
+  if (!stormy_ || next == brokers_.size()) return;
+  const int64_t down_us = random_.Between(10 * kMs, kSecond);
+  KillBroker(*brokers_[next], down_us);
+  loop_.After(down_us + random_.Between(10 * kMs, 2 * kSecond), [this, next] { KillFrom(next + 1); });
+}
+
+void World::FailWrite(Broker& victim) {
+  Count("fail a write", absl::StrCat(victim.id().value()));
+  victim.set_next_write_fails(true);
+}
+
+void World::EndLeaseEarlyOrLate() {
+  if (random_.Chance(0.5)) {
+    Count("end a lease early");
+    return store_->EndLease();
+  }
+  Count("end a lease late");
+  store_->ProlongLease(random_.Between(kSecond, 6 * kSecond));
 }
 
 void World::Freeze(HostId host, int64_t frozen_us) {
@@ -190,8 +215,9 @@ void World::FlipBit() {
   const PartitionState& state = store_->stored().partitions.at(partition);
   Broker& victim = broker(state.replicas[random_.Index(state.replicas.size())]);
   const LogInfo info = InfoOf(victim, partition);
-  // Only of what was looked at before: damage hides what it is held against.
-  const Offset end = std::min(info.durable_end, CommittedEnd(partition));
+  // What is not committed may become so; of what was looked at before, damage hides nothing.
+  const Offset end =
+      random_.Chance(0.5) ? info.durable_end : std::min(info.durable_end, CommittedEnd(partition));
   if (end <= info.log_start || !MayLose(state, victim.id())) return;
   const Offset offset(random_.Between(info.log_start.value(), end.value() - 1));
   if (!victim.store().Damage(logs_.at(partition), offset)) return;
@@ -203,13 +229,24 @@ void World::FlipBit() {
 void World::WipeBroker() {
   Broker& victim = *brokers_[random_.Index(brokers_.size())];
   if (!MayWipe(victim.id())) return;
-  Count("replace a disk", absl::StrCat(victim.id().value()));
-  ReplaceDisk(victim, random_.Between(10 * kMs, 4 * kSecond));
+  const int64_t down_us = random_.Between(10 * kMs, 4 * kSecond);
+  if (random_.Chance(0.7)) {
+    Count("replace a disk", absl::StrCat(victim.id().value()));
+    return ReplaceDisk(victim, down_us);
+  }
+  Count("lose the ends of a disk's logs", absl::StrCat(victim.id().value()));
+  if (network_.host(victim.host()).up()) victim.Kill();
+  victim.LoseEnds();
+  BootWithLess(victim, down_us);
 }
 
 void World::ReplaceDisk(Broker& victim, int64_t down_us) {
   if (network_.host(victim.host()).up()) victim.Kill();
   victim.Wipe();
+  BootWithLess(victim, down_us);
+}
+
+void World::BootWithLess(Broker& victim, int64_t down_us) {
   for (const auto& [partition, state] : store_->stored().partitions) {
     if (state.Holds(victim.id())) suspects_.insert({victim.id(), partition});
   }
@@ -224,6 +261,10 @@ void World::Heal() {
   ClearUp();
   for (const auto& client : clients_) client->Stop();
   for (const auto& producer : producers_) producer->Stop();
+  for (int32_t partition = 0; partition < kGroupPartitions; ++partition) {
+    const GroupPartition shared_out{kGroupTopicId, partition};
+    group_history_.OnEnd(shared_out, group_history_.ReadUpTo(shared_out) + random_.Between(0, 20));
+  }
   for (const auto& member : members_) member->Stop();
   admin_->Stop();
 }
@@ -235,6 +276,7 @@ void World::ClearUp() {
   for (HostId host = 0; host < network_.size(); ++host) network_.host(host).Thaw();
   for (const auto& broker : brokers_) {
     broker->set_sync_us_max(2 * kMs);
+    broker->set_next_write_fails(false);
     broker->store().SetStorageFull(false);
     if (!network_.host(broker->host()).up()) broker->Boot();
   }

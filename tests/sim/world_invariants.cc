@@ -156,7 +156,9 @@ bool World::IsDamaged(Broker& broker, const TopicPartition& partition) const {
 void World::ClearDamaged() {
   std::erase_if(damaged_, [&](const auto& damaged) {
     const auto& [id, partition] = damaged;
-    return !partitions_.contains(partition) || !IsDamaged(broker(id), partition);
+    // What has replaced it is to be on the disk.
+    const bool settled = broker(id).store().waiting_changes() == 0;
+    return !partitions_.contains(partition) || (settled && !IsDamaged(broker(id), partition));
   });
 }
 
@@ -229,6 +231,7 @@ std::string World::Unsettled() {
   if (const size_t read = group_history_.read_partitions(); read != kGroupPartitions) {
     return absl::StrCat("G5: ", read, " of ", kGroupPartitions, " partitions of the group are read");
   }
+  if (const int64_t lag = group_history_.lag(); lag > 0) return absl::StrCat("G5: the group lags by ", lag);
   std::set<LogId> wanted;
   for (const TopicPartition& partition : partitions_) {
     wanted.insert(logs_.at(partition));

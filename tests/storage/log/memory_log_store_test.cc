@@ -89,6 +89,34 @@ TEST_F(MemoryLogStoreTest, ARestartLosesWhatWasNotDurableAndNeverCompletesIt) {
   EXPECT_EQ(Info(kLog).durable_end, Offset(6));
 }
 
+TEST_F(MemoryLogStoreTest, OfATornAppendTheFirstBatchesAreThere) {
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Ok(Append(kOther)));
+  ReplicaAppendRequest three{.log = kLog};
+  store_.Read({.log = kOther, .bytes_max = 1'000}, [&](absl::StatusOr<ReadResult> read) {
+    ASSERT_TRUE(read.ok());
+    three.batches = std::move(read->batches);
+  });
+  ASSERT_EQ(three.batches.size(), 3u);
+  store_.HoldDurability(true);
+  const auto append = [&] { store_.AppendAsReplica(three, [](const absl::StatusOr<Appended>&) { FAIL(); }); };
+  append();
+  EXPECT_EQ(store_.Restart(1), 1u);
+  EXPECT_EQ(Info(kLog).end, Offset(1));
+  EXPECT_EQ(Info(kLog).durable_end, Offset(1));
+  EXPECT_EQ(store_.Restart(1), 0u) << "nothing was being written";
+  EXPECT_EQ(Info(kLog).end, Offset(1));
+
+  store_.Truncate(kLog, Offset(0), [](const absl::Status&) {});
+  store_.MakeDurable();
+  append();
+  EXPECT_EQ(store_.Restart(9), 2u) << "else it was not torn";
+  EXPECT_EQ(Info(kLog).end, Offset(2));
+  const Outcome single = Append(kLog);
+  EXPECT_EQ(store_.Restart(9), 0u);
+  EXPECT_FALSE(single->has_value());
+  EXPECT_EQ(Info(kLog).end, Offset(2));
+}
+
 TEST_F(MemoryLogStoreTest, ATruncationThatIsNotDurableIsUndoneByARestart) {
   Append(kLog, 2);
   Append(kLog, 2);
