@@ -55,7 +55,7 @@ class Run:
     def __init__(self, args, folder, network, own_disks):
         self.args, self.network, self.disks = args, network, own_disks
         self.begun = time.monotonic()
-        self.cluster = Cluster(os.path.join(folder, "cluster"), args.bin, self.layout(), enter=self.ways_in(),
+        self.cluster = Cluster(os.path.join(folder, "cluster"), args.bin, self.layout(), enter=network and network.ways_in,
                                broker_options=self.broker_options(),
                                coordinator_options=COORDINATOR_OPTIONS,
                                data_folder=disks.DATA if args.disks else "data")
@@ -72,12 +72,7 @@ class Run:
     def layout(self):
         if self.network is None:
             return Layout.free(BROKERS, COORDINATORS, self.args.etcds)
-        names = Layout.process_names(BROKERS, COORDINATORS, self.args.etcds)
-        return Layout.fixed(FIRST_PORT, BROKERS, COORDINATORS, self.args.etcds,
-                            {name: self.network.hosts[name].address for name in names})
-
-    def ways_in(self):
-        return {name: host.enter for name, host in self.network.hosts.items()} if self.network else None
+        return Layout.fixed(FIRST_PORT, BROKERS, COORDINATORS, self.args.etcds, self.network.addresses)
 
     def tell(self, text):
         print(f"{time.monotonic() - self.begun:7.2f}  {text}", flush=True)

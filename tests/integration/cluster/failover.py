@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long nobody can write when a process of a cluster dies or falls silent, as a client sees it.
 
-  failover.py --bin build/release/bin [--kills 20] [--partitions 1] [--cases ...] [--json FILE]
+  failover.py --bin build/release/bin [--kills 20] [--partitions 1] [--cases ...] [--network] [--json FILE]
 
 Three brokers, two coordinators, an etcd, defaults throughout (but for memory, and leadership stays where it is). The
 client (appender.py) writes single records with acks=all to a partition of three replicas and min_in_sync_replicas 2,
@@ -16,11 +16,15 @@ through every broker at once. Cases:
   follower killed         kill -9 of a broker that follows, and that the leader waits for: from there to the next ack
   follower silent         SIGSTOP of one: the same
   etcd killed             kill -9 of etcd, which is away for ten seconds: the longest time without an ack in them
+  leader cut off          nothing reaches the leader's host or leaves it: from there to the next ack
+  follower cut off        the same of one that follows
 
+For the last two, and only with --network, each process has a host of its own (see network.py).
 An ack counts when its call began after the kill. Before the next kill everybody is there again and in sync.
 """
 
 import argparse
+import collections
 import json
 import os
 import random
@@ -37,6 +41,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../../deploy/local")]
 import stubs  # noqa: E402
 from cluster import Cluster, Layout  # noqa: E402
 from daemon import Failure, die_with_parent, wait_until  # noqa: E402
+from network import Network  # noqa: E402
 from program import SKIPPED  # noqa: E402
 from state import active_coordinator, describe_topic  # noqa: E402
 
@@ -45,8 +50,21 @@ SECONDS_MAX = 60
 CALM_SECONDS = 2
 WITHOUT_ETCD_SECONDS = 10
 STAYS = ["--leader-rebalance-interval", "1h"]
-CASES = ["leader killed", "leader silent", "coordinator killed", "leader and coordinator", "follower killed",
-         "follower silent", "etcd killed"]
+CLIENTS, FIRST_PORT = "clients", 9000  # with --network
+CUT = "cut"
+# What happens to whom.
+Case = collections.namedtuple("Case", "who how")
+CASES = {
+    "leader killed": Case(["leader"], signal.SIGKILL),
+    "leader silent": Case(["leader"], signal.SIGSTOP),
+    "coordinator killed": Case(["coordinator"], signal.SIGKILL),
+    "leader and coordinator": Case(["leader", "coordinator"], signal.SIGKILL),
+    "follower killed": Case(["follower"], signal.SIGKILL),
+    "follower silent": Case(["follower"], signal.SIGSTOP),
+    "etcd killed": Case(["etcd"], signal.SIGKILL),
+    "leader cut off": Case(["leader"], CUT),
+    "follower cut off": Case(["follower"], CUT),
+}
 
 
 class Client:
@@ -88,10 +106,11 @@ class Client:
 
 
 class Measurement:
-    def __init__(self, args, folder):
-        self.args = args
-        self.cluster = Cluster(os.path.join(folder, "cluster"), args.bin, Layout.free(), coordinator_options=STAYS,
-                               broker_options=["--memory-limit", "256MiB", *STAYS])
+    def __init__(self, args, folder, network):
+        self.args, self.network = args, network
+        layout = Layout.fixed(FIRST_PORT, hosts=network.addresses) if network else Layout.free()
+        self.cluster = Cluster(os.path.join(folder, "cluster"), args.bin, layout, enter=network and network.ways_in,
+                               coordinator_options=STAYS, broker_options=["--memory-limit", "256MiB", *STAYS])
         self.stubs = os.path.join(folder, "stubs")
         stubs.generate(self.stubs)
         self.client = None
@@ -140,21 +159,14 @@ class Measurement:
         # At another moment of everybody's periods each time; and the first seconds are what it is compared with.
         calm = time.monotonic_ns()
         time.sleep(random.uniform(0, 0.5) + (CALM_SECONDS if case == "coordinator killed" else 0))
-        leader = self.cluster.daemons[f"broker-{before['leader']}"]
-        follower = self.cluster.daemons[f"broker-{random.choice([b for b in (1, 2, 3) if b != before['leader']])}"]
-        coordinator = self.cluster.daemons[active_coordinator(self.cluster)]
-        etcd = self.cluster.daemons["etcd-1"]
+        names = {
+            "leader": f"broker-{before['leader']}",
+            "follower": f"broker-{random.choice([b for b in (1, 2, 3) if b != before['leader']])}",
+            "coordinator": active_coordinator(self.cluster),
+            "etcd": "etcd-1"}
+        victims = [names[who] for who in CASES[case].who]
         begun = time.monotonic_ns()
-        if case.endswith("silent"):
-            (leader if case == "leader silent" else follower).signal(signal.SIGSTOP)
-        if case == "follower killed":
-            follower.signal(signal.SIGKILL)
-        if case == "etcd killed":
-            etcd.signal(signal.SIGKILL)
-        if case in ("coordinator killed", "leader and coordinator"):
-            coordinator.signal(signal.SIGKILL)
-        if case in ("leader killed", "leader and coordinator"):
-            leader.signal(signal.SIGKILL)
+        undo = [self.harm(name, CASES[case].how) for name in victims]
         if case == "coordinator killed":
             self.note("undisturbed", self.client.longest_pause(calm, begun))
             self.client.alter()
@@ -166,18 +178,37 @@ class Measurement:
             self.note(case, self.client.longest_pause(begun, time.monotonic_ns()))
         else:
             self.note(case, self.client.first(self.client.acks, begun) - begun)
-        for daemon in (leader, follower, coordinator, etcd):
-            if not daemon.is_running() and not daemon.signal(signal.SIGCONT):
-                daemon.wait_gone(SECONDS_MAX)
+        for mend in undo:
+            mend()
         if self.args.verbose:
             print(f"{case}: {self.gaps[case][-1] * 1000:.0f} ms", flush=True)
         if case.startswith("leader") and self.await_sync()["leader_epoch"] == before["leader_epoch"]:
             raise Failure(f"{case}: the leader is the same as before, so nothing was measured")
 
+    def harm(self, name, how):
+        """What mends it, or waits until its end is complete."""
+        daemon = self.cluster.daemons[name]
+        if how == CUT:
+            disturbance = self.network.disturb(*self.network.around(name))
+            return lambda: self.network.mend(disturbance)
+        daemon.signal(how)
+        if how == signal.SIGSTOP:
+            return lambda: daemon.signal(signal.SIGCONT)
+        return lambda: daemon.wait_gone(SECONDS_MAX)
+
     def close(self):
         if self.client:
             self.client.close()
         self.cluster.kill_all()
+        if self.network:
+            self.network.close()
+
+
+def make_network():
+    network = Network([*Layout.process_names(3, 2, 1), CLIENTS], seed=1)
+    # This program, and the client that it starts.
+    network.hosts[CLIENTS].enter()
+    return network
 
 
 def quantile(sorted_values, share):
@@ -206,20 +237,25 @@ def main():
     parser.add_argument("--partitions", type=int, default=1,
                         help="of the cluster, on which nothing happens but for the one that is written to (1)")
     parser.add_argument("--kills", type=int, default=20, help="of each case (20)")
-    parser.add_argument("--cases", default=",".join(CASES), help=f"some of: {', '.join(CASES)}, with commas between")
+    parser.add_argument("--cases", help=f"some of: {', '.join(CASES)}, with commas between (all that can be had)")
+    parser.add_argument("--network", action="store_true",
+                        help="a host for each process, so that hosts can be cut off (needs namespaces: root)")
     parser.add_argument("--json", help="write the figures here too")
     parser.add_argument("--verbose", action="store_true", help="each gap as it is measured")
     parser.add_argument("--keep", action="store_true", help="keep the directory, with everybody's logs")
     args = parser.parse_args()
-    cases = args.cases.split(",")
+    here = [case for case, what in CASES.items() if args.network or what.how != CUT]
+    cases = args.cases.split(",") if args.cases else here
     for case in cases:
-        if case not in CASES:
-            parser.error(f"--cases: {case} is not allowed; {', '.join(CASES)}")
+        if case not in here:
+            parser.error(f"--cases: {case} is not allowed{' without --network' if case in CASES else ''}; "
+                         f"{', '.join(here)}")
     if shutil.which("etcd") is None:
         print("skipped: etcd is not installed (apt-get install etcd-server)")
         return SKIPPED
     folder = tempfile.mkdtemp(prefix="naru-failover-")
-    measurement, status = Measurement(args, folder), 0
+    network = make_network() if args.network else None
+    measurement, status = Measurement(args, folder, network), 0
     try:
         measurement.prepare()
         for case in cases:

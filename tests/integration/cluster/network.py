@@ -97,6 +97,15 @@ class Network:
             start_new_session=True)
         self._tell()
 
+    @property
+    def addresses(self):
+        return {name: host.address for name, host in self.hosts.items()}
+
+    @property
+    def ways_in(self):
+        """What Cluster takes to start each process on its host."""
+        return {name: host.enter for name, host in self.hosts.items()}
+
     def disturb(self, *links):
         """From now on these links, (from, to, share lost, seconds late), are worse by that. A number for mend()."""
         self._last += 1
