@@ -45,7 +45,7 @@ class Layout:
 
     def __init__(self, brokers, coordinators, etcds, ports, hosts=None):
         """ports: name -> port, for every name of `port_names`. hosts: process -> address of the host that it has to
-        itself; None: all are on HOST."""
+        itself; None: all are on HOST. Without coordinators each broker is one, too."""
         self.brokers, self.coordinators, self.etcds, self.ports = brokers, coordinators, etcds, ports
         self.hosts = hosts or {}
 
@@ -135,15 +135,20 @@ class Cluster:
                          "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
                          "--initial-advertise-peer-urls", peer, "--initial-cluster", members, "--logger", "zap",
                          "--log-level", "warn"]
+        metadata = ["--metadata", f"etcd://{','.join(layout.addresses('etcd'))}/naru"]
         for i in range(1, layout.coordinators + 1):
             yield f"coordinator-{i}", [
-                narud, "--roles", "coordinator", "--metadata", f"etcd://{','.join(layout.addresses('etcd'))}/naru",
-                "--peer-listen", layout.address(f"coordinator-{i}"), "--http", "off", *coordinator_options]
+                narud, "--roles", "coordinator", *metadata, "--peer-listen", layout.address(f"coordinator-{i}"),
+                "--http", "off", *coordinator_options]
+        coordinators, roles = layout.addresses("coordinator"), ["--roles", "broker"]
+        if not coordinators:
+            coordinators = [layout.address(f"{name}-peer") for name in self.broker_names]
+            roles = ["--roles", "broker,coordinator", *metadata, *coordinator_options]
         for i in range(1, layout.brokers + 1):
             name = f"broker-{i}"
             yield name, [
-                narud, "--roles", "broker", "--broker-id", i, "--data-dir", self.data_of(name),
-                "--coordinators", ",".join(layout.addresses("coordinator")), "--listen", layout.address(name),
+                narud, *roles, "--broker-id", i, "--data-dir", self.data_of(name),
+                "--coordinators", ",".join(coordinators), "--listen", layout.address(name),
                 "--http", layout.address(name + "-http"), "--peer-listen", layout.address(name + "-peer"),
                 *broker_options]
 

@@ -31,13 +31,16 @@ SECONDS_MAX = 30
 TOPIC = "events"
 
 
-class ClusterTest(unittest.TestCase):
+class OnCluster(unittest.TestCase):
+    COORDINATORS = 2
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="naru-cluster-")
         self.addCleanup(shutil.rmtree, self.folder)
         # Nothing changes leaders but what a test does.
         calm = ["--leader-rebalance-interval", "1h"]
-        self.cluster = Cluster(self.folder, PROGRAMS, Layout.free(), coordinator_options=calm,
+        self.cluster = Cluster(self.folder, PROGRAMS, Layout.free(coordinators=self.COORDINATORS),
+                               coordinator_options=calm,
                                broker_options=["--memory-limit", "256MiB", "--offsets-partitions", "1", *calm])
         self.addCleanup(self.cluster.kill_all)
         self.cluster.up()
@@ -76,6 +79,13 @@ class ClusterTest(unittest.TestCase):
     def another(self, *names):
         return next(name for name in self.cluster.broker_names if name not in names)
 
+    def described(self):
+        """The brokers, and how many partitions have no leader."""
+        cluster = json.loads(self.naru("--output", "json", "cluster", "describe"))
+        return cluster["brokers"], int(cluster.get("offline_partition_count", 0))
+
+
+class ClusterTest(OnCluster):
     def kill_coordinators(self):
         for name in self.cluster.daemons:
             if name.startswith("coordinator"):
@@ -269,19 +279,18 @@ class ClusterTest(unittest.TestCase):
         victim = self.leaders("alone")[0]
         offline = self.leaders("alone").count(victim)
 
-        def described():
-            cluster = json.loads(self.naru("--output", "json", "cluster", "describe"))
-            away = [f"broker-{b['broker']['broker_id']}" for b in cluster["brokers"] if b.get("away")]
-            coordinators = [b["coordinator"] for b in cluster["brokers"] if b.get("coordinator")]
-            return away, int(cluster.get("offline_partition_count", 0)), coordinators
-        self.assertEqual(described(), ([], 0, [self.cluster.layout.address(active_coordinator(self.cluster))]))
+        def seen():
+            brokers, without_leader = self.described()
+            away = [f"broker-{b['broker']['broker_id']}" for b in brokers if b.get("away")]
+            return away, without_leader, [b["coordinator"] for b in brokers if b.get("coordinator")]
+        self.assertEqual(seen(), ([], 0, [self.cluster.layout.address(active_coordinator(self.cluster))]))
         self.cluster.daemons[victim].kill()
-        wait_until(lambda: described()[:2] == ([victim], offline), SECONDS_MAX, "the broker is away")
+        wait_until(lambda: seen()[:2] == ([victim], offline), SECONDS_MAX, "the broker is away")
         self.assertRegex(self.naru("cluster", "describe"), rf"(?m)^ *{victim.removeprefix('broker-')} .* AWAY$")
         metrics = http_get(self.cluster.layout.address(f"{self.another(victim)}-http"), "/metrics")[1]
         self.assertIn(f"naru_partitions_offline {offline}\n", metrics)
         self.cluster.start(victim)
-        wait_until(lambda: described()[:2] == ([], 0), SECONDS_MAX, "the broker is back")
+        wait_until(lambda: seen()[:2] == ([], 0), SECONDS_MAX, "the broker is back")
 
     def test_every_broker_gives_out_producer_ids_of_its_own(self):
         ids = []
@@ -298,6 +307,30 @@ class ClusterTest(unittest.TestCase):
         wait_until(lambda: {p["high_watermark"] for p in describe_topic(self.cluster, TOPIC) or []} == {"200"},
                    SECONDS_MAX, "everything is committed again")
         self.assertEqual(len(self.naru("consume", TOPIC).split()), 600)
+
+
+class EveryoneIsBothTest(OnCluster):
+    """--roles=broker,coordinator: a cluster of three processes and an etcd."""
+    COORDINATORS = 0
+
+    def coordinator(self):
+        address = next((b["coordinator"] for b in self.described()[0] if b.get("coordinator")), None)
+        return next((name for name in self.cluster.broker_names
+                     if self.cluster.layout.address(f"{name}-peer") == address), None)
+
+    def test_the_one_that_coordinates_may_die(self):
+        victim = wait_until(self.coordinator, SECONDS_MAX, "one coordinates")
+        others = [name for name in self.cluster.broker_names if name != victim]
+        for partition in range(3):
+            self.produce(10, partition, others[partition % 2])
+        self.cluster.daemons[victim].kill()
+        for partition in range(3):
+            self.assertEqual(self.produce(10, partition, others[partition % 2]), 20)
+        self.assertIn(wait_until(self.coordinator, SECONDS_MAX, "another coordinates"), others)
+        self.naru("topic", "create", "made-since", "--partitions", "3", "--replication-factor", "2")
+        self.cluster.start(victim)
+        wait_until(lambda: all_in_sync(self.cluster, TOPIC), SECONDS_MAX, "all replicas are in sync again")
+        self.assertEqual(len(self.naru("consume", TOPIC).split()), 60)
 
 
 if __name__ == "__main__":
