@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cluster/coordinator/cluster_record.h"
+#include "cluster/metadata/broker_errors.h"
 #include "cluster/metadata/topic_record.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"
@@ -75,7 +76,7 @@ void BrokerProcess::Stop() {
     stopping_ = true;
     session_.reset();
     host_.Shutdown();
-    for (auto& [version, heard] : std::exchange(unheard_, {})) heard.done(BrokerShuttingDown());
+    for (auto& [version, heard] : std::exchange(unheard_, {})) heard.done(BrokerEndedMeanwhile());
   });
   peer_logs_.Shutdown();
   loop_.Stop();
@@ -404,7 +405,7 @@ void BrokerProcess::TryChange(std::shared_ptr<WaitingChange> waiting) {
   }
   links_.ChangeTopics(attended_, waiting->change,
                       [this, waiting](absl::StatusOr<v1::ChangeTopicsResponse> response) mutable {
-                        if (stopped_) return waiting->done(BrokerShuttingDown());
+                        if (stopped_) return waiting->done(BrokerEndedMeanwhile());
                         loop_.Post([this, waiting, response = std::move(response)]() mutable {
                           OnChanged(waiting, std::move(response));
                         });

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cluster/broker/group_message.h"
+#include "cluster/metadata/broker_errors.h"
 #include "cluster/metadata/error_message.h"
 #include "storage/base/status.h"
 
@@ -258,7 +259,7 @@ void PeerGroups::Shutdown() {
     sessions = std::exchange(sessions_, {});
   }
   link.reset();
-  for (auto& [id, answered] : waiting) answered(BrokerShuttingDown());
+  for (auto& [id, answered] : waiting) answered(BrokerEndedMeanwhile());
   for (const auto& [id, listener] : sessions) listener->OnEnded(BrokerShuttingDown());
 }
 

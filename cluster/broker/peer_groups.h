@@ -37,7 +37,8 @@ class PeerGroups final : public Groups {
   void Describe(const std::string& group, SnapshotDone done) override;
   void List(ListingDone done) override;
 
-  // Ends everything with SHUTTING_DOWN, and all that comes later.
+  // Ends sessions, and all that comes later, with SHUTTING_DOWN; what was asked before as when the stream
+  // breaks.
   void Shutdown();
 
  private:

@@ -6,6 +6,7 @@
 
 #include "cluster/broker/led_logs.h"
 #include "cluster/broker/peer_message.h"
+#include "cluster/metadata/broker_errors.h"
 #include "cluster/metadata/error_message.h"
 #include "storage/base/status.h"
 
@@ -157,7 +158,7 @@ void PeerLogs::Shutdown() {
   }
   for (auto& [broker, peer] : peers) {
     peer.link.reset();
-    for (auto& [id, answered] : peer.waiting) answered(BrokerShuttingDown());
+    for (auto& [id, answered] : peer.waiting) answered(BrokerEndedMeanwhile());
   }
 }
 

@@ -40,7 +40,7 @@ class PeerLogs {
   // As LogStore::CancelWatch, but it does not wait for one that is just firing.
   bool CancelWatch(uint64_t watch);
 
-  // Completes everything that waits, and later calls, with SHUTTING_DOWN.
+  // Completes everything that waits as when the streams break, and later calls with SHUTTING_DOWN.
   void Shutdown();
 
  private:

@@ -8,6 +8,7 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "cluster/coordinator/leader_election.h"
+#include "cluster/metadata/broker_errors.h"
 #include "cluster/metadata/random_id.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cluster/metadata/broker_errors.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"
 #include "storage/batch/partitioner.h"
@@ -158,7 +159,7 @@ void GroupCoordinator::ShutDown() {
   for (const std::unique_ptr<Shard>& shard : shards_) Break(*shard, BrokerShuttingDown());
   homeless_.broken = BrokerShuttingDown();
   for (Task& task : std::exchange(homeless_.parked, {})) task();
-  for (auto& [request, done] : std::exchange(requests_, {})) done(BrokerShuttingDown());
+  for (auto& [request, done] : std::exchange(requests_, {})) done(BrokerEndedMeanwhile());
   for (auto& [number, session] : std::exchange(sessions_, {}))
     session.listener->OnEnded(BrokerShuttingDown());
 }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cluster/group/group_coordinator.h"
+#include "cluster/metadata/broker_errors.h"
 #include "storage/base/check.h"
 #include "storage/base/status.h"
 #include "storage/base/strings.h"

@@ -83,6 +83,16 @@ class Layout:
     def address(self, name):
         return f"{self.hosts.get(self.owner(name), HOST)}:{self.ports[name]}"
 
+    @property
+    def coordinating(self):
+        """The processes that are coordinators."""
+        kind, count = ("coordinator", self.coordinators) if self.coordinators else ("broker", self.brokers)
+        return [f"{kind}-{i}" for i in range(1, count + 1)]
+
+    def peer_address(self, name):
+        """Of a coordinator or a broker, for others of the cluster."""
+        return self.address(name if name.startswith("coordinator") else f"{name}-peer")
+
     def addresses(self, kind):
         return [self.address(f"{kind}-{i}") for i in range(1, getattr(self, kind + "s") + 1)]
 
@@ -138,18 +148,17 @@ class Cluster:
         metadata = ["--metadata", f"etcd://{','.join(layout.addresses('etcd'))}/naru"]
         for i in range(1, layout.coordinators + 1):
             yield f"coordinator-{i}", [
-                narud, "--roles", "coordinator", *metadata, "--peer-listen", layout.address(f"coordinator-{i}"),
+                narud, "--roles", "coordinator", *metadata, "--peer-listen", layout.peer_address(f"coordinator-{i}"),
                 "--http", "off", *coordinator_options]
-        coordinators, roles = layout.addresses("coordinator"), ["--roles", "broker"]
-        if not coordinators:
-            coordinators = [layout.address(f"{name}-peer") for name in self.broker_names]
-            roles = ["--roles", "broker,coordinator", *metadata, *coordinator_options]
+        coordinators = ",".join(map(layout.peer_address, layout.coordinating))
+        roles = (["--roles", "broker"] if layout.coordinators
+                 else ["--roles", "broker,coordinator", *metadata, *coordinator_options])
         for i in range(1, layout.brokers + 1):
             name = f"broker-{i}"
             yield name, [
                 narud, *roles, "--broker-id", i, "--data-dir", self.data_of(name),
-                "--coordinators", ",".join(coordinators), "--listen", layout.address(name),
-                "--http", layout.address(name + "-http"), "--peer-listen", layout.address(name + "-peer"),
+                "--coordinators", coordinators, "--listen", layout.address(name),
+                "--http", layout.address(name + "-http"), "--peer-listen", layout.peer_address(name),
                 *broker_options]
 
     # The state of an earlier program.

@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "cluster/metadata/broker_errors.h"
 #include "services/admin/record_deletion.h"
 #include "services/admin/topic_message.h"
 #include "services/admin/topic_pages.h"
@@ -87,7 +88,7 @@ class AdminService::Description {
 
 absl::Status AdminService::CheckRunning() const {
   if (!stopping_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return BrokerShuttingDown();
+  return cluster::BrokerShuttingDown();
 }
 
 template <typename Request, typename Response, typename Work>

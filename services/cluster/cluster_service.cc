@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/metadata/broker_errors.h"
 #include "services/rpc/message_call.h"
 #include "services/rpc/parse_message.h"
 #include "services/rpc/status.h"
@@ -61,7 +62,7 @@ void ClusterService::Shutdown() {
 
 absl::Status ClusterService::CheckRunning() const {
   if (!stopping_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return BrokerShuttingDown();
+  return cluster::BrokerShuttingDown();
 }
 
 grpc::ServerUnaryReactor* ClusterService::GetMetadata(grpc::CallbackServerContext* context,

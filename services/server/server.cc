@@ -1,6 +1,8 @@
 #include "services/server/server.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,10 @@ namespace naru::services {
 namespace {
 
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(50);
+// Looking costs more than all else that a hub at rest does: it rests when nobody calls, its memory changes by
+// less than so much from one look to the next, and half of the limit is free.
+constexpr absl::Duration kRestingWatchInterval = absl::Milliseconds(400);
+constexpr int64_t kRestingBytes = 1 << 20;
 // Of the memory limit: above it pages that hold nothing are worth the trouble of giving them back.
 constexpr int64_t kFullMemoryPercent = 80;
 constexpr absl::Duration kDrainPoll = absl::Milliseconds(5);
@@ -292,14 +298,21 @@ naru::v1::BrokerState Server::DescribeBroker() const {
 }
 
 void Server::Watch() {
-  while (!stopping_.WaitForNotificationWithTimeout(kWatchInterval)) {
+  absl::Duration interval = kWatchInterval;
+  int64_t resident_before = 0;
+  while (!stopping_.WaitForNotificationWithTimeout(interval)) {
     // In a cluster there is nothing to serve before the first word of the coordinator.
     if (!serving_ && (topics_ == nullptr || member_->broker()->ready())) BeginServing();
     if (store_) health_.SetStorageFull(store_->Stats().storage_full);
-    if (ReadResidentBytes() > plan_.limit_bytes / 100 * kFullMemoryPercent) {
+    const int64_t resident = ReadResidentBytes();
+    if (resident > plan_.limit_bytes / 100 * kFullMemoryPercent) {
       metrics_.CountMemoryReturn();
       ReturnFreeMemory();
     }
+    const bool resting = serving_ && calls_.InProgress() == 0 && resident < plan_.limit_bytes / 2 &&
+                         std::abs(resident - resident_before) < kRestingBytes;
+    interval = resting ? std::min(2 * interval, kRestingWatchInterval) : kWatchInterval;
+    resident_before = resident;
   }
 }
 

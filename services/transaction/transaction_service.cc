@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "cluster/metadata/broker_errors.h"
 #include "services/rpc/message_call.h"
 #include "storage/base/status.h"
 
@@ -28,7 +29,7 @@ absl::StatusOr<std::optional<cluster::ProducerIdentity>> ReadProducer(
 
 absl::Status TransactionService::CheckRunning() const {
   if (!stopping_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return BrokerShuttingDown();
+  return cluster::BrokerShuttingDown();
 }
 
 grpc::ServerUnaryReactor* TransactionService::InitProducer(grpc::CallbackServerContext* context,

@@ -91,10 +91,6 @@ absl::Status MakeError(Reason reason, std::string_view message, const ErrorMetad
   return status;
 }
 
-absl::Status BrokerShuttingDown() {
-  return MakeError(Reason::kShuttingDown, "the broker is shutting down; try again, or another broker");
-}
-
 absl::Status InvalidField(std::string_view field, std::string_view value, std::string_view allowed) {
   return MakeError(Reason::kInvalidField, absl::StrCat(field, ": ", value, " is not allowed; ", allowed),
                    {{"field", std::string(field)}, {"value", std::string(value)}});

@@ -73,9 +73,6 @@ using ErrorMetadata = std::vector<std::pair<std::string, std::string>>;
 // do.
 absl::Status MakeError(Reason reason, std::string_view message, const ErrorMetadata& metadata = {});
 
-// UNAVAILABLE/SHUTTING_DOWN: for who asks a broker that is about to end. Nothing was done.
-absl::Status BrokerShuttingDown();
-
 // INVALID_ARGUMENT/INVALID_FIELD: "`field`: `value` is not allowed; `allowed`".
 absl::Status InvalidField(std::string_view field, std::string_view value, std::string_view allowed);
 

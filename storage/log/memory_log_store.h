@@ -4,7 +4,8 @@
 //
 // It can stand in for a disk's slowness and for a crash: while HoldDurability() is on, changes take effect at
 // once but become durable, and complete, only when MakeDurable() says so, in the order in which they were
-// made, over all logs, as in one write-ahead log. Restart() then loses what was not.
+// made, over all logs, as in one write-ahead log. Restart() then loses what was not, but for the beginning of
+// a write that is to be torn.
 #pragma once
 
 #include <cstddef>

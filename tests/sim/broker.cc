@@ -29,6 +29,7 @@ Broker::~Broker() = default;
 
 void Broker::Wipe() {
   parts_.clear();
+  left_over_epochs_.clear();
   store_ = std::make_unique<MemoryLogStore>(clock_);
   store_->HoldDurability(true);
   NewIncarnation();
@@ -37,6 +38,8 @@ void Broker::Wipe() {
 void Broker::NewIncarnation() { incarnation_ = absl::StrCat(id_.value(), ".", ++disks_); }
 
 void Broker::LoseEnds() {
+  NARU_CHECK(!process().up());
+  left_over_epochs_.clear();
   for (const LogId log : store_->Logs()) {
     const LogInfo info = *store_->Info(log);
     const Offset end(at_.random.Between(info.log_start.value(), info.end.value()));
@@ -63,23 +66,23 @@ Broker::Part* Broker::Find(const TopicPartition& partition) {
   return part == parts_.end() || part->second.replica == nullptr ? nullptr : &part->second;
 }
 
-bool Broker::Kill() {
+void Broker::Kill() {
   const BrokerEpoch epoch = epoch_;
   const bool registered = registered_;
   process().Kill();
   parts_.clear();
   registered_ = false;
   epoch_ = kNotRegistered;
-  if (store_->waiting_changes() > 0) store_->MakeDurable(at_.random.Index(store_->waiting_changes() + 1));
-  const bool torn = store_->Restart(at_.random.Index(kTornBatchesMax + 1)) > 0;
+  const size_t written_max = store_->waiting_changes() - (next_write_fails_ ? 1 : 0);
+  if (store_->waiting_changes() > 0) store_->MakeDurable(at_.random.Index(written_max + 1));
+  if (store_->Restart(at_.random.Index(kTornBatchesMax + 1)) > 0) at_.write_torn();
   next_write_fails_ = false;
-  if (!registered) return torn;
+  if (!registered) return;
   // Its connections break.
   for (Coordinator* coordinator : at_.coordinators) {
     at_.network.Send(host_, coordinator->host(),
                      [coordinator, id = id_, epoch] { coordinator->OnGone(id, epoch); });
   }
-  return torn;
 }
 
 void Broker::Boot() {
@@ -183,7 +186,7 @@ void Broker::CreateLog(const TopicPartition& partition, LogId log) {
 
 void Broker::OnLogExists(const TopicPartition& partition, Part& part) {
   if (part.replica != nullptr) return;
-  part.view = std::make_unique<View>(*store_, part.log);
+  part.view = std::make_unique<View>(*store_, part.log, left_over_epochs_);
   part.replica = std::make_unique<Replica>(id_, epoch_, kReplication, at_.rules.replication);
   Apply(partition, part, part.assigned, part.version);
 }

@@ -129,6 +129,8 @@ class Broker {
         answering;
     // It could not write, and cannot go on.
     std::function<void(Broker&)> write_failed;
+    // A process that ended was writing.
+    std::function<void()> write_torn;
   };
   static constexpr cluster::BrokerEpoch kNotRegistered{-1};
 
@@ -145,8 +147,8 @@ class Broker {
   const MemoryLogStore& store() const { return *store_; }
 
   // The process ends here and now; of what was not synced, the oldest part may have reached the disk, of an
-  // append the first of its batches. True: one was torn so.
-  bool Kill();
+  // append the first of its batches.
+  void Kill();
   void Boot();
   // The disk is replaced by an empty one. Only while no process runs.
   void Wipe();
@@ -162,7 +164,7 @@ class Broker {
   // Of one batch at least.
   void set_fetch_bytes_max(int64_t bytes) { fetch_bytes_max_ = bytes; }
   void set_sync_us_max(int64_t sync_us_max) { sync_us_max_ = sync_us_max; }
-  // The next write is an error: the process has to end.
+  // The next write is an error: the process has to end, and not all of that is on the disk.
   void set_next_write_fails(bool fails) { next_write_fails_ = fails; }
 
   // In this broker's process.
@@ -258,6 +260,7 @@ class Broker {
   int64_t disks_ = 0;  // it has had
   int64_t sync_us_max_ = 2 * kMs;
   bool next_write_fails_ = false;
+  std::map<LogId, EpochEnd> left_over_epochs_;  // without rule 4
   int64_t fetch_bytes_max_ = kFetchBytes;
 
   // The process's.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "tests/sim/broker.h"
@@ -11,7 +12,8 @@ namespace naru::sim {
 
 class Broker::View final : public cluster::LogView {
  public:
-  View(const MemoryLogStore& store, LogId log) : store_(store), log_(log), durable_start_(Info().log_start) {}
+  View(const MemoryLogStore& store, LogId log, std::map<LogId, EpochEnd>& left_over)
+      : store_(store), log_(log), left_over_(left_over), durable_start_(Info().log_start) {}
   cluster::LogPositions Positions() const override {
     const LogInfo info = Info();
     return {info.log_start, info.end, info.durable_end, std::min(durable_start_, info.log_start)};
@@ -20,11 +22,14 @@ class Broker::View final : public cluster::LogView {
   EpochEnd EndOffsetForEpoch(LeaderEpoch epoch) const override {
     const EpochEnd found =
         store_.EndOffsetForEpoch(log_, epoch).value_or(EpochEnd{LeaderEpoch(-1), Offset(0)});
-    const bool is_left = left_over_.end == Info().end && left_over_.epoch <= epoch;
-    return is_left && left_over_.epoch > found.epoch ? left_over_ : found;
+    const auto left = left_over_.find(log_);
+    if (left == left_over_.end() || left->second.end != Info().end) return found;
+    const EpochEnd& last = left->second;
+    return last.epoch <= epoch && last.epoch > found.epoch ? last : found;
   }
-  // As if the log had not forgotten the epoch that it was cut by, for as long as it ends there.
-  void LeaveEpoch(LeaderEpoch epoch) { left_over_ = {epoch, Info().end}; }
+  // As if the store had not forgotten the epoch of which it has just cut off everything: for as long as the
+  // log ends there, also in the processes to come.
+  void LeaveEpoch(LeaderEpoch epoch) { left_over_[log_] = {epoch, Info().end}; }
   std::vector<ProducerState> Producers() const override {
     return store_.Producers(log_).value_or(std::vector<ProducerState>{});
   }
@@ -35,8 +40,8 @@ class Broker::View final : public cluster::LogView {
 
   const MemoryLogStore& store_;
   const LogId log_;
+  std::map<LogId, EpochEnd>& left_over_;
   Offset durable_start_;
-  EpochEnd left_over_{LeaderEpoch(-1), Offset(0)};
 };
 
 // Completions of the store come to the process that asked, or to nobody.

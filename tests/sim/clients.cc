@@ -83,7 +83,7 @@ void Client::Consume(const TopicPartition& partition) {
       if (polls_[partition] != number) return;
       Offset& position = positions_[partition];
       if (result.served && position < result.log_start) position = result.log_start;
-      position = std::max(position, result.next_offset);
+      if (result.next_offset > Offset(0)) position = result.next_offset;
       at_.network.host(host_).After(result.batches.empty() ? 30 * kMs : 1 * kMs, [this, partition, number] {
         if (polls_[partition] == number) Consume(partition);
       });

@@ -19,10 +19,9 @@ void GroupHistory::OnAssigned(size_t member, uint64_t session, const GroupPartit
                                partition.partition, " of the group"));
   }
   readers[member] = session;
-  if (position && position->offset > ReadUpTo(partition)) {
+  if (position && position->offset > HighestSent(partition)) {
     checker_.Fail(absl::StrCat("G4: member ", member, " is told to read partition ", partition.partition,
-                               " of the group from ", position->offset, "; nobody has read more than up to ",
-                               ReadUpTo(partition)));
+                               " of the group from ", position->offset, ", which nobody has committed"));
   }
   const auto committed = committed_.find(partition);
   if (committed == committed_.end() || (position && position->offset >= committed->second)) return;
@@ -41,30 +40,16 @@ void GroupHistory::OnGivenUp(size_t member, const GroupPartition& partition) {
   readers_[partition].erase(member);
 }
 
-void GroupHistory::OnRead(const GroupPartition& partition, int64_t from, int64_t to) {
-  int64_t& up_to = read_up_to_[partition];
-  if (from > up_to) {
-    checker_.Fail(absl::StrCat("G4: partition ", partition.partition, " of the group is read from ", from,
-                               "; what is between that and ", up_to, " is skipped"));
-  }
-  up_to = std::max(up_to, to);
+int64_t GroupHistory::HighestSent(const GroupPartition& partition) const {
+  const auto highest = highest_sent_.find(partition);
+  return highest == highest_sent_.end() ? 0 : highest->second;
 }
 
-int64_t GroupHistory::EndOf(const GroupPartition& partition) const {
-  const auto end = ends_.find(partition);
-  return end == ends_.end() ? INT64_MAX : end->second;
-}
-
-int64_t GroupHistory::ReadUpTo(const GroupPartition& partition) const {
-  const auto up_to = read_up_to_.find(partition);
-  return up_to == read_up_to_.end() ? 0 : up_to->second;
-}
-
-int64_t GroupHistory::lag() const {
+int64_t GroupHistory::Lag(const std::map<GroupPartition, int64_t>& ends) const {
   int64_t lag = 0;
-  for (const auto& [partition, end] : ends_) {
+  for (const auto& [partition, end] : ends) {
     const auto committed = committed_.find(partition);
-    lag += end - (committed == committed_.end() ? 0 : committed->second);
+    lag += std::max<int64_t>(end - (committed == committed_.end() ? 0 : committed->second), 0);
   }
   return lag;
 }
@@ -88,11 +73,6 @@ void GroupHistory::OnCommitted(size_t number) {
                                " of the group is committed up to ", commit.offset, ", after ",
                                commit.acknowledged_before, " was acknowledged"));
   }
-  if (commit.offset > ReadUpTo(commit.partition)) {
-    checker_.Fail(absl::StrCat("G4: partition ", commit.partition.partition,
-                               " of the group is committed up to ", commit.offset, ", and read up to ",
-                               ReadUpTo(commit.partition)));
-  }
   int64_t& committed = committed_[commit.partition];
   committed = std::max(committed, commit.offset);
 }
@@ -107,8 +87,8 @@ void GroupHistory::OnDescribed(const std::map<GroupPartition, int64_t>& before,
                                "; acknowledged before that was ", offset));
   }
   for (const auto& [partition, committed] : told) {
-    if (committed.offset <= highest_sent_[partition]) continue;
-    checker_.Fail(absl::StrCat("G3: partition ", partition.partition, " of the group is described as ",
+    if (committed.offset <= HighestSent(partition)) continue;
+    checker_.Fail(absl::StrCat("G4: partition ", partition.partition, " of the group is described as ",
                                committed.offset, ", which nobody has committed"));
   }
 }

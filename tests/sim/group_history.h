@@ -1,7 +1,7 @@
 // What the members of a simulated cluster's group were told and did, held against what must hold of groups:
 // G1: a partition has one live owner; G2: commits of those who own it no more are refused; G3: nobody is told
-// of an older position than one that was acknowledged before; G4: nor of one up to which not everything was
-// read; G5: in the end everything is. Apart from those who do it.
+// of an older position than one that was acknowledged before; G4: nor of one that nobody has committed who
+// read up to it; G5: in the end everything is. Apart from those who do it.
 #pragma once
 
 #include <cstddef>
@@ -33,15 +33,10 @@ class GroupHistory {
   // A member that reads on has another session.
   void OnResumed(size_t member, uint64_t session);
   void OnGivenUp(size_t member, const cluster::GroupPartition& partition);
-  // A member is given [from, to).
-  void OnRead(const cluster::GroupPartition& partition, int64_t from, int64_t to);
-  // Nothing more is written: this is where the partition ends. Not below what was read.
-  void OnEnd(const cluster::GroupPartition& partition, int64_t end) { ends_[partition] = end; }
-  // INT64_MAX while it grows.
-  int64_t EndOf(const cluster::GroupPartition& partition) const;
-  int64_t ReadUpTo(const cluster::GroupPartition& partition) const;
-  // Of what is there in the end, what is not committed.
-  int64_t lag() const;
+  // The highest position that somebody who owned the partition has committed, or tried to.
+  int64_t HighestSent(const cluster::GroupPartition& partition) const;
+  // Of partitions that end there, what is not committed.
+  int64_t Lag(const std::map<cluster::GroupPartition, int64_t>& ends) const;
   // By one who may not know that it is the owner no more; else it must be refused.
   size_t OnCommitSent(const cluster::GroupPartition& partition, int64_t offset, bool entitled);
   void OnCommitted(size_t commit);
@@ -67,8 +62,6 @@ class GroupHistory {
   std::vector<Commit> sent_;
   std::map<cluster::GroupPartition, int64_t> committed_;
   std::map<cluster::GroupPartition, int64_t> highest_sent_;
-  std::map<cluster::GroupPartition, int64_t> read_up_to_;
-  std::map<cluster::GroupPartition, int64_t> ends_;
   int64_t commits_ = 0;
 };
 

@@ -104,9 +104,9 @@ void GroupMember::Ping() {
 void GroupMember::Work() {
   for (auto& [partition, position] : reading_) {
     if (revoking_.contains(partition)) continue;
-    const int64_t from = position;
-    position = std::min(from + at_.random.Between(0, 3), at_.history.EndOf(partition));
-    at_.history.OnRead(partition, from, position);
+    if (position < EndOf(partition)) {
+      position = std::min(position + at_.random.Between(0, 3), EndOf(partition));
+    }
     if (at_.random.Chance(0.2)) Commit(partition, position, epoch_, /*entitled=*/true);
   }
   if (at_.random.Chance(0.3)) Release();
@@ -114,6 +114,11 @@ void GroupMember::Work() {
   if (stopped_) return;
   if (at_.random.Chance(0.03)) CommitAsStale();
   if (at_.random.Chance(0.003)) Leave();
+}
+
+int64_t GroupMember::EndOf(const Partition& partition) const {
+  const auto end = at_.ends.find(partition);
+  return end == at_.ends.end() ? INT64_MAX : end->second;
 }
 
 void GroupMember::Commit(const Partition& partition, int64_t offset, int64_t epoch, bool entitled) {

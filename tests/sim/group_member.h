@@ -28,6 +28,8 @@ class GroupMember {
     std::vector<GroupHost*> hosts;
     std::vector<HostId> host_ids;
     uint64_t& next_session;
+    // Of the partitions to which nothing is written any more.
+    const std::map<cluster::GroupPartition, int64_t>& ends;
   };
   GroupMember(size_t number, Surroundings surroundings, HostId host)
       : number_(number), at_(std::move(surroundings)), host_(host) {}
@@ -53,6 +55,7 @@ class GroupMember {
   void Ask();
   void Ping();
   void Work();
+  int64_t EndOf(const Partition& partition) const;
   void Commit(const Partition& partition, int64_t offset, int64_t epoch, bool entitled);
   void CommitAsStale();
   void Describe();

@@ -1,11 +1,13 @@
 #include "tests/sim/metadata_store.h"
 
+#include <algorithm>
+
 namespace naru::sim {
 
 using cluster::WriteOutcome;
 
 std::optional<int64_t> MetadataStore::Campaign(int64_t lease_us) {
-  if (loop_.now_us() < lease_until_us_) return std::nullopt;
+  if (loop_.now_us() < std::max(lease_until_us_, late_until_us_)) return std::nullopt;
   lease_until_us_ = loop_.now_us() + lease_us;
   return ++term_;
 }

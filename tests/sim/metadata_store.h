@@ -2,7 +2,6 @@
 // lease. Leases end early and late; safety must not need them.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -29,10 +28,8 @@ class MetadataStore {
   bool KeepAlive(int64_t term, int64_t lease_us);
   // As if the lease had run out.
   void EndLease() { lease_until_us_ = 0; }
-  // It ends so much later: until then nobody is elected in the place of who is gone.
-  void ProlongLease(int64_t longer_us) {
-    lease_until_us_ = std::max(lease_until_us_, loop_.now_us()) + longer_us;
-  }
+  // Whatever happens to who holds one: for so long nobody is elected.
+  void ProlongLease(int64_t longer_us) { late_until_us_ = loop_.now_us() + longer_us; }
   cluster::WriteOutcome Write(const cluster::MetadataWrite& write);
 
  private:
@@ -41,6 +38,7 @@ class MetadataStore {
   std::function<void()> on_change_;
   int64_t term_ = 0;
   int64_t lease_until_us_ = 0;
+  int64_t late_until_us_ = 0;
 };
 
 }  // namespace naru::sim

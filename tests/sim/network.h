@@ -82,9 +82,17 @@ class Network {
     slow_[{from, to}] = {late_us_max, loop_.now_us() + slow_us};
   }
 
-  // One way.
-  void Cut(HostId from, HostId to) { cuts_.insert({from, to}); }
-  void Mend(HostId from, HostId to) { cuts_.erase({from, to}); }
+  // One way; a way may be cut more than once, and is open when all of that is over. For Mend().
+  using CutId = uint64_t;
+  CutId Cut(HostId from, HostId to) {
+    cuts_[{from, to}].insert(++last_cut_);
+    return last_cut_;
+  }
+  // Does nothing after MendAll().
+  void Mend(HostId from, HostId to, CutId cut) {
+    const auto cuts = cuts_.find({from, to});
+    if (cuts != cuts_.end() && cuts->second.erase(cut) > 0 && cuts->second.empty()) cuts_.erase(cuts);
+  }
   void MendAll() {
     cuts_.clear();
     slow_.clear();
@@ -108,7 +116,8 @@ class Network {
   Random& random_;
   Weather weather_;
   std::vector<std::unique_ptr<Host>> hosts_;
-  std::set<std::pair<HostId, HostId>> cuts_;
+  std::map<std::pair<HostId, HostId>, std::set<CutId>> cuts_;
+  CutId last_cut_ = 0;
   struct SlowLink {
     int64_t late_us_max = 0;
     int64_t until_us = 0;

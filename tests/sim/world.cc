@@ -60,7 +60,7 @@ World::World(uint64_t seed, const WorldOptions& options)
                    const std::function<void()>& arrive) { OnFetching(follower, partition, fetch, arrive); },
             [this](Broker& follower, const TopicPartition& partition, const ReplicaFetchAnswer& answer,
                    const std::function<void()>& arrive) { OnAnswering(follower, partition, answer, arrive); },
-            [this](Broker& failed) { KillBroker(failed, random_.Between(10 * kMs, 2 * kSecond)); }},
+            [this](Broker& failed) { OnWriteFailed(failed); }, [this] { Count("tear a write"); }},
         host));
     brokers.push_back(brokers_.back().get());
   }
@@ -75,7 +75,8 @@ World::World(uint64_t seed, const WorldOptions& options)
   }
   auto topics = std::make_shared<GroupTopics>();
   (*topics)[kGroupTopic] = {kGroupTopicId, kGroupPartitions};
-  GroupMember::Surroundings group{loop_, random_, network_, group_history_, {}, {}, next_session_};
+  GroupMember::Surroundings group{loop_, random_, network_,      group_history_,
+                                  {},    {},      next_session_, group_ends_};
   for (const auto& broker : brokers_) {
     group_hosts_.push_back(std::make_unique<GroupHost>(
         GroupHost::Surroundings{loop_, *broker, network_.host(broker->host()), options_.rules, group_history_,

@@ -76,15 +76,16 @@ class World {
   void Harm();
   void KillBroker(Broker& broker, int64_t down_us);
   void KillAll();
-  // One after the other, each when the one before it is back.
+  // One after the other, each some time after the one before it was started again.
   void KillOneByOne();
   void KillFrom(size_t next);
-  void FailWrite(Broker& broker);
+  void OnWriteFailed(Broker& broker);
   void Freeze(HostId host, int64_t frozen_us);
   void CutOff(HostId host, int64_t cut_us);
   void CutOne(int64_t cut_us);
   void CutWay(HostId from, HostId to, int64_t cut_us);
-  void WipeBroker();
+  // It is replaced, or loses the ends of its logs.
+  void SpoilDisk();
   void ReplaceDisk(Broker& broker, int64_t down_us);
   // Nobody knows what its process had claimed: it comes back with another disk, or with what is left of it.
   void BootWithLess(Broker& broker, int64_t down_us);
@@ -93,11 +94,14 @@ class World {
   void JumpClock();
   void FlipBit();
   void EndLeaseEarlyOrLate();
-  void KillCoordinator();
+  void KillCoordinator(Coordinator& coordinator);
   void KillMember();
   void ChangeWeather();
   void Heal();
   void ClearUp();
+  // Nothing new happens but what is aimed at.
+  void BeginLull(int64_t lull_us);
+  bool lull() const { return loop_.now_us() < lull_until_us_; }
   bool MayWipe(BrokerId broker) const;
   // Others hold everything that this one does, and may lead in its place.
   bool MayLose(const cluster::PartitionState& state, BrokerId broker) const;
@@ -181,6 +185,7 @@ class World {
   GroupHistory group_history_{checker_};
   std::vector<std::unique_ptr<GroupHost>> group_hosts_;
   std::vector<std::unique_ptr<GroupMember>> members_;
+  std::map<cluster::GroupPartition, int64_t> group_ends_;  // of what its members share out
   const Aimed aimed_;
   std::optional<Aim> aim_;
   struct OldClaim {

@@ -21,6 +21,7 @@ constexpr Aim kAims[] = {Aim::kJoiner, Aim::kOldClaim, Aim::kOldCut, Aim::kUnsyn
 void World::TakeAim() {
   if (!stormy_) return;
   loop_.After(random_.Between(500 * kMs, 2 * kSecond), [this] { TakeAim(); });
+  if (lull()) return;
   const bool looking = aim_ == Aim::kUnsynced;
   aim_ = kAims[random_.Index(std::size(kAims))];
   if (aim_ != Aim::kUnsynced || looking) return;
@@ -35,7 +36,7 @@ void World::AimAtGroups() {
   ClearUp();
   const int64_t settling_us = 2 * kSecond;
   const int64_t cut_us = random_.Between(8 * kSecond, 11 * kSecond);
-  lull_until_us_ = loop_.now_us() + settling_us + cut_us;
+  BeginLull(settling_us + cut_us);
   loop_.After(settling_us, [this, cut_us] { CutOffGroups(cut_us); });
   loop_.After(settling_us + cut_us + random_.Between(kSecond, 3 * kSecond), [this] { AimAtGroups(); });
 }
@@ -101,14 +102,13 @@ void World::OnFetching(Broker& follower, const TopicPartition& partition, const 
   // Nothing else happens until its next process is in sync, which it is to be with less: it gets batch by
   // batch.
   const int64_t lull_us = 6 * kSecond;
-  lull_until_us_ = loop_.now_us() + lull_us;
+  BeginLull(lull_us);
   network_.set_weather({});
   leader.set_fetch_bytes_max(1);
   loop_.After(lull_us, [&leader] { leader.set_fetch_bytes_max(kFetchBytes); });
   // The claim itself is what comes late.
-  network_.Cut(follower.host(), leader.host());
-  loop_.After(0, [this, &follower, to = leader.host()] {
-    network_.Mend(follower.host(), to);
+  CutWay(follower.host(), leader.host(), 0);
+  loop_.After(0, [this, &follower] {
     if (stormy_) ReplaceDisk(follower, random_.Between(5 * kMs, 100 * kMs));
   });
 }
@@ -119,8 +119,7 @@ void World::HoldJoiner(Broker& leader, const IsrProposal& proposal) {
   const auto member = proposal.isr.find(joiner.id());
   if (member == proposal.isr.end() || member->second != joiner.epoch()) return;
   if (proposal.leader_epoch != old_claim_->leader_epoch) return;
-  network_.Cut(leader.host(), joiner.host());
-  loop_.After(200 * kMs, [this, from = leader.host(), to = joiner.host()] { network_.Mend(from, to); });
+  CutWay(leader.host(), joiner.host(), 200 * kMs);
 }
 
 // It is when the broker's next process is in sync with less.

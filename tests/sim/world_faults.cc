@@ -17,7 +17,7 @@ void World::Count(const std::string& fault, const std::string& detail) {
 void World::Storm() {
   if (!stormy_) return;
   loop_.After(random_.Between(50 * kMs, 1'500 * kMs), [this] { Storm(); });
-  if (loop_.now_us() >= lull_until_us_) Harm();
+  if (!lull()) Harm();
 }
 
 void World::Harm() {
@@ -48,7 +48,7 @@ void World::Harm() {
     case 11:
       return FillDisk(victim);
     case 12:
-      return KillCoordinator();
+      return KillCoordinator(*coordinators_[random_.Index(coordinators_.size())]);
     case 13:
       Count("freeze a coordinator");
       return Freeze(coordinators_[random_.Index(coordinators_.size())]->host(), lasting);
@@ -61,16 +61,16 @@ void World::Harm() {
     case 16:
       return KillMember();
     case 17:
-      return FailWrite(victim);
+      return victim.set_next_write_fails(true);
     default:
-      return WipeBroker();
+      return SpoilDisk();
   }
 }
 
 void World::KillBroker(Broker& victim, int64_t down_us) {
   if (!network_.host(victim.host()).up()) return;
   Count("kill a broker", absl::StrCat(victim.id().value()));
-  if (victim.Kill()) Count("tear a write");
+  victim.Kill();
   loop_.After(down_us, [this, &victim, life = network_.host(victim.host()).life()] {
     if (network_.host(victim.host()).life() != life) return;
     loop_.Note(absl::StrCat("broker ", victim.id().value(), " starts"));
@@ -89,15 +89,20 @@ void World::KillOneByOne() {
 }
 
 void World::KillFrom(size_t next) {
-  if (!stormy_ || next == brokers_.size()) return;
+  if (!stormy_ || lull() || next == brokers_.size()) return;
   const int64_t down_us = random_.Between(10 * kMs, kSecond);
   KillBroker(*brokers_[next], down_us);
   loop_.After(down_us + random_.Between(10 * kMs, 2 * kSecond), [this, next] { KillFrom(next + 1); });
 }
 
-void World::FailWrite(Broker& victim) {
+void World::OnWriteFailed(Broker& victim) {
   Count("fail a write", absl::StrCat(victim.id().value()));
-  victim.set_next_write_fails(true);
+  KillBroker(victim, random_.Between(10 * kMs, 2 * kSecond));
+}
+
+void World::BeginLull(int64_t lull_us) {
+  lull_until_us_ = loop_.now_us() + lull_us;
+  for (const auto& broker : brokers_) broker->set_next_write_fails(false);
 }
 
 void World::EndLeaseEarlyOrLate() {
@@ -105,8 +110,12 @@ void World::EndLeaseEarlyOrLate() {
     Count("end a lease early");
     return store_->EndLease();
   }
+  // With whom it was given to, or nothing is late.
   Count("end a lease late");
   store_->ProlongLease(random_.Between(kSecond, 6 * kSecond));
+  for (const auto& coordinator : coordinators_) {
+    if (coordinator->active()) return KillCoordinator(*coordinator);
+  }
 }
 
 void World::Freeze(HostId host, int64_t frozen_us) {
@@ -118,15 +127,9 @@ void World::Freeze(HostId host, int64_t frozen_us) {
 void World::CutOff(HostId host, int64_t cut_us) {
   Count("cut a broker off", network_.host(host).name());
   for (HostId other = 0; other < network_.size(); ++other) {
-    network_.Cut(host, other);
-    network_.Cut(other, host);
+    CutWay(host, other, cut_us);
+    CutWay(other, host, cut_us);
   }
-  loop_.After(cut_us, [this, host] {
-    for (HostId other = 0; other < network_.size(); ++other) {
-      network_.Mend(host, other);
-      network_.Mend(other, host);
-    }
-  });
 }
 
 void World::CutOne(int64_t cut_us) {
@@ -137,8 +140,7 @@ void World::CutOne(int64_t cut_us) {
 }
 
 void World::CutWay(HostId from, HostId to, int64_t cut_us) {
-  network_.Cut(from, to);
-  loop_.After(cut_us, [this, from, to] { network_.Mend(from, to); });
+  loop_.After(cut_us, [this, from, to, cut = network_.Cut(from, to)] { network_.Mend(from, to, cut); });
 }
 
 void World::ChangeWeather() {
@@ -175,8 +177,7 @@ void World::FillDisk(Broker& victim) {
   loop_.After(random_.Between(200 * kMs, 4 * kSecond), [&victim] { victim.store().SetStorageFull(false); });
 }
 
-void World::KillCoordinator() {
-  Coordinator& victim = *coordinators_[random_.Index(coordinators_.size())];
+void World::KillCoordinator(Coordinator& victim) {
   if (!network_.host(victim.host()).up()) return;
   Count("kill a coordinator");
   network_.host(victim.host()).Kill();
@@ -215,9 +216,10 @@ void World::FlipBit() {
   const PartitionState& state = store_->stored().partitions.at(partition);
   Broker& victim = broker(state.replicas[random_.Index(state.replicas.size())]);
   const LogInfo info = InfoOf(victim, partition);
-  // What is not committed may become so; of what was looked at before, damage hides nothing.
-  const Offset end =
-      random_.Chance(0.5) ? info.durable_end : std::min(info.durable_end, CommittedEnd(partition));
+  // What is not committed may become so. Not where records are compacted away: of those nobody could say by
+  // which they were replaced.
+  const bool any = !policies_[partition].compacted && random_.Chance(0.5);
+  const Offset end = any ? info.durable_end : std::min(info.durable_end, CommittedEnd(partition));
   if (end <= info.log_start || !MayLose(state, victim.id())) return;
   const Offset offset(random_.Between(info.log_start.value(), end.value() - 1));
   if (!victim.store().Damage(logs_.at(partition), offset)) return;
@@ -226,7 +228,7 @@ void World::FlipBit() {
   damaged_.insert({victim.id(), partition});
 }
 
-void World::WipeBroker() {
+void World::SpoilDisk() {
   Broker& victim = *brokers_[random_.Index(brokers_.size())];
   if (!MayWipe(victim.id())) return;
   const int64_t down_us = random_.Between(10 * kMs, 4 * kSecond);
@@ -263,7 +265,7 @@ void World::Heal() {
   for (const auto& producer : producers_) producer->Stop();
   for (int32_t partition = 0; partition < kGroupPartitions; ++partition) {
     const GroupPartition shared_out{kGroupTopicId, partition};
-    group_history_.OnEnd(shared_out, group_history_.ReadUpTo(shared_out) + random_.Between(0, 20));
+    group_ends_[shared_out] = group_history_.HighestSent(shared_out) + random_.Between(0, 20);
   }
   for (const auto& member : members_) member->Stop();
   admin_->Stop();
@@ -277,6 +279,7 @@ void World::ClearUp() {
   for (const auto& broker : brokers_) {
     broker->set_sync_us_max(2 * kMs);
     broker->set_next_write_fails(false);
+    broker->set_fetch_bytes_max(kFetchBytes);
     broker->store().SetStorageFull(false);
     if (!network_.host(broker->host()).up()) broker->Boot();
   }

@@ -231,7 +231,8 @@ std::string World::Unsettled() {
   if (const size_t read = group_history_.read_partitions(); read != kGroupPartitions) {
     return absl::StrCat("G5: ", read, " of ", kGroupPartitions, " partitions of the group are read");
   }
-  if (const int64_t lag = group_history_.lag(); lag > 0) return absl::StrCat("G5: the group lags by ", lag);
+  if (const int64_t lag = group_history_.Lag(group_ends_); lag > 0)
+    return absl::StrCat("G5: the group lags by ", lag);
   std::set<LogId> wanted;
   for (const TopicPartition& partition : partitions_) {
     wanted.insert(logs_.at(partition));

@@ -89,7 +89,7 @@ void AddProduceOptions(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_flag("--unary", a.produce.load.unary,
                "Produce calls instead of a ProduceStream for each connection");
-  AddIdempotentOption(app, a.produce.idempotent, "stamp batches, not with --unary nor --acks none");
+  AddIdempotentOption(app, a.produce.load.idempotent, "stamp batches, not with --unary nor --acks none");
 }
 
 void AddReadOptions(CLI::App& app, Arguments& a) {

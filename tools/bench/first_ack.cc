@@ -60,6 +60,7 @@ absl::Status FirstAck(const std::string& address) {
   load.shape = {1024, 1024};
   load.depth = 1;
   load.batches = 1;
+  load.idempotent = false;  // the first thing that is asked of the hub is the append
   auto tally = RunProduce(load, Connect(address, 1), Window());
   if (!tally.ok()) return tally.status();
   return tally->failures ? absl::UnavailableError(tally->first_failure) : absl::OkStatus();

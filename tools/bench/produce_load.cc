@@ -51,7 +51,7 @@ absl::StatusOr<Tally> RunProduce(const ProduceLoad& load, const Channels& channe
   std::vector<std::unique_ptr<BatchSender>> senders;
   for (size_t i = 0; i < channels.size(); ++i) {
     SenderTask task{load, *pool, window, per_channel, static_cast<int>(i)};
-    if (load.idempotent && !load.unary) {
+    if (load.idempotent && !load.unary && load.acks != naru::v1::ACKS_NONE) {
       auto producer_id = InitProducer(channels[i]);
       if (!producer_id.ok()) return producer_id.status();
       task.producer_id = *producer_id;

@@ -25,8 +25,9 @@ struct ProduceLoad {
   int64_t batches = 0;
   // One Produce call for each batch instead of a ProduceStream for each channel.
   bool unary = false;
-  // Each stream stamps its batches, as an idempotent producer. Not with unary: calls overtake each other.
-  bool idempotent = false;
+  // Each stream stamps its batches, as an idempotent producer. Not with unary: calls overtake each other. Not
+  // with acks 0 either.
+  bool idempotent = true;
   // Every value begins with its intended send time, for readers to measure with. Not with unary.
   bool stamped = false;
 };

@@ -205,6 +205,7 @@ absl::StatusOr<std::unique_ptr<EchoProcess>> EchoProcess::Start() {
 absl::StatusOr<Figure> MeasureEcho(const EchoProcess& echo, const BatchShape& shape, int depth,
                                    const RunTime& time) {
   ProduceLoad load;
+  load.idempotent = false;
   load.topic = "echo";
   load.shape = shape;
   load.depth = depth;

@@ -95,7 +95,6 @@ absl::StatusOr<Figure> MeasureProduce(BenchHub& hub, const ProduceWorkload& work
   ProduceLoad load = workload.load;
   load.topic = *topic;
   load.partitions = workload.topic.partitions;
-  load.idempotent = workload.idempotent && load.acks != naru::v1::ACKS_NONE;
   const Channels channels = Connect(hub.address(), std::min(workload.connections, load.depth));
   const CpuMeter meter(hub.pid(), hub.data_folder());
   auto tally = RunProduce(load, channels, Window::FromNow(time.warmup_seconds, time.seconds));
@@ -113,7 +112,6 @@ absl::StatusOr<EndToEnd> MeasureEndToEnd(BenchHub& hub, const ProduceWorkload& w
   ProduceLoad load = workload.load;
   load.topic = *topic;
   load.partitions = workload.topic.partitions;
-  load.idempotent = workload.idempotent && load.acks != naru::v1::ACKS_NONE;
   load.stamped = true;
   const Channels channels = Connect(hub.address(), workload.connections);
   const Window window = Window::FromNow(time.warmup_seconds, time.seconds);

@@ -20,10 +20,8 @@ struct RunTime {
 
 struct ProduceWorkload {
   TopicShape topic;
-  // Without topic, partitions and idempotent.
+  // Without topic and partitions.
   ProduceLoad load;
-  // Batches are stamped, where there are acks and streams.
-  bool idempotent = true;
   int connections = 2;
 };
 

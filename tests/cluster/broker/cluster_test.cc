@@ -350,6 +350,27 @@ TEST(Cluster, WhatWaitsIsAnsweredWhenItsBrokerStops) {
   cluster.store(2).HoldDurability(false);
 }
 
+TEST(Cluster, OfWhatWasForwardedNobodyKnowsWhenItsBrokerStops) {
+  TestCluster cluster(1, 2);
+  ASSERT_TRUE(cluster.CreateTopic(1, "events", 1, 2, 2).ok());
+  const LogId log = cluster.LogOf("events", 0);
+  int unknown = 0;
+  ASSERT_TRUE(cluster.AppendUntilDone(2, log, "with both", unknown).ok());
+  cluster.store(1).HoldDurability(true);
+  absl::Notification answered;
+  absl::Status status;
+  AppendRequest request = testing::AppendOf(log, testing::MakeBatch({"perhaps"}));
+  cluster.broker(2).logs().Append(std::move(request), [&](const absl::StatusOr<Appended>& appended) {
+    status = appended.status();
+    answered.Notify();
+  });
+  EXPECT_FALSE(answered.HasBeenNotified());
+  cluster.StopBroker(2);
+  ASSERT_TRUE(answered.HasBeenNotified()) << "before the broker is gone";
+  EXPECT_EQ(ReasonOf(status), Reason::kLeaderChanged) << "who sends it again may append it twice: " << status;
+  cluster.store(1).HoldDurability(false);
+}
+
 TEST(Cluster, ATopicThatIsDeletedIsGoneEverywhere) {
   TestCluster cluster(1, 3);
   ASSERT_TRUE(cluster.CreateTopic(1, "events", 2, 3).ok());

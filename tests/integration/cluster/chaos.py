@@ -12,7 +12,8 @@ tests/integration/groups/checker.py look at all that the clients saw; they know 
 With --network each process has a host of its own (see network.py), the clients have another, and hosts are cut off,
 parted, heard by nobody or deaf, or lose or delay packets. With --disks each broker has a disk of its own (disks.py),
 and they fill up: to below --disk-reserve, and to the last byte. Where that is not possible the run is skipped with exit
-code 77; with --network=if-possible it goes on without. See faults.py for what may happen then, and for --corrupt.
+code 77; with --network=if-possible and --disks=if-possible it goes on without. See faults.py for what may happen then,
+and for --corrupt.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from state import write_backtraces  # noqa: E402
 # What a producer of this topic may be told while its cluster suffers.
 REASONS = {"NO_LEADER", "LEADER_CHANGED", "COORDINATOR_LOADING", "NOT_ENOUGH_REPLICAS", "STALE_LEADER_EPOCH",
            "STREAM_ITEM_SKIPPED", "TOO_MANY_IN_FLIGHT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "stopped"}
+REQUIRED = "required"
 CLIENTS = "clients"  # the host of all of them
 BROKERS, COORDINATORS, FIRST_PORT = 3, 2, 9410
 # Small, so that segments fill up; leadership goes back soon, so that it changes more often.
@@ -58,16 +60,16 @@ class Run:
         self.cluster = Cluster(os.path.join(folder, "cluster"), args.bin, self.layout(), enter=network and network.ways_in,
                                broker_options=self.broker_options(),
                                coordinator_options=COORDINATOR_OPTIONS,
-                               data_folder=disks.DATA if args.disks else "data")
+                               data_folder=disks.DATA if own_disks else "data")
         self.load = Load(self.cluster, folder, args.seed, self.tell,
-                         REASONS | {"STORAGE_FULL"} if args.disks else REASONS)
+                         REASONS | {"STORAGE_FULL"} if own_disks else REASONS)
         self.load.before_look = self.calm
         places = faults.Places(network, CLIENTS, own_disks, DISK_RESERVE_BYTES)
         self.faults = faults.Faults(self.cluster, TOPIC, random.Random(args.seed), self.tell, places, args.corrupt)
 
     def broker_options(self):
         store = STORE_OPTIONS_TO_CORRUPT if self.args.corrupt else STORE_OPTIONS
-        return [*BROKER_OPTIONS, *store, "--disk-reserve", str(DISK_RESERVE_BYTES if self.args.disks else 0)]
+        return [*BROKER_OPTIONS, *store, "--disk-reserve", str(DISK_RESERVE_BYTES if self.disks else 0)]
 
     def layout(self):
         if self.network is None:
@@ -124,25 +126,20 @@ class Run:
             self.disks.close()
 
 
-def make_network(args):
-    """None: on loopback."""
-    if not args.network:
+def if_wanted(wanted, make, without):
+    """What is made, or None; fails where it is required and cannot be."""
+    if not wanted:
         return None
     try:
-        network = Network([*Layout.process_names(BROKERS, COORDINATORS, args.etcds), CLIENTS], args.seed)
+        return make()
     except Failure as failure:
-        if args.network == "required":
+        if wanted == REQUIRED:
             raise
-        print(f"{failure}; so all is on loopback, and the network does not suffer")
+        print(f"{failure}; so {without}")
         return None
-    # This program, and the clients that it starts.
-    network.hosts[CLIENTS].enter()
-    return network
 
 
 def make_disks(args, folder):
-    if not args.disks:
-        return None
     names = [name for name in Layout.process_names(BROKERS, COORDINATORS, args.etcds) if name.startswith("broker")]
     size_bytes = DISK_BYTES_MIN + int(args.seconds * args.rate * 6 * DISK_BYTES_A_BATCH)
     return disks.Disks(folder, names, size_bytes)
@@ -155,9 +152,10 @@ def main():
     parser.add_argument("--seed", type=int, help="of what happens to whom, and for how long; printed. The clients' and "
                         "the processes' own timing is not repeated by it")
     parser.add_argument("--etcds", type=int, choices=[1, 3], default=1)
-    parser.add_argument("--network", nargs="?", const="required", choices=["required", "if-possible"],
+    where_possible = {"nargs": "?", "const": REQUIRED, "choices": [REQUIRED, "if-possible"]}
+    parser.add_argument("--network", **where_possible,
                         help="a host for each process, and faults of the network between them (needs namespaces: root)")
-    parser.add_argument("--disks", action="store_true", help="a disk for each broker, and they fill up (needs root)")
+    parser.add_argument("--disks", **where_possible, help="a disk for each broker, and they fill up (needs root)")
     parser.add_argument("--corrupt", action="store_true", help="bits flip on the disks of brokers that are killed")
     parser.add_argument("--rate", type=float, default=20, help="batches a second of each of six producers (20)")
     parser.add_argument("--keep", action="store_true", help="keep the directory also when all is well")
@@ -169,7 +167,11 @@ def main():
         return SKIPPED
     folder = tempfile.mkdtemp(prefix="naru-chaos-")
     try:
-        network, own_disks = make_network(args), make_disks(args, os.path.join(folder, "cluster"))
+        network = if_wanted(args.network, lambda: Network.around_clients(
+                                Layout.process_names(BROKERS, COORDINATORS, args.etcds), CLIENTS, args.seed),
+                            "all is on loopback, and the network does not suffer")
+        own_disks = if_wanted(args.disks, lambda: make_disks(args, os.path.join(folder, "cluster")),
+                              "all is on one disk, which does not fill up")
     except Failure as failure:
         print(f"skipped: {failure}")
         shutil.rmtree(folder)

@@ -313,20 +313,15 @@ class EveryoneIsBothTest(OnCluster):
     """--roles=broker,coordinator: a cluster of three processes and an etcd."""
     COORDINATORS = 0
 
-    def coordinator(self):
-        address = next((b["coordinator"] for b in self.described()[0] if b.get("coordinator")), None)
-        return next((name for name in self.cluster.broker_names
-                     if self.cluster.layout.address(f"{name}-peer") == address), None)
-
     def test_the_one_that_coordinates_may_die(self):
-        victim = wait_until(self.coordinator, SECONDS_MAX, "one coordinates")
+        victim = active_coordinator(self.cluster)
         others = [name for name in self.cluster.broker_names if name != victim]
         for partition in range(3):
             self.produce(10, partition, others[partition % 2])
         self.cluster.daemons[victim].kill()
         for partition in range(3):
             self.assertEqual(self.produce(10, partition, others[partition % 2]), 20)
-        self.assertIn(wait_until(self.coordinator, SECONDS_MAX, "another coordinates"), others)
+        wait_until(lambda: active_coordinator(self.cluster) in others, SECONDS_MAX, "another coordinates")
         self.naru("topic", "create", "made-since", "--partitions", "3", "--replication-factor", "2")
         self.cluster.start(victim)
         wait_until(lambda: all_in_sync(self.cluster, TOPIC), SECONDS_MAX, "all replicas are in sync again")

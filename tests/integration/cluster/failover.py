@@ -167,6 +167,8 @@ class Measurement:
         victims = [names[who] for who in CASES[case].who]
         begun = time.monotonic_ns()
         undo = [self.harm(name, CASES[case].how) for name in victims]
+        if CASES[case].how == CUT:
+            begun = time.monotonic_ns()  # before the switch had heard of it packets went through
         if case == "coordinator killed":
             self.note("undisturbed", self.client.longest_pause(calm, begun))
             self.client.alter()
@@ -178,12 +180,22 @@ class Measurement:
             self.note(case, self.client.longest_pause(begun, time.monotonic_ns()))
         else:
             self.note(case, self.client.first(self.client.acks, begun) - begun)
+            self.check_missed(names["follower"], case)
         for mend in undo:
             mend()
         if self.args.verbose:
             print(f"{case}: {self.gaps[case][-1] * 1000:.0f} ms", flush=True)
         if case.startswith("leader") and self.await_sync()["leader_epoch"] == before["leader_epoch"]:
             raise Failure(f"{case}: the leader is the same as before, so nothing was measured")
+
+    def check_missed(self, follower, case):
+        """Who follows and was harmed is out of sync, or nobody waited for it."""
+        if CASES[case].who != ["follower"]:
+            return
+        others = [self.cluster.layout.address(name) for name in self.cluster.broker_names if name != follower]
+        partition = describe_topic(self.cluster, TOPIC, ",".join(others))[0]
+        if int(follower.removeprefix("broker-")) in partition["in_sync_replicas"]:
+            raise Failure(f"{case}: {follower} is in sync all the same, so nothing was measured")
 
     def harm(self, name, how):
         """What mends it, or waits until its end is complete."""
@@ -202,13 +214,6 @@ class Measurement:
         self.cluster.kill_all()
         if self.network:
             self.network.close()
-
-
-def make_network():
-    network = Network([*Layout.process_names(3, 2, 1), CLIENTS], seed=1)
-    # This program, and the client that it starts.
-    network.hosts[CLIENTS].enter()
-    return network
 
 
 def quantile(sorted_values, share):
@@ -254,7 +259,12 @@ def main():
         print("skipped: etcd is not installed (apt-get install etcd-server)")
         return SKIPPED
     folder = tempfile.mkdtemp(prefix="naru-failover-")
-    network = make_network() if args.network else None
+    try:
+        network = Network.around_clients(Layout.process_names(3, 2, 1), CLIENTS, 0) if args.network else None
+    except Failure as failure:
+        print(f"skipped: {failure}")
+        shutil.rmtree(folder)
+        return SKIPPED
     measurement, status = Measurement(args, folder, network), 0
     try:
         measurement.prepare()

@@ -97,6 +97,13 @@ class Network:
             start_new_session=True)
         self._tell()
 
+    @classmethod
+    def around_clients(cls, processes, clients, seed):
+        """With a host for each process, and one for the calling program and the clients that it starts."""
+        network = cls([*processes, clients], seed)
+        network.hosts[clients].enter()
+        return network
+
     @property
     def addresses(self):
         return {name: host.address for name, host in self.hosts.items()}

@@ -50,7 +50,7 @@ def transcript(text):
     return typed
 
 
-def free_ports():
+def ports_in_a_row():
     """The first of as many as a cluster takes, all of them free."""
     for _ in range(100):
         first = random.SystemRandom().randrange(FREE_PORTS.start, FREE_PORTS.stop - PORTS)
@@ -65,9 +65,9 @@ class Comparison:
     def __init__(self):
         self.processes = {}
 
-    def same_word(self, shown, printed, before):
+    def same_word(self, shown, printed, after):
         # "26 MiB": how much is another matter each time.
-        if before in ("MiB", "KiB") or ANY_NUMBER.fullmatch(shown):
+        if after in ("MiB", "KiB") or ANY_NUMBER.fullmatch(shown):
             return re.fullmatch(r"\(?[\d.]+\)?", printed)
         return shown == printed
 
@@ -92,7 +92,7 @@ class ReadmeTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="naru-readme-")
         self.addCleanup(folder.cleanup)
-        self.folder, self.port = folder.name, free_ports()
+        self.folder, self.port = folder.name, ports_in_a_row()
         os.makedirs(os.path.join(self.folder, "build/release"))
         os.symlink(os.path.abspath(PROGRAMS), os.path.join(self.folder, "build/release/bin"))
         run = f"{sys.executable} {LOCAL}/run.py"
@@ -101,7 +101,8 @@ class ReadmeTest(unittest.TestCase):
                     f"--port {self.port}\n")
         os.chmod(os.path.join(self.folder, "dev"), 0o755)
         # The cluster is to outlive the terminal, but not this test, however that ends.
-        self.guard = subprocess.Popen(["sh", "-c", "cat; exec ./dev cluster down > /dev/null"], cwd=self.folder,
+        end = "cat; for i in $(seq 60); do ./dev cluster down > /dev/null 2>&1 && exit; sleep 1; done"
+        self.guard = subprocess.Popen(["sh", "-c", end], cwd=self.folder,
                                       stdin=subprocess.PIPE, start_new_session=True)
         self.addCleanup(self.guard.wait)
         self.addCleanup(self.guard.stdin.close)
@@ -126,7 +127,7 @@ class ReadmeTest(unittest.TestCase):
         self.assertGreater(len(typed), 8)
         compare = Comparison()
         for command, shown in typed:
-            command = self.here(re.sub(r"\d{5,}", lambda number: compare.processes.get(number[0], number[0]), command))
+            command = self.here(re.sub(r"\d{5,}", lambda number: compare.processes[number[0]], command))
             shown = [self.here(line) for line in shown]
             deadline = time.monotonic() + (SECONDS_MAX if command.startswith(LOOKS) else 0)
             printed = self.type(command)

@@ -28,12 +28,11 @@ def all_in_sync(cluster, *topics):
 
 def active_coordinator(cluster):
     """Who was elected last, by the logs."""
-    latest = (-1, "coordinator-1")
-    for name, daemon in cluster.daemons.items():
-        if name.startswith("coordinator"):
-            with open(daemon.log, encoding="utf-8", errors="replace") as f:
-                for term in re.findall(r" elected term=(\d+)", f.read()):
-                    latest = max(latest, (int(term), name))
+    latest = (-1, cluster.layout.coordinating[0])
+    for name in cluster.layout.coordinating:
+        with open(cluster.daemons[name].log, encoding="utf-8", errors="replace") as f:
+            for term in re.findall(r" elected term=(\d+)", f.read()):
+                latest = max(latest, (int(term), name))
     return latest[1]
 
 
