@@ -8,13 +8,23 @@ namespace naru::sim {
 
 using cluster::GroupPartition;
 
+void GroupHistory::OnFenced(uint64_t session) {
+  uint64_t& newest = fenced_up_to_[life_of_[session]];
+  newest = std::max(newest, session);
+}
+
+bool GroupHistory::IsFenced(uint64_t session) const {
+  const auto newest = fenced_up_to_.find(life_of_.at(session));
+  return newest != fenced_up_to_.end() && session <= newest->second;
+}
+
 void GroupHistory::OnAssigned(size_t member, uint64_t session, const GroupPartition& partition,
                               const std::optional<cluster::CommittedOffset>& position) {
   // It is about to hear that it is shut out, and what it owned may be with others already.
-  if (fenced_.contains(session)) return;
+  if (IsFenced(session)) return;
   std::map<size_t, uint64_t>& readers = readers_[partition];
   for (const auto& [other, others_session] : readers) {
-    if (other == member || fenced_.contains(others_session)) continue;
+    if (other == member || IsFenced(others_session)) continue;
     checker_.Fail(absl::StrCat("G1: members ", other, " and ", member, " both read partition ",
                                partition.partition, " of the group"));
   }

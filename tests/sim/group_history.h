@@ -24,8 +24,11 @@ class GroupHistory {
  public:
   explicit GroupHistory(Checker& checker) : checker_(checker) {}
 
-  // The session's member was shut out, as its coordinator says by now; until it hears of that it may read on.
-  void OnFenced(uint64_t session) { fenced_.insert(session); }
+  // One life of a member asks for a session; for one after the other, to resume.
+  void OnAsked(uint64_t session, uint64_t life) { life_of_[session] = life; }
+  // The session's member was shut out, as its coordinator says by now; until it hears of that it may read on,
+  // perhaps still under an earlier session.
+  void OnFenced(uint64_t session);
   void OnWrong(const std::string& what) { checker_.Fail(what); }
   // The member reads the partition from now on, and from where.
   void OnAssigned(size_t member, uint64_t session, const cluster::GroupPartition& partition,
@@ -49,6 +52,8 @@ class GroupHistory {
   size_t read_partitions() const;
 
  private:
+  bool IsFenced(uint64_t session) const;
+
   struct Commit {
     cluster::GroupPartition partition;
     int64_t offset = 0;
@@ -57,7 +62,8 @@ class GroupHistory {
   };
 
   Checker& checker_;
-  std::set<uint64_t> fenced_;
+  std::map<uint64_t, uint64_t> life_of_;       // of each session
+  std::map<uint64_t, uint64_t> fenced_up_to_;  // of each life, the newest session that was
   std::map<cluster::GroupPartition, std::map<size_t, uint64_t>> readers_;  // members and their sessions
   std::vector<Commit> sent_;
   std::map<cluster::GroupPartition, int64_t> committed_;

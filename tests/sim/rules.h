@@ -69,7 +69,7 @@ inline const std::vector<NamedRule>& NamedRules() {
       {"compare_partition_epoch", &Rules::compare_partition_epoch, "9"},
       {"compare_broker_epochs", &Rules::compare_broker_epochs, "9"},
       {"fence_before_new_epoch", &Rules::fence_before_new_epoch, "10"},
-      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 300},
+      {"ignore_states_before_registration", &Rules::ignore_states_before_registration, "10", 650},
       {"grace_after_election", &Rules::grace_after_election, "11"},
       {"hide_high_watermark_until_election_end", &Rules::hide_high_watermark_until_election_end, "11"},
       {"keep_eligible_replicas", &Rules::keep_eligible_replicas, "12"},
