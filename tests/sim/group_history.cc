@@ -9,12 +9,14 @@ namespace naru::sim {
 using cluster::GroupPartition;
 
 void GroupHistory::OnFenced(uint64_t session) {
-  uint64_t& newest = fenced_up_to_[life_of_[session]];
+  uint64_t& newest = fenced_up_to_[member_of_[session]];
   newest = std::max(newest, session);
 }
 
 bool GroupHistory::IsFenced(uint64_t session) const {
-  const auto newest = fenced_up_to_.find(life_of_.at(session));
+  const std::string& member = member_of_.at(session);
+  if (shut_out_.contains(member)) return true;
+  const auto newest = fenced_up_to_.find(member);
   return newest != fenced_up_to_.end() && session <= newest->second;
 }
 
@@ -41,6 +43,7 @@ void GroupHistory::OnAssigned(size_t member, uint64_t session, const GroupPartit
 }
 
 void GroupHistory::OnResumed(size_t member, uint64_t session) {
+  shut_out_.erase(member_of_.at(session));  // that did not last
   for (auto& [partition, readers] : readers_) {
     if (const auto reader = readers.find(member); reader != readers.end()) reader->second = session;
   }

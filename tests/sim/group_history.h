@@ -24,8 +24,11 @@ class GroupHistory {
  public:
   explicit GroupHistory(Checker& checker) : checker_(checker) {}
 
-  // One life of a member asks for a session; for one after the other, to resume.
-  void OnAsked(uint64_t session, uint64_t life) { life_of_[session] = life; }
+  // A member asks for a session; for one after the other under the same id, to resume.
+  void OnAsked(uint64_t session, const std::string& member_id) { member_of_[session] = member_id; }
+  // A coordinator has decided that it was too slow and is a member no more. Whether that lasts, and whether
+  // the member ever hears of it from this coordinator, nobody knows yet.
+  void OnShutOut(const std::string& member_id) { shut_out_.insert(member_id); }
   // The session's member was shut out, as its coordinator says by now; until it hears of that it may read on,
   // perhaps still under an earlier session.
   void OnFenced(uint64_t session);
@@ -62,8 +65,9 @@ class GroupHistory {
   };
 
   Checker& checker_;
-  std::map<uint64_t, uint64_t> life_of_;       // of each session
-  std::map<uint64_t, uint64_t> fenced_up_to_;  // of each life, the newest session that was
+  std::map<uint64_t, std::string> member_of_;     // of each session
+  std::map<std::string, uint64_t> fenced_up_to_;  // of each member, the newest session that was
+  std::set<std::string> shut_out_;
   std::map<cluster::GroupPartition, std::map<size_t, uint64_t>> readers_;  // members and their sessions
   std::vector<Commit> sent_;
   std::map<cluster::GroupPartition, int64_t> committed_;

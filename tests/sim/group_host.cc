@@ -102,7 +102,19 @@ bool GroupHost::ReadAll() {
   return whole;
 }
 
+// Who was to give something up and is no member any more, by what is about to be written, was too slow.
+void GroupHost::NoteShutOut() {
+  std::map<std::string, bool> members;
+  if (const GroupMachine* machine = shard_->Find(kGroup)) {
+    for (const auto& [id, member] : machine->members()) members[id] = !member.revoking.empty();
+  }
+  for (const auto& [id, revoking] : std::exchange(members_, members)) {
+    if (revoking && !members.contains(id)) at_.history.OnShutOut(id);
+  }
+}
+
 void GroupHost::Append(absl::Cord batch) {
+  NoteShutOut();
   const absl::StatusOr<BatchInfo> info = WalkBatch(batch, {});
   NARU_CHECK_OK(info.status());
   const AppendAsk ask{.raw = AppendAsk::Raw{std::move(batch), info->record_count, epoch_}};
@@ -170,6 +182,7 @@ void GroupHost::Confirm() {
 
 void GroupHost::Begin() {
   ready_ = true;
+  members_.clear();
   at_.loop.Note(
       absl::StrCat("broker ", at_.broker.id().value(), " coordinates the group in epoch ", epoch_.value()));
   shard_->Start(at_.topics, Now());

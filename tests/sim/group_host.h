@@ -56,6 +56,7 @@ class GroupHost final : public cluster::GroupShard::Effects {
   };
 
   void Append(absl::Cord batch) override;
+  void NoteShutOut();
   void Tell(const cluster::GroupEffect& effect) override;
 
   void Tick();
@@ -85,6 +86,7 @@ class GroupHost final : public cluster::GroupShard::Effects {
   std::map<uint64_t, Session> sessions_;
   std::map<uint64_t, std::function<void(absl::Status)>> requests_;
   uint64_t last_request_ = 0;
+  std::map<std::string, bool> members_;  // as of the last write; whether they were to give something up
 };
 
 }  // namespace naru::sim

@@ -68,7 +68,7 @@ void GroupMember::Ask() {
   session_ = Session{++at_.next_session, broker, std::make_shared<Connection>(),
                      std::make_shared<Connection>(), at_.loop.now_us()};
   revoking_anew_.clear();
-  at_.history.OnAsked(session_->number, requester_);
+  at_.history.OnAsked(session_->number, member_id_);
   JoinGroup join{.session = session_->number,
                  .member_id = member_id_,
                  .session_timeout_ms = session_timeout_ms_,
