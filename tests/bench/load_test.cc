@@ -113,6 +113,7 @@ class EchoTest : public testing::TestWithParam<bool> {
     load_.partitions = 3;
     load_.shape = {.record_bytes = 100, .batch_bytes = 1000};
     load_.unary = GetParam();
+    load_.idempotent = false;  // the server here gives out no producer ids
   }
 
   EchoServer server_;
@@ -184,6 +185,7 @@ TEST(OpenLoopTest, AStallIsInTheLatenciesOfEverythingThatWasDueMeanwhile) {
   // Batches larger than the connection's window, so that most of them cannot even be sent before the stall
   // ends. A generator that counts from the real send time would find a few slow batches and many fast ones.
   ProduceLoad load;
+  load.idempotent = false;
   load.topic = "t";
   load.shape = {.record_bytes = 10'000, .batch_bytes = 100'000};
   load.rate = 200;
@@ -247,6 +249,7 @@ TEST(ChannelTest, TheLastOneNeverGoesOnAThreadOfItsOwn) {
   const auto server = builder.BuildAndStart();
   const std::string address = absl::StrCat("127.0.0.1:", port);
   ProduceLoad load;
+  load.idempotent = false;
   load.topic = "t";
   load.depth = 4;
   load.batches = 8;

@@ -141,6 +141,8 @@ class Broker {
   HostId host() const { return host_; }
   // Of the process that runs; kNotRegistered before it has one.
   cluster::BrokerEpoch epoch() const { return epoch_; }
+  // Of its disk.
+  const std::string& incarnation() const { return incarnation_; }
   // Null where no process runs, or it was never told of the partition.
   const cluster::Replica* replica(const cluster::TopicPartition& partition) const;
   MemoryLogStore& store() { return *store_; }

@@ -37,16 +37,27 @@ TopicRequest TopicAdmin::Wish() {
 void TopicAdmin::Change() {
   if (stopped_) return;
   at_.network.host(host_).After(at_.random.Between(300 * kMs, 3 * kSecond), [this] { Change(); });
-  Coordinator* coordinator = at_.coordinators[at_.random.Index(at_.coordinators.size())];
-  const TopicRequest wish = Wish();
+  Coordinator& coordinator = *at_.coordinators[at_.random.Index(at_.coordinators.size())];
+  Ask(coordinator, Wish());
+}
+
+void TopicAdmin::Delete(const std::string& topic) {
+  naru::v1::DeleteTopicRequest remove;
+  remove.set_name(topic);
+  TopicRequest wish;
+  wish.change = std::move(remove);
+  for (Coordinator* coordinator : at_.coordinators) Ask(*coordinator, wish);
+}
+
+void TopicAdmin::Ask(Coordinator& coordinator, const TopicRequest& wish) {
   const bool makes = std::holds_alternative<naru::v1::CreateTopicRequest>(wish.change);
-  const auto answer = [this, makes, coordinator](const AnswerTopicRequest& said) {
-    at_.network.Send(coordinator->host(), host_,
+  const auto answer = [this, makes, from = coordinator.host()](const AnswerTopicRequest& said) {
+    at_.network.Send(from, host_,
                      [this, makes, said] { at_.answered(makes ? "make a topic" : "delete a topic", said); });
   };
   // A request that comes twice would be two.
-  at_.network.SendOnce(host_, coordinator->host(),
-                       [coordinator, wish, answer] { coordinator->OnTopicRequest(wish, answer); });
+  at_.network.SendOnce(host_, coordinator.host(),
+                       [&coordinator, wish, answer] { coordinator.OnTopicRequest(wish, answer); });
 }
 
 }  // namespace naru::sim

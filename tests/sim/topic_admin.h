@@ -27,10 +27,13 @@ class TopicAdmin {
   // Until Stop.
   void Run();
   void Stop() { stopped_ = true; }
+  // Asks for it; not whether it was heard.
+  void Delete(const std::string& topic);
 
  private:
   void Change();
   cluster::TopicRequest Wish();
+  void Ask(Coordinator& coordinator, const cluster::TopicRequest& wish);
 
   Surroundings at_;
   const HostId host_;

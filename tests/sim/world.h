@@ -152,6 +152,9 @@ class World {
   void CheckCompactedHolders(const cluster::TopicPartition& partition);
   void CheckCompacted(Broker& holder, const cluster::TopicPartition& partition, Offset end, bool leads);
 
+  // Of a topic that was made for a disk that was not there any more nobody may lead a partition; then it is
+  // deleted, as its operator would. Whether there is one.
+  bool DeleteStillborn();
   // Why the cluster is not as it should be when all is well; "": it is.
   std::string Unsettled();
   std::string UnsettledPartition(const cluster::TopicPartition& partition);
@@ -215,6 +218,8 @@ class World {
   // Copies on disks that were replaced, and that were not taken into the ISR since.
   std::set<std::pair<BrokerId, cluster::TopicPartition>> suspects_;
   std::set<std::pair<BrokerId, cluster::TopicPartition>> damaged_;  // and not copied anew
+  // Partitions that were made while the coordinator knew of another disk than one of their brokers had.
+  std::set<cluster::TopicPartition> stillborn_;
   std::map<cluster::TopicPartition, std::vector<CommittedBatch>> committed_;
   // Up to where the log of one that leads was looked at, in which epoch of which process.
   struct Verified {

@@ -222,6 +222,7 @@ void World::CheckGrace(const TopicPartition& partition, const PartitionState& be
 }
 
 std::string World::Unsettled() {
+  if (DeleteStillborn()) return "a topic is to be deleted";
   for (const auto& producer : producers_) {
     if (std::string waiting = producer->Waiting(); !waiting.empty()) return waiting;
   }

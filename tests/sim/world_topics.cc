@@ -93,6 +93,12 @@ void World::OnPartitionMade(const TopicPartition& partition, LogId log) {
   partitions_.insert(partition);
   noted_[partition] = store_->stored().partitions.at(partition);
   elected_us_[partition] = loop_.now_us();
+  for (const BrokerId id : noted_[partition].replicas) {
+    const auto known = store_->stored().brokers.find(id);
+    const bool same =
+        known != store_->stored().brokers.end() && known->second.incarnation == broker(id).incarnation();
+    if (!same) stillborn_.insert(partition);
+  }
   if (partition == groups_partition_) return;
   served_.insert(partition);
   TopicPolicy& policy = policies_[partition];
@@ -100,6 +106,22 @@ void World::OnPartitionMade(const TopicPartition& partition, LogId log) {
   policy.compacted = random_.Chance(0.25);
   if (policy.compacted) checker_.OnCompacted(partition);
   for (const auto& client : clients_) client->OnMade(partition);
+}
+
+bool World::DeleteStillborn() {
+  bool found = false;
+  for (const auto& [name, topic] : store_->stored().topics) {
+    for (int32_t number = 0; number < topic->partition_count(); ++number) {
+      const TopicPartition partition{ToTopicId(*topic), number};
+      if (!stillborn_.contains(partition)) continue;
+      const PartitionState& state = store_->stored().partitions.at(partition);
+      if (state.leader != kNoBroker || !state.isr.empty() || !state.elr.empty()) continue;
+      found = true;
+      admin_->Delete(name);
+      break;
+    }
+  }
+  return found;
 }
 
 void World::OnPartitionDeleted(const TopicPartition& partition) {
