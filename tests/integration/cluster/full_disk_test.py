@@ -53,6 +53,12 @@ class FullDiskTest(unittest.TestCase):
                 return made
         return wait_until(done, SECONDS_MAX, f"naru {' '.join(arguments)}").stdout
 
+    def serves_or_ended(self, name):
+        try:
+            return self.cluster.is_ready(name)
+        except Failure:  # it ended, perhaps just now
+            return self.cluster.daemons[name].state() == "gone"
+
     def start_producer(self, names, topic, lines):
         producer = subprocess.Popen(self.command(names, "produce", topic), stdin=subprocess.PIPE, text=True,
                                     stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
@@ -122,7 +128,7 @@ class FullDiskTest(unittest.TestCase):
         daemon.kill()
         position = self.log_position(first)
         self.cluster.start(first)
-        wait_until(lambda: daemon.state() == "gone" or self.cluster.is_ready(first), SECONDS_MAX, "it serves or ends")
+        wait_until(lambda: self.serves_or_ended(first), SECONDS_MAX, "it serves or ends")
         if daemon.state() == "gone":
             with open(daemon.log, encoding="utf-8") as f:
                 f.seek(position)
