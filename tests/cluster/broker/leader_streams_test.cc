@@ -134,6 +134,21 @@ class LeaderStreamsTest : public ::testing::Test {
     });
   }
 
+  // The follower's stream; its first message says who it is.
+  ReplicateRequest Begin() {
+    session_ = host_.leader_streams().Open(end_);
+    ReplicateRequest request;
+    request.set_broker_id(kFollower.value());
+    request.set_broker_epoch(kFollower.value());
+    return request;
+  }
+  // The next message to the follower, which has taken all before it.
+  std::optional<ReplicateResponse> Exchange(ReplicateRequest request) {
+    host_.leader_streams().OnMessage(session_, std::move(request));
+    host_.leader_streams().OnDrained(session_);
+    return end_->Take();
+  }
+
   static void Ask(LogId log, int64_t offset, ReplicateRequest& request) {
     PartitionFetch& fetch = *request.add_fetches();
     fetch.set_log_id(log.value());
@@ -166,6 +181,8 @@ class LeaderStreamsTest : public ::testing::Test {
                     {.propose = [](const TopicPartition&, const IsrProposal&) { return false; },
                      .report_damage = [](const TopicPartition&, LeaderEpoch) {}}};
   int32_t logs_ = 0;
+  const std::shared_ptr<FollowerEnd> end_ = std::make_shared<FollowerEnd>();
+  LeaderStreams::SessionId session_ = 0;
 };
 
 // Rule 18.
@@ -175,18 +192,12 @@ TEST_F(LeaderStreamsTest, PartitionsHaveTheirTurnsAndEqualSharesInBytes) {
   const LogId small = MakeLog(kSmall, kBatchBytes / 10);
   const LogId one = MakeLog(1);
   Lead();
-  const auto end = std::make_shared<FollowerEnd>();
-  const LeaderStreams::SessionId session = host_.leader_streams().Open(end);
-  ReplicateRequest request;
-  request.set_broker_id(kFollower.value());
-  request.set_broker_epoch(kFollower.value());
+  ReplicateRequest request = Begin();
   for (const LogId log : {large, small, one}) Ask(log, 0, request);
   std::map<LogId, int64_t> bytes, batches;
   int answers = 0;
   while (batches[large] < kLarge || batches[small] < kSmall) {
-    host_.leader_streams().OnMessage(session, std::exchange(request, {}));
-    host_.leader_streams().OnDrained(session);
-    const std::optional<ReplicateResponse> message = end->Take();
+    const std::optional<ReplicateResponse> message = Exchange(std::exchange(request, {}));
     ASSERT_TRUE(message.has_value()) << "after " << answers << " answers";
     for (const FetchedPartition& partition : message->partitions()) {
       const LogId log(partition.log_id());
@@ -210,16 +221,10 @@ TEST_F(LeaderStreamsTest, PartitionsHaveTheirTurnsAndEqualSharesInBytes) {
 TEST_F(LeaderStreamsTest, ABatchThatIsLargerThanAShareComesAlone) {
   const LogId log = MakeLog(3, 3 * kFetchBytesMax);
   Lead();
-  const auto end = std::make_shared<FollowerEnd>();
-  const LeaderStreams::SessionId session = host_.leader_streams().Open(end);
-  ReplicateRequest request;
-  request.set_broker_id(kFollower.value());
-  request.set_broker_epoch(kFollower.value());
+  ReplicateRequest request = Begin();
   Ask(log, 0, request);
   for (int64_t batches = 0; batches < 3;) {
-    host_.leader_streams().OnMessage(session, std::exchange(request, {}));
-    host_.leader_streams().OnDrained(session);
-    const std::optional<ReplicateResponse> message = end->Take();
+    const std::optional<ReplicateResponse> message = Exchange(std::exchange(request, {}));
     ASSERT_TRUE(message.has_value());
     for (const FetchedPartition& partition : message->partitions()) {
       EXPECT_LE(partition.batches_size(), 1);
