@@ -57,13 +57,11 @@ absl::StatusOr<std::optional<Appended>> MemoryLogStore::CheckAppend(const Append
       .CheckAppend(request, clock_.NowMs() - options_.producer_expiry_ms);
 }
 
-void MemoryLogStore::Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log,
-                          Offset durable_end, int64_t bytes,
-                          std::shared_ptr<const std::vector<StoredBatchView>> batches) {
-  change(contents_);
-  waiting_bytes_ += bytes;
-  waiting_.push_back(
-      {++last_change_, std::move(change), std::move(batches), std::move(complete), log, durable_end, bytes});
+void MemoryLogStore::Make(Waiting made, After& after) {
+  made.number = ++last_change_;
+  made.change(contents_);
+  waiting_bytes_ += made.bytes;
+  waiting_.push_back(std::move(made));
   if (!durable_) MakeOldestDurable(after);
 }
 
@@ -105,11 +103,12 @@ void MemoryLogStore::CreateLogs(std::vector<LogId> logs, Done done) {
     if (!status.ok()) {
       after.completions.push_back(Completion(std::move(done), status));
     } else {
-      Make(
-          [logs](Contents& contents) {
-            for (const LogId log : logs) contents.logs.try_emplace(log);
-          },
-          Completion(std::move(done), absl::OkStatus()), after);
+      Make({.change =
+                [logs](Contents& contents) {
+                  for (const LogId log : logs) contents.logs.try_emplace(log);
+                },
+            .complete = Completion(std::move(done), absl::OkStatus())},
+           after);
       for (const LogId log : logs) live_.try_emplace(log);
     }
   }
@@ -126,13 +125,14 @@ void MemoryLogStore::DeleteLogs(std::vector<LogId> logs, Done done) {
       for (const LogId log : logs) {
         if (live_.erase(log) > 0) after.deleted.push_back(log);
       }
-      Make(
-          [logs](Contents& contents) {
-            for (const LogId log : logs) {
-              if (contents.logs.erase(log) > 0) contents.deleted.insert(log);
-            }
-          },
-          Completion(std::move(done), absl::OkStatus()), after);
+      Make({.change =
+                [logs](Contents& contents) {
+                  for (const LogId log : logs) {
+                    if (contents.logs.erase(log) > 0) contents.deleted.insert(log);
+                  }
+                },
+            .complete = Completion(std::move(done), absl::OkStatus())},
+           after);
     }
   }
   Run(std::move(after));
@@ -173,8 +173,14 @@ void MemoryLogStore::MakeAppend(LogId log, std::vector<StoredBatchView> batches,
     after.completions.push_back(std::exchange(complete, nullptr));
   }
   const auto shared = std::make_shared<const std::vector<StoredBatchView>>(std::move(batches));
-  Make([this, log, shared](Contents& contents) { AppendTo(contents.logs[log], *shared, shared->size()); },
-       std::move(complete), after, log, appended.next_offset, bytes, shared);
+  Make({.change = [this, log,
+                   shared](Contents& contents) { AppendTo(contents.logs[log], *shared, shared->size()); },
+        .complete = std::move(complete),
+        .log = log,
+        .durable_end = appended.next_offset,
+        .bytes = bytes,
+        .batches = shared},
+       after);
   RaiseEnds(log, live_[log].durable_end, after);
 }
 
@@ -192,7 +198,8 @@ void MemoryLogStore::Append(AppendRequest request, AppendDone done) {
       if (repeated->next_offset <= live_[request.log].readable_end) {
         after.completions.push_back(std::move(complete));
       } else {
-        Make([](Contents&) {}, std::move(complete), after);  // behind the one that it repeats
+        Make({.change = [](Contents&) {}, .complete = std::move(complete)},
+             after);  // behind the one that it repeats
       }
     } else {
       const LogState& state = contents_.logs[request.log].state();
@@ -299,7 +306,9 @@ LogStore::WatchId MemoryLogStore::Watch(LogId log, Offset offset, absl::AnyInvoc
 bool MemoryLogStore::CancelWatch(WatchId watch) { return watches_.Cancel(watch); }
 
 void MemoryLogStore::MoveStartTo(LogId log, Offset start, absl::AnyInvocable<void()> complete, After& after) {
-  Make([log, start](Contents& contents) { contents.logs[log].MoveStart(start); }, std::move(complete), after);
+  Make({.change = [log, start](Contents& contents) { contents.logs[log].MoveStart(start); },
+        .complete = std::move(complete)},
+       after);
   after.reached[log] = std::max(after.reached[log], contents_.logs[log].state().start());
 }
 
@@ -322,7 +331,7 @@ void MemoryLogStore::MoveLogStart(LogId log, Offset start, Done done) {
 void MemoryLogStore::Cut(LogId log, absl::Status status, Change change, Done done, After& after) {
   auto complete = Completion(std::move(done), status);
   if (!status.ok()) return after.completions.push_back(std::move(complete));
-  Make(std::move(change), std::move(complete), after);
+  Make({.change = std::move(change), .complete = std::move(complete)}, after);
   Live& live = live_[log];
   const LogState& state = contents_.logs[log].state();
   for (Offset* end : {&live.durable_end, &live.readable_end}) {
@@ -375,7 +384,8 @@ void MemoryLogStore::BeginEpoch(LogId log, LeaderEpoch epoch, Done done) {
     if (status.ok()) status = contents_.logs[log].state().CheckBeginEpoch(epoch);
     auto complete = Completion(std::move(done), status);
     if (status.ok()) {
-      Make([log, epoch](Contents& contents) { contents.logs[log].BeginEpoch(epoch); }, std::move(complete),
+      Make({.change = [log, epoch](Contents& contents) { contents.logs[log].BeginEpoch(epoch); },
+            .complete = std::move(complete)},
            after);
     } else {
       after.completions.push_back(std::move(complete));

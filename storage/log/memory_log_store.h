@@ -100,12 +100,12 @@ class MemoryLogStore final : public LogStore {
   struct Waiting {
     uint64_t number = 0;
     Change change;
-    // Of an append.
-    std::shared_ptr<const std::vector<StoredBatchView>> batches;
     absl::AnyInvocable<void()> complete;
-    LogId log;           // whose durable end it moves, if any
-    Offset durable_end;  // to here
+    // Of an append: the log whose durable end it moves, to where, and its batches.
+    LogId log = {};
+    Offset durable_end = {};
     int64_t bytes = 0;
+    std::shared_ptr<const std::vector<StoredBatchView>> batches = nullptr;
   };
   // What is to run when the lock is released.
   struct After {
@@ -120,11 +120,8 @@ class MemoryLogStore final : public LogStore {
   absl::Status CheckRoom(LogId log, int64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::optional<Appended>> CheckAppend(const AppendRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Applies a change and completes it when it is durable.
-  void Make(Change change, absl::AnyInvocable<void()> complete, After& after, LogId log = {},
-            Offset durable_end = {}, int64_t bytes = 0,
-            std::shared_ptr<const std::vector<StoredBatchView>> batches = nullptr)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Applies a change, which has no number yet, and completes it when it is durable.
+  void Make(Waiting made, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeAppend(LogId log, std::vector<StoredBatchView> batches, Appended appended, AppendDone done,
                   After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The first `count` of them.
