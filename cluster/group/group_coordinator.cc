@@ -359,11 +359,12 @@ void GroupCoordinator::Describe(const std::string& group, SnapshotDone done) {
       const GroupMachine* machine = shard.groups->Find(group);
       if (machine == nullptr) return TellSurely(shard, GroupNotFound(group), std::move(done));
       // Taken now, told when all that it shows is written.
-      shard.groups->Barrier(Remember([this, &shard, snapshot = SnapshotOf(group, *machine),
-                                      done = std::move(done)](absl::Status status) mutable {
+      auto written = [this, &shard, snapshot = SnapshotOf(group, *machine),
+                      done = std::move(done)](absl::Status status) mutable {
         if (!status.ok()) return done(std::move(status));
         TellSurely(shard, std::move(snapshot), std::move(done));
-      }));
+      };
+      shard.groups->Barrier(Remember(std::move(written)), Now());
     });
   });
 }

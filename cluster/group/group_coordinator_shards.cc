@@ -250,7 +250,7 @@ void GroupCoordinator::Append(Shard& shard, absl::Cord batch) {
 
 void GroupCoordinator::OnAppended(Shard& shard, uint64_t generation, const absl::Status& status) {
   if (generation != shard.generation) return;
-  shard.groups->OnAppended(status);
+  shard.groups->OnAppended(status, Now());
   if (!shard.groups->failed()) return;
   Break(shard, status);
 }

@@ -85,6 +85,11 @@ struct ReleasePartitions {
   uint64_t session = 0;
   std::set<GroupPartition> partitions;
 };
+// The member was told of these (TellRevoking): its time to release them runs from now on.
+struct RevokingTold {
+  uint64_t session = 0;
+  std::set<GroupPartition> partitions;
+};
 struct CommitOffsets {
   uint64_t request = 0;
   // Absent: of no member, which is allowed while there is none.
@@ -111,8 +116,8 @@ struct ChangeTopics {
 // A deadline may have passed.
 struct PassTime {};
 
-using GroupEvent = std::variant<JoinGroup, LoseSession, LeaveGroup, ReleasePartitions, CommitOffsets,
-                                ResetOffsets, DeleteGroup, ChangeTopics, PassTime>;
+using GroupEvent = std::variant<JoinGroup, LoseSession, LeaveGroup, ReleasePartitions, RevokingTold,
+                                CommitOffsets, ResetOffsets, DeleteGroup, ChangeTopics, PassTime>;
 
 // Rows of the internal topic: the group is their fold. A "gone" row is a tombstone for the row of that key.
 struct GroupRow {
@@ -166,7 +171,7 @@ struct TellAssigned {
   uint64_t session = 0;
   std::map<GroupPartition, std::optional<CommittedOffset>> partitions;
 };
-// Stop reading these, and release them when nothing is outstanding.
+// Stop reading these, and release them when nothing is outstanding. RevokingTold when it was said.
 struct TellRevoking {
   uint64_t session = 0;
   std::set<GroupPartition> partitions;

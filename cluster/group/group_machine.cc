@@ -26,9 +26,21 @@ int64_t TextBytes(const GroupMachine::Member& member) {
   return bytes;
 }
 
+bool IsOverdue(const GroupMachine::Member& member, const GroupTime& now) {
+  return std::any_of(member.revoking.begin(), member.revoking.end(), [&now](const auto& revoking) {
+    return revoking.second && *revoking.second <= now.steady_ms;
+  });
+}
+
 absl::Status Fenced(std::string_view message) { return MakeError(Reason::kMemberFenced, message); }
 
 }  // namespace
+
+std::set<GroupPartition> GroupMachine::Member::RevokingPartitions() const {
+  std::set<GroupPartition> partitions;
+  for (const auto& [partition, until_ms] : revoking) partitions.insert(partition);
+  return partitions;
+}
 
 void GroupMachine::Replay(const GroupRecord& record) {
   std::visit(
@@ -154,7 +166,7 @@ void GroupMachine::Do(const JoinGroup& join) {
   auto& [id, member] = *it;
   text_bytes_ -= TextBytes(member);
   // What the older session was to release is out of use with it.
-  for (const GroupPartition& partition : std::exchange(member.revoking, {})) TakeFrom(id, partition);
+  for (const auto& [partition, until_ms] : std::exchange(member.revoking, {})) TakeFrom(id, partition);
   if (!join.instance_id.empty() && member.instance_id != join.instance_id) {
     member_of_instance_.erase(member.instance_id);
     member_of_instance_[join.instance_id] = id;
@@ -210,7 +222,7 @@ void GroupMachine::Do(const LoseSession& lost) {
   member.session = 0;
   member.unheard = lost.unheard && rules_.keep_for_unheard;
   member.away_until_ms = AwayUntil(member);
-  for (const GroupPartition& partition : std::exchange(member.revoking, {})) {
+  for (const auto& [partition, until_ms] : std::exchange(member.revoking, {})) {
     if (!member.unheard) TakeFrom(id, partition);
   }
   reconcile_ = true;
@@ -242,6 +254,17 @@ void GroupMachine::Do(const ReleasePartitions& release) {
     if (it->second.revoking.erase(partition) > 0) TakeFrom(it->first, partition);
   }
   reconcile_ = true;
+}
+
+void GroupMachine::Do(const RevokingTold& told) {
+  const auto it = OfSession(told.session);
+  if (it == members_.end()) return;
+  auto& [id, member] = *it;
+  for (const GroupPartition& partition : told.partitions) {
+    const auto revoking = member.revoking.find(partition);
+    if (revoking != member.revoking.end() && !revoking->second)
+      revoking->second = now_.steady_ms + member.rebalance_timeout_ms;
+  }
 }
 
 absl::Status GroupMachine::CheckCommit(const CommitOffsets& commit) const {
@@ -367,8 +390,7 @@ void GroupMachine::Do(const PassTime&) {
     const Member& member = it->second;
     if (member.session == 0 && member.away_until_ms <= now_.steady_ms) {
       if (rules_.end_lost_sessions) Remove(it, absl::OkStatus());
-    } else if (!member.revoking.empty() && member.revoke_until_ms <= now_.steady_ms &&
-               rules_.fence_slow_revocation) {
+    } else if (rules_.fence_slow_revocation && IsOverdue(member, now_)) {
       Remove(it,
              Fenced(absl::StrCat("member ", it->first, " did not give up its partitions within ",
                                  member.rebalance_timeout_ms, " ms; acknowledge what was delivered sooner")));
@@ -438,7 +460,9 @@ std::optional<int64_t> GroupMachine::NextDeadline(const GroupTime& now) const {
   const auto at = [&next](int64_t steady_ms) { next = std::min(next.value_or(steady_ms), steady_ms); };
   for (const auto& [id, member] : members_) {
     if (member.session == 0) at(member.away_until_ms);
-    if (!member.revoking.empty()) at(member.revoke_until_ms);
+    for (const auto& [partition, until_ms] : member.revoking) {
+      if (until_ms) at(*until_ms);
+    }
   }
   if (members_.empty() && empty_since_ms_ > 0) {
     at(now.steady_ms + std::max<int64_t>(0, empty_since_ms_ + limits_.offsets_retention_ms - now.wall_ms));

@@ -10,7 +10,8 @@
 // What makes it safe, each a rule that a test takes away to see it missed (GroupRules):
 //   - a partition is granted only while nobody owns it                                      (one owner at
 //   most)
-//   - who does not release in time is fenced, with all that it owns                  (no partition is stuck)
+//   - who does not release in time, counted from when it was told, is fenced with all that it owns
+//                                                                                    (no partition is stuck)
 //   - a new session of a member fences the older one                        (one application per membership)
 //   - a request to be let in that a later one of its session overtook does nothing       (nobody is shut out)
 //   - a session that cannot be heard keeps all that its member owns, until its timeout      (it may read on)
@@ -65,14 +66,16 @@ class GroupMachine {
     int64_t session_timeout_ms = 0;
     int64_t rebalance_timeout_ms = 0;
     GroupSubscription subscription;
-    JoinAttempt attempt;                // that it was let in by last
-    std::set<GroupPartition> owned;     // may be read by it; those being revoked too
-    std::set<GroupPartition> revoking;  // of owned: to be released
-    std::set<GroupPartition> target;    // what it should own in the end
-    uint64_t session = 0;               // 0: away
-    bool unheard = false;               // while away: its session may go on, and resume
-    int64_t away_until_ms = 0;          // steady; while away
-    int64_t revoke_until_ms = 0;        // steady; while something is being revoked
+    JoinAttempt attempt;             // that it was let in by last
+    std::set<GroupPartition> owned;  // may be read by it; those being revoked too
+    // Of owned: to be released, and until when (steady). Absent: it was not told yet.
+    std::map<GroupPartition, std::optional<int64_t>> revoking;
+    std::set<GroupPartition> target;  // what it should own in the end
+    uint64_t session = 0;             // 0: away
+    bool unheard = false;             // while away: its session may go on, and resume
+    int64_t away_until_ms = 0;        // steady; while away
+
+    std::set<GroupPartition> RevokingPartitions() const;
   };
 
   explicit GroupMachine(const GroupLimits& limits, const GroupRules& rules = {})
@@ -108,6 +111,7 @@ class GroupMachine {
   void Do(const LoseSession& lost);
   void Do(const LeaveGroup& leave);
   void Do(const ReleasePartitions& release);
+  void Do(const RevokingTold& told);
   void Do(const CommitOffsets& commit);
   void Do(const ResetOffsets& reset);
   void Do(const DeleteGroup& request);

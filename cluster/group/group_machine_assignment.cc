@@ -38,8 +38,9 @@ void GroupMachine::Retarget() {
     }
     AssignorMember& want = wants[id];
     want.topics = known->second;
-    std::set_difference(member.owned.begin(), member.owned.end(), member.revoking.begin(),
-                        member.revoking.end(), std::inserter(want.owned, want.owned.end()));
+    for (const GroupPartition& partition : member.owned) {
+      if (!member.revoking.contains(partition)) want.owned.insert(partition);
+    }
   }
   std::map<TopicId, int32_t> counts;
   for (const auto& [name, topic] : *topics_) counts[topic.id] = topic.partition_count;
@@ -62,8 +63,7 @@ void GroupMachine::Revoke(const std::string& id, Member& member) {
     for (const GroupPartition& partition : excess) TakeFrom(id, partition);
     return;
   }
-  if (member.revoking.empty()) member.revoke_until_ms = now_.steady_ms + member.rebalance_timeout_ms;
-  member.revoking.insert(excess.begin(), excess.end());
+  for (const GroupPartition& partition : excess) member.revoking[partition] = std::nullopt;
   Say(TellRevoking{member.session, std::move(excess)});
 }
 

@@ -73,7 +73,7 @@ void GroupShard::Start(std::shared_ptr<const GroupTopics> topics, const GroupTim
     WatchState(name, *machine, now);
     Settle(name, *machine);
   }
-  Go();
+  Go(now);
 }
 
 void GroupShard::On(const std::string& group, const GroupEvent& event, const GroupTime& now) {
@@ -91,14 +91,14 @@ void GroupShard::On(const std::string& group, const GroupEvent& event, const Gro
     WatchState(group, *machine, now);
   }
   Settle(group, *machine);
-  Go();
+  Go(now);
 }
 
-void GroupShard::Barrier(uint64_t request) {
+void GroupShard::Barrier(uint64_t request, const GroupTime& now) {
   Step step;
   step.said.push_back(Answer{request, absl::OkStatus()});
   waiting_.push_back(std::move(step));
-  Go();
+  Go(now);
 }
 
 void GroupShard::ChangeTopics(std::shared_ptr<const GroupTopics> topics, const GroupTime& now) {
@@ -111,7 +111,7 @@ void GroupShard::ChangeTopics(std::shared_ptr<const GroupTopics> topics, const G
     WatchState(name, *machine, now);
     Settle(name, *machine);
   }
-  Go();
+  Go(now);
 }
 
 void GroupShard::PassTime(const GroupTime& now) {
@@ -123,7 +123,7 @@ void GroupShard::PassTime(const GroupTime& now) {
     WatchState(group, machine, now);
     Settle(group, machine);
   }
-  Go();
+  Go(now);
 }
 
 std::optional<int64_t> GroupShard::NextDeadline() const {
@@ -138,7 +138,7 @@ const GroupMachine* GroupShard::Find(std::string_view group) const {
 
 void GroupShard::Take(const std::string& group, GroupEffects effects) {
   if (effects.empty()) return;
-  Step step;
+  Step step{.group = group};
   BatchBuilder records;
   bool committed = false;
   for (GroupEffect& effect : effects) {
@@ -186,7 +186,7 @@ void GroupShard::Settle(const std::string& group, GroupMachine& machine) {
   groups_.erase(groups_.find(group));
 }
 
-void GroupShard::Go() {
+void GroupShard::Go(const GroupTime& now) {
   while (!appending_ && !waiting_.empty()) {
     absl::Cord batch;
     while (!waiting_.empty() &&
@@ -196,21 +196,36 @@ void GroupShard::Go() {
       writing_.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
     }
-    appending_ = true;
-    if (!batch.empty()) return effects_.Append(std::move(batch));
-    OnAppended(absl::OkStatus());
+    if (!batch.empty()) {
+      appending_ = true;
+      return effects_.Append(std::move(batch));
+    }
+    TellAll(std::exchange(writing_, {}), now);
   }
 }
 
-void GroupShard::OnAppended(const absl::Status& status) {
+void GroupShard::OnAppended(const absl::Status& status, const GroupTime& now) {
   NARU_CHECK(appending_);
   if (!status.ok()) return Fail(status);
   appending_ = false;
-  for (const Step& step : std::exchange(writing_, {})) {
+  TellAll(std::exchange(writing_, {}), now);
+  Go(now);
+}
+
+void GroupShard::TellAll(const std::vector<Step>& steps, const GroupTime& now) {
+  for (const Step& step : steps) {
     waiting_records_ -= step.record_count;
-    for (const GroupEffect& effect : step.said) effects_.Tell(effect);
+    for (const GroupEffect& effect : step.said) {
+      effects_.Tell(effect);
+      const auto* revoking = std::get_if<TellRevoking>(&effect);
+      if (revoking == nullptr) continue;
+      const auto group = groups_.find(step.group);
+      if (group == groups_.end()) continue;
+      // It says and writes nothing to that.
+      NARU_CHECK(group->second->On(RevokingTold{revoking->session, revoking->partitions}, now).empty());
+      SetDeadline(step.group, *group->second, now);
+    }
   }
-  Go();
 }
 
 void GroupShard::Fail(const absl::Status& status) {

@@ -58,12 +58,12 @@ class GroupShard {
   // Makes the group if there is none; it stays if that left something of it.
   void On(const std::string& group, const GroupEvent& event, const GroupTime& now);
   // Answers when everything that was decided before is durable.
-  void Barrier(uint64_t request);
+  void Barrier(uint64_t request, const GroupTime& now);
   void ChangeTopics(std::shared_ptr<const GroupTopics> topics, const GroupTime& now);
   // What is due happens.
   void PassTime(const GroupTime& now);
   std::optional<int64_t> NextDeadline() const;
-  void OnAppended(const absl::Status& status);
+  void OnAppended(const absl::Status& status, const GroupTime& now);
   // As a write that failed so: the groups are another's from now on.
   void GiveUp(const absl::Status& why) { Fail(why); }
 
@@ -78,6 +78,7 @@ class GroupShard {
 
  private:
   struct Step {
+    std::string group;    // that it is of; empty: of none
     std::string records;  // a RecordBatch's fields
     size_t record_count = 0;
     GroupEffects said;
@@ -91,7 +92,9 @@ class GroupShard {
   // The last after each change of a group.
   void Settle(const std::string& group, GroupMachine& machine);
   // Writes what waits, or tells what waits for nothing.
-  void Go();
+  void Go(const GroupTime& now);
+  // The steps were written.
+  void TellAll(const std::vector<Step>& steps, const GroupTime& now);
   void Fail(const absl::Status& status);
 
   const GroupLimits limits_;

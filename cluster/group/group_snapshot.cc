@@ -16,7 +16,7 @@ GroupSnapshot SnapshotOf(const std::string& group, const GroupMachine& machine) 
                                 .away = member.session == 0,
                                 .subscription = member.subscription,
                                 .owned = member.owned,
-                                .revoking = member.revoking});
+                                .revoking = member.RevokingPartitions()});
   }
   return snapshot;
 }

@@ -117,7 +117,8 @@ std::string ToText(const GroupMachine& group, const GroupTopics& topics) {
   for (const auto& [id, member] : group.members()) {
     absl::StrAppend(&text, "  ", id, member.session == 0 ? " away" : absl::StrCat(" s", member.session),
                     " owns ", ToText(member.owned, topics));
-    if (!member.revoking.empty()) absl::StrAppend(&text, " revoking ", ToText(member.revoking, topics));
+    if (!member.revoking.empty())
+      absl::StrAppend(&text, " revoking ", ToText(member.RevokingPartitions(), topics));
     if (member.owned != member.target) absl::StrAppend(&text, " target ", ToText(member.target, topics));
     text += "\n";
   }

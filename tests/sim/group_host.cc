@@ -122,7 +122,7 @@ void GroupHost::Append(absl::Cord batch) {
   at_.broker.OnAppend(at_.partition, ask, [this, generation = generation_](const AppendResult& result) {
     at_.process.After(0, [this, generation, ok = result.outcome == AppendResult::Outcome::kOk] {
       if (!Follow() || generation != generation_) return;
-      shard_->OnAppended(ok ? absl::OkStatus() : Elsewhere());
+      shard_->OnAppended(ok ? absl::OkStatus() : Elsewhere(), Now());
       // Nobody knows what the log holds.
       if (shard_->failed()) GiveUp(Elsewhere());
     });
@@ -226,12 +226,13 @@ void GroupHost::OnDescribe(Described done) {
   if (!Follow()) return done(std::nullopt);
   const GroupMachine* machine = shard_->Find(kGroup);
   const CommittedOffsets committed = machine != nullptr ? machine->offsets() : CommittedOffsets{};
-  shard_->Barrier(Remember([this, committed, done = std::move(done)](const absl::Status& status) {
+  auto written = [this, committed, done = std::move(done)](const absl::Status& status) {
     if (!status.ok()) return done(std::nullopt);
     // Rule 20.
     at_.broker.ConfirmLeads(at_.partition,
                             [committed, done](bool leads) { leads ? done(committed) : done(std::nullopt); });
-  }));
+  };
+  shard_->Barrier(Remember(std::move(written)), Now());
 }
 
 }  // namespace naru::sim

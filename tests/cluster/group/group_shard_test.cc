@@ -69,7 +69,7 @@ class GroupShardTest : public testing::Test {
 TEST_F(GroupShardTest, NothingIsToldBeforeItIsWritten) {
   Join("g", 1, "a");
   EXPECT_THAT(outside_.told, IsEmpty());
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   EXPECT_THAT(outside_.told, ElementsAre("s1 joined as a epoch=1", "s1 assigned orders/0@- orders/1@-"));
 }
 
@@ -77,7 +77,7 @@ TEST_F(GroupShardTest, WhatNeedsNoRecordWaitsForThoseBeforeIt) {
   Join("g", 1, "a");
   Commit("g", 7, 5);  // refused: the group has a member
   EXPECT_THAT(outside_.told, IsEmpty());
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   EXPECT_EQ(outside_.told.back().substr(0, 18), "r7 GROUP_NOT_EMPTY");
   EXPECT_EQ(outside_.batches.size(), 1u);
 }
@@ -87,29 +87,29 @@ TEST_F(GroupShardTest, StepsOfAllGroupsThatWaitShareTheNextBatch) {
   Commit("g", 2, 6);
   Commit("h", 3, 7);
   EXPECT_EQ(outside_.batches.size(), 1u);
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   EXPECT_THAT(outside_.TakeTold(), ElementsAre("r1 OK"));
   EXPECT_EQ(outside_.batches.size(), 2u);
   EXPECT_GT(shard_->waiting_records(), 0u);
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   EXPECT_THAT(outside_.TakeTold(), ElementsAre("r2 OK", "r3 OK"));
   EXPECT_EQ(shard_->waiting_records(), 0u);
 }
 
 TEST_F(GroupShardTest, ABatchIsWhatAnyClientMightHaveSent) {
   for (uint64_t request = 1; request <= 100; ++request) Commit(absl::StrCat("g", request), request, 5);
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   for (const absl::Cord& batch : outside_.batches) EXPECT_TRUE(WalkBatch(batch, BatchLimits{}).ok());
 }
 
 TEST_F(GroupShardTest, AFailedWriteEndsEverySessionAndFailsEveryRequest) {
   Join("g", 1, "a");
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   outside_.TakeTold();
   Commit("h", 7, 5);
   Join("g", 2, "a");  // fences session 1, which is not told
   Commit("h", 8, 6);
-  shard_->OnAppended(MakeError(Reason::kStorageFull, "full"));
+  shard_->OnAppended(MakeError(Reason::kStorageFull, "full"), kNow);
   EXPECT_TRUE(shard_->failed());
   EXPECT_THAT(outside_.told,
               testing::UnorderedElementsAre("r7 STORAGE_FULL: full", "r8 STORAGE_FULL: full",
@@ -119,8 +119,8 @@ TEST_F(GroupShardTest, AFailedWriteEndsEverySessionAndFailsEveryRequest) {
 TEST_F(GroupShardTest, WhatWasWrittenIsThereAfterARestart) {
   Commit("g", 1, 5);
   Join("h", 1, "a");
-  shard_->OnAppended(absl::OkStatus());
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
+  shard_->OnAppended(absl::OkStatus(), kNow);
   Restart(2);
   ASSERT_NE(shard_->Find("g"), nullptr);
   EXPECT_EQ(shard_->Find("g")->offsets().at(Orders(0)).offset, 5);
@@ -139,8 +139,8 @@ TEST_F(GroupShardTest, AGroupOfWhichNothingIsLeftIsForgotten) {
   EXPECT_EQ(shard_->Find("g"), nullptr);
   EXPECT_EQ(shard_->Find("absent"), nullptr);
   EXPECT_EQ(shard_->NextDeadline(), std::nullopt);
-  shard_->OnAppended(absl::OkStatus());
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
+  shard_->OnAppended(absl::OkStatus(), kNow);
   EXPECT_EQ(outside_.told[1], "r2 OK");
   EXPECT_EQ(outside_.told[2].substr(0, 18), "r3 GROUP_NOT_FOUND");
   Restart(outside_.batches.size());
@@ -149,7 +149,7 @@ TEST_F(GroupShardTest, AGroupOfWhichNothingIsLeftIsForgotten) {
 
 TEST_F(GroupShardTest, WhatGroupsTakeOfMemoryIsCounted) {
   const auto written = [this] {
-    while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus());
+    while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus(), kNow);
     return shard_->bytes();
   };
   EXPECT_EQ(shard_->bytes(), 0);
@@ -197,13 +197,32 @@ TEST_F(GroupShardTest, TimePassesForTheGroupsThatAreDue) {
   EXPECT_EQ(shard_->Find("h")->members().size(), 1u);
 }
 
+TEST_F(GroupShardTest, TheTimeToReleaseRunsFromWhenTheMemberWasTold) {
+  const auto at = [](int64_t ms) { return GroupTime{.steady_ms = ms, .wall_ms = 1'000'000 + ms}; };
+  Join("g", 1, "a");
+  shard_->OnAppended(absl::OkStatus(), at(10));
+  Join("g", 2, "b");
+  // The log takes longer than the member has.
+  shard_->PassTime(at(5'000));
+  EXPECT_EQ(shard_->Find("g")->members().size(), 2u);
+  EXPECT_EQ(shard_->NextDeadline(), std::nullopt);
+  outside_.TakeTold();
+  shard_->OnAppended(absl::OkStatus(), at(6'000));
+  EXPECT_THAT(outside_.TakeTold(), testing::Contains("s1 revoking orders/1"));
+  EXPECT_EQ(shard_->NextDeadline(), 7'000);
+  shard_->PassTime(at(6'999));
+  EXPECT_EQ(shard_->Find("g")->members().size(), 2u);
+  shard_->PassTime(at(7'000));
+  EXPECT_EQ(shard_->Find("g")->members().size(), 1u);
+}
+
 TEST_F(GroupShardTest, GroupsHearOfTopics) {
   Join("g", 1, "a");
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   outside_.TakeTold();
   outside_.topics["orders"].partition_count = 3;
   shard_->ChangeTopics(Topics(), kNow);
-  shard_->OnAppended(absl::OkStatus());
+  shard_->OnAppended(absl::OkStatus(), kNow);
   EXPECT_THAT(outside_.told, ElementsAre("s1 assigned orders/2@-"));
 }
 

@@ -264,7 +264,11 @@ void GroupSimulation::WriteOne() {
   for (const GroupEffect& effect : step) {
     if (const auto* persist = std::get_if<Persist>(&effect)) log_.push_back(persist->record);
   }
-  for (const GroupEffect& effect : step) Happen(effect);
+  for (const GroupEffect& effect : step) {
+    Happen(effect);
+    if (const auto* revoking = std::get_if<TellRevoking>(&effect))
+      Tell(RevokingTold{revoking->session, revoking->partitions});
+  }
 }
 
 void GroupSimulation::RestartHub() {

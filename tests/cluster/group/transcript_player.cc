@@ -105,6 +105,8 @@ std::string TranscriptPlayer::Write(const GroupEffects& effects) {
   for (const GroupEffect& effect : effects) {
     if (const auto* persist = std::get_if<Persist>(&effect)) log_.push_back(persist->record);
     absl::StrAppend(&text, ToText(effect, topics_), "\n");
+    if (const auto* revoking = std::get_if<TellRevoking>(&effect))
+      absl::StrAppend(&text, Do(RevokingTold{revoking->session, revoking->partitions}));
   }
   return text;
 }

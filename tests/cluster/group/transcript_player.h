@@ -1,5 +1,5 @@
 // Plays a group's transcript: text in which lines that begin with "> " are what happens, and those behind
-// them what the group answers. For tests.
+// them what the group answers; members are told at once. For tests.
 //
 //   > topics orders=4 bills=1       the catalog
 //   > join s1 a orders ~b.*         session 1, member a, topics and patterns; also instance=NAME, slow=MS
