@@ -52,8 +52,8 @@ absl::StatusOr<std::optional<GroupEvent>> GroupConsumer::Next(absl::Duration tim
   if (cancelled_ || closing_ || queue_.empty()) return WhyOver();
   std::optional<GroupEvent> event = std::move(queue_.front());
   queue_.pop_front();
-  const auto* delivery = std::get_if<naru::v1::GroupDelivery>(&*event);
-  if (delivery != nullptr && options_.ack_on_next) unacked_ = delivery->delivery_id();
+  const auto* delivery = std::get_if<GroupRecords>(&*event);
+  if (delivery != nullptr && options_.ack_on_next) unacked_ = delivery->head.delivery_id();
   return event;
 }
 
@@ -252,19 +252,18 @@ absl::Status GroupConsumer::ReadOneStream(bool* joined) {
                         client_->ConnectedChannel(absl::InfiniteFuture(), &cancellation_));
   grpc::ClientContext context;
   const Cancellation::Guard guard(&cancellation_, &context);
-  const auto stub = naru::v1::GroupService::NewStub(channel);
-  const std::unique_ptr<Stream> stream = stub->Consume(&context);
-  if (Begin(*stream)) {
-    ConsumeResponse response;
-    while (stream->Read(&response)) {
-      Handle(std::move(response), joined);
-      response.Clear();
-    }
-  } else {
-    context.TryCancel();
+  const auto stream = OpenRawStream<ConsumeRequest>(channel, "/naru.v1.GroupService/Consume", context);
+  absl::Status read;
+  const bool begun = Begin(*stream);
+  grpc::ByteBuffer response;
+  while (begun && read.ok() && stream->Read(&response)) {
+    read = Handle(response, joined);
+    response.Clear();
   }
+  if (!begun || !read.ok()) context.TryCancel();
   Abandon();
   const grpc::Status status = stream->Finish();
+  if (!read.ok()) return read;
   if (!status.ok()) return FromGrpcStatus(status, context);
   absl::MutexLock lock(&mutex_);
   return closing_ ? absl::OkStatus() : absl::UnavailableError("the broker ended the stream");
@@ -285,8 +284,21 @@ void GroupConsumer::Abandon() {
   }
 }
 
-void GroupConsumer::Handle(ConsumeResponse response, bool* joined) {
+absl::Status GroupConsumer::Handle(const grpc::ByteBuffer& bytes, bool* joined) {
+  NARU_ASSIGN_OR_RETURN(auto response, (ReadResponse<naru::v1::GroupDelivery, ConsumeResponse>(bytes)));
   absl::MutexLock lock(&mutex_);
+  auto* delivery = std::get_if<GroupRecords>(&response);
+  if (delivery == nullptr) {
+    Handle(std::get<ConsumeResponse>(std::move(response)), joined);
+  } else if (!closing_) {  // then it comes again, to whoever reads on
+    delivery->head.set_delivery_id(ids_before_ + delivery->head.delivery_id());
+    last_id_ = std::max(last_id_, delivery->head.delivery_id());
+    queue_.emplace_back(std::move(*delivery));
+  }
+  return absl::OkStatus();
+}
+
+void GroupConsumer::Handle(ConsumeResponse response, bool* joined) {
   if (response.has_commit_result()) {
     const auto commit = commits_.find(response.commit_result().commit_id());
     if (commit == commits_.end()) return;  // nobody waits any more
@@ -294,7 +306,7 @@ void GroupConsumer::Handle(ConsumeResponse response, bool* joined) {
         response.commit_result().has_error() ? FromError(response.commit_result().error()) : absl::OkStatus();
     return;
   }
-  if (closing_) return;  // it comes again, to whoever reads on
+  if (closing_) return;
   switch (response.response_case()) {
     case ConsumeResponse::kJoined:
       *joined = joined_ = true;
@@ -313,13 +325,6 @@ void GroupConsumer::Handle(ConsumeResponse response, bool* joined) {
       const naru::v1::PartitionFailure& failure = response.failure();
       queue_.emplace_back(PartitionFailed{{failure.topic(), failure.partition(), failure.next_offset()},
                                           FromError(failure.error())});
-      break;
-    }
-    case ConsumeResponse::kDelivery: {
-      naru::v1::GroupDelivery& delivery = *response.mutable_delivery();
-      delivery.set_delivery_id(ids_before_ + delivery.delivery_id());
-      last_id_ = std::max(last_id_, delivery.delivery_id());
-      queue_.emplace_back(std::move(delivery));
       break;
     }
     default:  // Idle, or what a newer broker tells

@@ -7,9 +7,9 @@
 //   while (!stop) {
 //     NARU_ASSIGN_OR_RETURN(auto event, consumer->Next(absl::Seconds(1)));
 //     if (!event) continue;  // nothing within that second
-//     if (auto* delivery = std::get_if<naru::v1::GroupDelivery>(&*event)) {
-//       for (const naru::v1::Record& record : delivery->records()) ...
-//       consumer->Ack(delivery->delivery_id());
+//     if (auto* delivery = std::get_if<naru::client::GroupRecords>(&*event)) {
+//       for (const naru::client::ReceivedRecord& record : delivery->records) Handle(record.key,
+//       record.value); consumer->Ack(delivery->head.delivery_id());
 //     }
 //   }
 //   absl::Status committed = consumer->Close(absl::Seconds(10));
@@ -38,6 +38,7 @@
 #include "clients/cpp/cancellation.h"
 #include "clients/cpp/client.h"
 #include "clients/cpp/partition_position.h"
+#include "clients/cpp/received_records.h"
 #include "naru/v1/group.grpc.pb.h"
 #include "naru/v1/group.pb.h"
 
@@ -66,10 +67,13 @@ struct GroupJoined {
   bool again = false;
 };
 
-// A delivery's delivery_id is the consumer's own: it rises over all streams, and is never used twice.
+// Records of one partition, to be acknowledged. The delivery_id is the consumer's own: it rises over all
+// streams, and is never used twice.
+using GroupRecords = Received<naru::v1::GroupDelivery>;
+
 // PartitionFailed: CORRUPT_DATA; the partition stays assigned.
-using GroupEvent = std::variant<naru::v1::GroupDelivery, naru::v1::Assigned, naru::v1::Revoking, GroupJoined,
-                                PartitionFailed>;
+using GroupEvent =
+    std::variant<GroupRecords, naru::v1::Assigned, naru::v1::Revoking, GroupJoined, PartitionFailed>;
 
 // Next and Close from one thread; everything else from any, also from several. Owns one thread that reads the
 // stream. What was received and not taken is in memory: at most unacked_bytes_max and one delivery.
@@ -129,7 +133,8 @@ class GroupConsumer {
   int64_t stale_acks() const;
 
  private:
-  using Stream = grpc::ClientReaderWriter<naru::v1::ConsumeRequest, naru::v1::ConsumeResponse>;
+  // Responses are read where they lie (received_records.h).
+  using Stream = grpc::ClientReaderWriter<naru::v1::ConsumeRequest, grpc::ByteBuffer>;
 
   GroupConsumer(std::shared_ptr<Client> client, const naru::v1::Join& join, GroupConsumerOptions options)
       : client_(std::move(client)), join_(join), options_(options) {}
@@ -143,7 +148,9 @@ class GroupConsumer {
   // One stream from its start to its end. `joined`: the broker took it as a member.
   absl::Status ReadOneStream(bool* joined) ABSL_LOCKS_EXCLUDED(write_mutex_, mutex_);
   bool Begin(Stream& stream) ABSL_LOCKS_EXCLUDED(write_mutex_, mutex_);
-  void Handle(naru::v1::ConsumeResponse response, bool* joined) ABSL_LOCKS_EXCLUDED(mutex_);
+  // DATA_LOSS when it cannot be read.
+  absl::Status Handle(const grpc::ByteBuffer& bytes, bool* joined) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Handle(naru::v1::ConsumeResponse response, bool* joined) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The stream is over, or about to be: nothing more is written to it.
   void Abandon() ABSL_LOCKS_EXCLUDED(write_mutex_, mutex_);
   bool Over() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return cancelled_ || closing_ || done_; }

@@ -143,8 +143,9 @@ absl::StatusOr<std::optional<SubscriptionEvent>> Subscription::Next(absl::Durati
     } else {
       queue_.pop_front();
     }
-    if (const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&*event)) {
-      progress_[{delivery->topic(), delivery->partition()}].taken = delivery->next_offset();
+    if (const auto* delivery = std::get_if<PartitionRecords>(&*event)) {
+      const naru::v1::PartitionDelivery& head = delivery->head;
+      progress_[{head.topic(), head.partition()}].taken = head.next_offset();
     }
     owes = OwesEnough();
   }
@@ -294,32 +295,32 @@ absl::Status Subscription::ReadOneStream(bool* got_something) {
                         client_->ConnectedChannel(absl::InfiniteFuture(), &cancellation_));
   grpc::ClientContext context;
   const Cancellation::Guard guard(&cancellation_, &context);
-  const auto stub = naru::v1::ConsumeService::NewStub(channel);
-  const std::unique_ptr<Stream> stream = stub->Subscribe(&context);
+  const auto stream = OpenRawStream<SubscribeRequest>(channel, "/naru.v1.ConsumeService/Subscribe", context);
   bool begun = false;
   {
     absl::MutexLock lock(&write_mutex_);
     begun = stream->Write(StartRequest());
     stream_ = stream.get();
   }
-  const bool left = begun && ReadAll(*stream, got_something);
-  if (left) context.TryCancel();
+  const absl::StatusOr<bool> left = begun ? ReadAll(*stream, got_something) : false;
+  if (!left.ok() || *left) context.TryCancel();
   {
     // A credit that is being written does not hold this up: the call is over.
     absl::MutexLock lock(&write_mutex_);
     stream_ = nullptr;
   }
   const grpc::Status status = stream->Finish();
-  if (left) return absl::OkStatus();
+  if (!left.ok()) return left.status();
+  if (*left) return absl::OkStatus();
   if (status.ok()) return absl::UnavailableError("the broker ended the stream");
   return FromGrpcStatus(status, context);
 }
 
-bool Subscription::ReadAll(Stream& stream, bool* got_something) {
-  SubscribeResponse response;
+absl::StatusOr<bool> Subscription::ReadAll(Stream& stream, bool* got_something) {
+  grpc::ByteBuffer response;
   while (stream.Read(&response)) {
     *got_something = true;
-    Handle(std::move(response));
+    NARU_RETURN_IF_ERROR(Handle(response));
     response.Clear();
     if (FindNewPartitions()) return true;
     absl::MutexLock lock(&mutex_);
@@ -328,15 +329,24 @@ bool Subscription::ReadAll(Stream& stream, bool* got_something) {
   return false;
 }
 
-void Subscription::Handle(SubscribeResponse response) {
+absl::Status Subscription::Handle(const grpc::ByteBuffer& bytes) {
+  NARU_ASSIGN_OR_RETURN(auto response, (ReadResponse<naru::v1::PartitionDelivery, SubscribeResponse>(bytes)));
   absl::MutexLock lock(&mutex_);
   connection_status_ = absl::OkStatus();
-  if (response.has_delivery()) {
-    const int64_t bytes = response.delivery().credit_bytes();
-    Progress& progress = progress_[{response.delivery().topic(), response.delivery().partition()}];
-    progress.read = response.delivery().next_offset();
-    Push(std::move(*response.mutable_delivery()), bytes);
-  } else if (response.has_end_reached()) {
+  if (auto* delivery = std::get_if<PartitionRecords>(&response)) {
+    const naru::v1::PartitionDelivery& head = delivery->head;
+    progress_[{head.topic(), head.partition()}].read = head.next_offset();
+    const int64_t credit_bytes = head.credit_bytes();
+    Push(std::move(*delivery), credit_bytes);
+  } else {
+    Handle(std::get<SubscribeResponse>(response));
+  }
+  FinishIfAllDone();
+  return absl::OkStatus();
+}
+
+void Subscription::Handle(const SubscribeResponse& response) {
+  if (response.has_end_reached()) {
     const auto& end = response.end_reached();
     Progress& progress = progress_[{end.topic(), end.partition()}];
     progress.done = true;
@@ -350,7 +360,6 @@ void Subscription::Handle(SubscribeResponse response) {
                          FromError(failure.error())},
          0);
   }
-  FinishIfAllDone();
 }
 
 bool Subscription::FindNewPartitions() {

@@ -7,8 +7,9 @@
 //   while (true) {
 //     NARU_ASSIGN_OR_RETURN(auto event, subscription->Next(absl::Seconds(1)));
 //     if (!event) continue;  // nothing within that second
-//     if (auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&*event)) {
-//       for (const naru::v1::Record& record : delivery->records()) ...
+//     if (auto* delivery = std::get_if<naru::client::PartitionRecords>(&*event)) {
+//       for (const naru::client::ReceivedRecord& record : delivery->records) Handle(record.key,
+//       record.value);
 //     }
 //   }
 //
@@ -35,6 +36,7 @@
 #include "clients/cpp/cancellation.h"
 #include "clients/cpp/client.h"
 #include "clients/cpp/partition_position.h"
+#include "clients/cpp/received_records.h"
 #include "naru/v1/consume.grpc.pb.h"
 #include "naru/v1/consume.pb.h"
 
@@ -53,6 +55,9 @@ struct SubscriptionOptions {
   bool read_added_partitions = false;
 };
 
+// Records of one partition.
+using PartitionRecords = Received<naru::v1::PartitionDelivery>;
+
 // Everything below the partition's end_offset was delivered.
 struct PartitionEnded {
   PartitionPosition position;
@@ -63,8 +68,7 @@ struct SubscriptionEnded {};
 
 // PartitionFailed: OFFSET_OUT_OF_RANGE, CORRUPT_DATA, or TOPIC_NOT_FOUND, also when there is a new topic of
 // that name.
-using SubscriptionEvent =
-    std::variant<naru::v1::PartitionDelivery, PartitionEnded, PartitionFailed, SubscriptionEnded>;
+using SubscriptionEvent = std::variant<PartitionRecords, PartitionEnded, PartitionFailed, SubscriptionEnded>;
 
 // Next, Positions from one thread; Cancel from any, also from several. Owns one thread that reads the stream.
 class Subscription {
@@ -97,7 +101,8 @@ class Subscription {
 
  private:
   using Key = std::pair<std::string, int32_t>;
-  using Stream = grpc::ClientReaderWriter<naru::v1::SubscribeRequest, naru::v1::SubscribeResponse>;
+  // Responses are read where they lie (received_records.h).
+  using Stream = grpc::ClientReaderWriter<naru::v1::SubscribeRequest, grpc::ByteBuffer>;
   struct Progress {
     int64_t read = 0;   // next offset after what the stream gave
     int64_t taken = 0;  // next offset after what Next gave
@@ -119,8 +124,10 @@ class Subscription {
   // One stream from its start to its end; OK when it was left on purpose. `got_something`: it lived.
   absl::Status ReadOneStream(bool* got_something);
   // Reads until the stream is over (false), or to be left: all has ended, or there are new partitions (true).
-  bool ReadAll(Stream& stream, bool* got_something);
-  void Handle(naru::v1::SubscribeResponse response) ABSL_LOCKS_EXCLUDED(mutex_);
+  // DATA_LOSS when what it gave cannot be read.
+  absl::StatusOr<bool> ReadAll(Stream& stream, bool* got_something);
+  absl::Status Handle(const grpc::ByteBuffer& bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Handle(const naru::v1::SubscribeResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A stream could not be begun because one of its topics is gone: fails the partitions of those that are.
   // False: none is, as far as could be found out.
   bool FailGoneTopics() ABSL_LOCKS_EXCLUDED(mutex_);

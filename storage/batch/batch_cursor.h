@@ -59,6 +59,9 @@ class BatchCursor {
     return ReadLengthAcross(length);
   }
 
+  // Whether Take(n) would see them where they lie, and its view stay valid as long as the bytes do.
+  bool InOnePiece(size_t n) const { return n <= static_cast<size_t>(end_ - at_); }
+
   // Reads `n` bytes, of which there must be as many. The view is valid until the next Take.
   std::string_view Take(size_t n) {
     if (n < static_cast<size_t>(end_ - at_) || behind_ == 0) [[likely]] {

@@ -92,7 +92,7 @@ Violation SkipUnknown(const char*& at, const char* end, uint32_t known_fields) {
       if (!wire::ReadVarint(at, end, value)) return {VarintRule(at, end), field};
       return {};
     case wire::Type::kLength:
-      if (!TakeBytes(at, end, bytes)) return {LengthRule(at, end), field};
+      if (!wire::ReadBytes(at, end, bytes)) return {LengthRule(at, end), field};
       return {};
     case wire::Type::kFixed64:
       if (left < 8) return {Rule::kTruncated, field};
@@ -116,11 +116,11 @@ Violation WalkHeader(std::string_view raw) {
   while (at != end) {
     switch (static_cast<uint8_t>(*at)) {
       case wire::Tag(1, wire::Type::kLength):
-        if (!TakeBytes(++at, end, bytes)) return {LengthRule(at, end), 3};
+        if (!wire::ReadBytes(++at, end, bytes)) return {LengthRule(at, end), 3};
         if (!IsUtf8(bytes)) return {Rule::kUtf8, 3};
         break;
       case wire::Tag(2, wire::Type::kLength):
-        if (!TakeBytes(++at, end, bytes)) return {LengthRule(at, end), 3};
+        if (!wire::ReadBytes(++at, end, bytes)) return {LengthRule(at, end), 3};
         break;
       default:
         if (const Violation violation = SkipUnknown(at, end, kHeaderFields)) return {violation.rule, 3};

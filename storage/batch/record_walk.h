@@ -32,18 +32,7 @@ constexpr uint32_t kHeaderFields = 1u << 1 | 1u << 2;
 // Why the varint at `at` cannot be read.
 Rule VarintRule(const char* at, const char* end);
 
-// Takes a length and as many bytes off the front of [*at, end).
-inline bool TakeBytes(const char*& at, const char* end, std::string_view& bytes) {
-  uint64_t length;
-  const char* p = at;
-  if (!wire::ReadVarint(p, end, length) || p - at > wire::kLengthBytesMax ||
-      length > static_cast<uint64_t>(end - p))
-    return false;
-  bytes = std::string_view(p, length);
-  at = p + length;
-  return true;
-}
-// Why TakeBytes said no.
+// Why wire::ReadBytes said no.
 Rule LengthRule(const char* at, const char* end);
 
 // Reads a tag, which must be as short as it can be, and neither of a group nor of an unassigned wire type.
@@ -60,22 +49,21 @@ Violation WalkHeader(std::string_view raw);
 // Checks the Record message `raw` and says what is in it.
 inline Violation WalkRecord(std::string_view raw, RecordFields& found) {
   using record_walk::LengthRule;
-  using record_walk::TakeBytes;
   const char* at = raw.data();
   const char* const end = at + raw.size();
   while (at != end) {
     switch (static_cast<uint8_t>(*at)) {
       case wire::Tag(1, wire::Type::kLength):
-        if (!TakeBytes(++at, end, found.key)) [[unlikely]]
+        if (!wire::ReadBytes(++at, end, found.key)) [[unlikely]]
           return {LengthRule(at, end), 1};
         break;
       case wire::Tag(2, wire::Type::kLength):
-        if (!TakeBytes(++at, end, found.value)) [[unlikely]]
+        if (!wire::ReadBytes(++at, end, found.value)) [[unlikely]]
           return {LengthRule(at, end), 2};
         break;
       case wire::Tag(3, wire::Type::kLength): {
         std::string_view header;
-        if (!TakeBytes(++at, end, header)) [[unlikely]]
+        if (!wire::ReadBytes(++at, end, header)) [[unlikely]]
           return {LengthRule(at, end), 3};
         if (const Violation violation = record_walk::WalkHeader(header)) [[unlikely]]
           return violation;

@@ -79,4 +79,39 @@ inline bool ReadVarint(const char*& at, const char* end, uint64_t& value) {
   return false;
 }
 
+// Takes a length of at most 5 bytes and as many bytes as it says off the front of [*at, end). False: there
+// are none, and nothing is taken.
+inline bool ReadBytes(const char*& at, const char* end, std::string_view& bytes) {
+  uint64_t length;
+  const char* p = at;
+  if (!ReadVarint(p, end, length) || p - at > kLengthBytesMax || length > static_cast<uint64_t>(end - p))
+    return false;
+  bytes = std::string_view(p, length);
+  at = p + length;
+  return true;
+}
+
+// Passes over the value of a field with this tag. False: truncated, or of a group.
+inline bool SkipValue(const char*& at, const char* end, uint64_t tag) {
+  uint64_t number;
+  std::string_view bytes;
+  const auto pass = [&at, end](ptrdiff_t size) {
+    if (end - at < size) return false;
+    at += size;
+    return true;
+  };
+  switch (static_cast<Type>(tag & 7)) {
+    case Type::kVarint:
+      return ReadVarint(at, end, number);
+    case Type::kLength:
+      return ReadBytes(at, end, bytes);
+    case Type::kFixed64:
+      return pass(8);
+    case Type::kFixed32:
+      return pass(4);
+    default:
+      return false;
+  }
+}
+
 }  // namespace naru::wire

@@ -124,7 +124,7 @@ void RunReader::AddEmptied(const ReadRequest& request, Progress& progress, ReadR
 }
 
 absl::Status RunReader::AddBatch(const ReadRequest& request, const EntryHeader& header, std::string_view rest,
-                                 const std::shared_ptr<std::string>& buffer, Progress& progress,
+                                 const std::shared_ptr<const char[]>& buffer, Progress& progress,
                                  ReadResult& result) const {
   progress.expected = header.next_offset();
   if (header.records() == 0) {
@@ -156,14 +156,14 @@ absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& s
   size_t wanted = std::min<uint64_t>(stretch.length,
                                      static_cast<uint64_t>(std::max<int64_t>(progress.bytes_left, 0)) + 4096);
   while (at < stop && !progress.done) {
-    // One buffer, shared by all batches that are cut out of it.
-    auto buffer = std::make_shared<std::string>(std::min<uint64_t>(wanted, stop - at), '\0');
-    NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, buffer->data(), buffer->size()));
-    buffer->resize(read);
+    // One buffer, shared by all batches that are cut out of it, and not cleared first.
+    const size_t room = std::min<uint64_t>(wanted, stop - at);
+    const auto buffer = std::make_shared_for_overwrite<char[]>(room);
+    NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, buffer.get(), room));
     size_t used = 0;
     EntryHeader header;
     while (used < read) {
-      const std::string_view rest = std::string_view(*buffer).substr(used);
+      const std::string_view rest(buffer.get() + used, read - used);
       if (ParseEntryHeader(rest.substr(0, kHeaderBytesMax), salt_, header) != HeaderCheck::kGood) {
         if (rest.size() < kHeaderBytesMax && used > 0) break;
         return Corrupt(segment, at + used, "the entry header fails its checksum");

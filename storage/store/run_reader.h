@@ -67,7 +67,7 @@ class RunReader {
   static void AddEmptied(const ReadRequest& request, Progress& progress, ReadResult& result);
   // Adds the batch with `header`, whose body is at the front of `rest`, a part of `buffer`.
   absl::Status AddBatch(const ReadRequest& request, const EntryHeader& header, std::string_view rest,
-                        const std::shared_ptr<std::string>& buffer, Progress& progress,
+                        const std::shared_ptr<const char[]>& buffer, Progress& progress,
                         ReadResult& result) const;
 
   const SegmentSet& segments_;

@@ -44,7 +44,7 @@ class GroupConsumerTest : public ::testing::Test {
     }
   }
   static naru::v1::GroupDelivery NextDelivery(GroupConsumer& consumer) {
-    return NextOf<naru::v1::GroupDelivery>(consumer);
+    return *NextOf<GroupRecords>(consumer).ToMessage();
   }
   static std::string NextValue(GroupConsumer& consumer) {
     const naru::v1::GroupDelivery delivery = NextDelivery(consumer);

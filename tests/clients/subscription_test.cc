@@ -55,9 +55,9 @@ class SubscriptionTest : public ::testing::Test {
         return values;
       }
       if (std::holds_alternative<SubscriptionEnded>(**event)) return values;
-      const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&**event);
-      if (delivery == nullptr || delivery->partition() != partition) continue;
-      for (const auto& record : delivery->records()) values.push_back(record.value());
+      const auto* delivery = std::get_if<PartitionRecords>(&**event);
+      if (delivery == nullptr || delivery->head.partition() != partition) continue;
+      for (const ReceivedRecord& record : delivery->records) values.emplace_back(*record.value);
     }
   }
 
@@ -101,7 +101,7 @@ TEST_F(SubscriptionTest, BegunAtTheLatestAndBrokenAtOnceItStillBeginsWhereItWasO
   hub_.Append("t", 0, "newer");
   auto event = subscription->Next(kLong);
   ASSERT_TRUE(event.ok() && *event) << event.status();
-  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(**event).records(0).value(), "new");
+  EXPECT_EQ(std::get<PartitionRecords>(**event).records[0].value, "new");
 }
 
 TEST_F(SubscriptionTest, CreditBoundsWhatIsSentToAnApplicationThatDoesNotTake) {
@@ -124,8 +124,8 @@ TEST_F(SubscriptionTest, PartitionsAddedLaterAreFoundAndReadFromTheirBeginning) 
   while (!found) {
     auto event = subscription->Next(kLong);
     ASSERT_TRUE(event.ok() && *event) << event.status();
-    const auto& delivery = std::get<naru::v1::PartitionDelivery>(**event);
-    found = delivery.partition() == 2;
+    const auto& delivery = std::get<PartitionRecords>(**event);
+    found = delivery.head.partition() == 2;
   }
 }
 
@@ -133,7 +133,8 @@ TEST_F(SubscriptionTest, ATopicMadeAnewMeanwhileFailsInsteadOfBeingReadOn) {
   for (int i = 0; i < 3; ++i) hub_.Append("t", 0, "old");
   auto subscription = Open();
   int old = 0;
-  while (old < 3) old += std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records_size();
+  while (old < 3)
+    old += static_cast<int>(std::get<PartitionRecords>(NextEvent(*subscription)).records.size());
   hub_.RemakeTopic("t", 2);
   for (int i = 0; i < 8; ++i) hub_.Append("t", 0, "new");
   for (int partition = 0; partition < 2; ++partition) {
@@ -157,8 +158,7 @@ TEST_F(SubscriptionTest, ATopicThatIsGoneAtAReconnectFailsAloneAndTheOthersGoOn)
   EXPECT_EQ(std::get<PartitionFailed>(event).position.topic, "gone");
   EXPECT_EQ(ReasonOf(std::get<PartitionFailed>(event).status), Reason::kTopicNotFound);
   hub_.Append("t", 1, "still there");
-  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records(0).value(),
-            "still there");
+  EXPECT_EQ(std::get<PartitionRecords>(NextEvent(*subscription)).records[0].value, "still there");
 }
 
 TEST_F(SubscriptionTest, APartitionAddedToATopicMadeAnewIsNotOneOfTheOldTopic) {
@@ -182,11 +182,10 @@ TEST_F(SubscriptionTest, PartitionsAddedBehindThoseThatAreNamedAreReadWhenAskedF
   options_.new_partitions_interval = absl::Milliseconds(1);
   options_.read_added_partitions = true;
   auto subscription = Open();
-  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records(0).value(), "2");
+  EXPECT_EQ(std::get<PartitionRecords>(NextEvent(*subscription)).records[0].value, "2");
   hub_.AddTopic("t", 3);
   hub_.Append("t", 2, "in the new one");
-  EXPECT_EQ(std::get<naru::v1::PartitionDelivery>(NextEvent(*subscription)).records(0).value(),
-            "in the new one");
+  EXPECT_EQ(std::get<PartitionRecords>(NextEvent(*subscription)).records[0].value, "in the new one");
 }
 
 TEST_F(SubscriptionTest, ReconnectionsAdmitNoMoreThanThereIsRoomFor) {
@@ -206,8 +205,7 @@ TEST_F(SubscriptionTest, ReconnectionsAdmitNoMoreThanThereIsRoomFor) {
     const SubscriptionEvent event = NextEvent(*subscription);
     if (std::holds_alternative<SubscriptionEnded>(event)) break;
     most = std::max(most, hub_.credit_used() - taken);
-    if (const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&event))
-      taken += delivery->credit_bytes();
+    if (const auto* delivery = std::get_if<PartitionRecords>(&event)) taken += delivery->head.credit_bytes();
   }
   EXPECT_EQ(taken, hub_.credit_used());
   // A delivery beyond the credit, and as it is there the next stream has a byte, so one more.

@@ -76,11 +76,11 @@ absl::StatusOr<Tally> Consume(const std::shared_ptr<client::Client>& client, con
   while (tally.records < records) {
     NARU_ASSIGN_OR_RETURN(const auto event, subscription->Next(kFlushTimeout));
     if (!event) return absl::DeadlineExceededError("nothing came for a minute");
-    const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&*event);
+    const auto* delivery = std::get_if<client::PartitionRecords>(&*event);
     if (delivery == nullptr) continue;
-    tally.records += delivery->records_size();
-    for (const auto& record : delivery->records()) {
-      tally.payload_bytes += static_cast<int64_t>(record.value().size());
+    tally.records += static_cast<int64_t>(delivery->records.size());
+    for (const client::ReceivedRecord& record : delivery->records) {
+      tally.payload_bytes += static_cast<int64_t>(record.value->size());
     }
   }
   return tally;

@@ -155,8 +155,8 @@ class ConsumeRun {
         std::fprintf(stderr, "%s [partition %d, offset %lld]\n", FailureLine(failed->status).c_str(),
                      failed->position.partition, static_cast<long long>(failed->position.next_offset));
         if (first_failure_.ok()) first_failure_ = failed->status;
-      } else if (const auto* delivery = std::get_if<naru::v1::PartitionDelivery>(&*event)) {
-        Show(*delivery);
+      } else if (const auto* delivery = std::get_if<client::PartitionRecords>(&*event)) {
+        NARU_RETURN_IF_ERROR(Show(*delivery));
       }
       if (output_.error() != 0) {
         return absl::DataLossError(absl::StrCat("standard output: ", std::strerror(output_.error())));
@@ -175,21 +175,20 @@ class ConsumeRun {
   }
 
  private:
-  void Show(const naru::v1::PartitionDelivery& delivery) {
-    int64_t& next = next_[delivery.partition()];
-    for (const naru::v1::Record& record : delivery.records()) {
-      if (left_ == 0 || output_.closed()) return;
-      if (rows_ != nullptr) {
-        const naru::v1::Record shown = rows_->Show(record);
-        format_.Append({delivery.topic(), delivery.partition(), &shown}, output_.buffer());
-      } else {
-        format_.Append({delivery.topic(), delivery.partition(), &record}, output_.buffer());
-      }
+  absl::Status Show(const client::PartitionRecords& delivery) {
+    const naru::v1::PartitionDelivery& head = delivery.head;
+    int64_t& next = next_[head.partition()];
+    for (const client::ReceivedRecord& received : delivery.records) {
+      if (left_ == 0 || output_.closed()) return absl::OkStatus();
+      NARU_ASSIGN_OR_RETURN(naru::v1::Record shown, received.ToMessage());
+      if (rows_ != nullptr) shown = rows_->Show(shown);
+      format_.Append({head.topic(), head.partition(), &shown}, output_.buffer());
       output_.Written();
       --left_;
-      next = record.offset() + 1;
+      next = received.offset + 1;
     }
-    next = delivery.next_offset();
+    next = head.next_offset();
+    return absl::OkStatus();
   }
 
   const RecordFormat& format_;

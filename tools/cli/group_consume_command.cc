@@ -66,7 +66,7 @@ class GroupConsumeRun {
         if (arguments_.until_idle && absl::Now() - quiet_since_ >= *arguments_.until_idle) break;
         continue;
       }
-      if (const auto* delivery = std::get_if<naru::v1::GroupDelivery>(&*event)) {
+      if (const auto* delivery = std::get_if<client::GroupRecords>(&*event)) {
         NARU_RETURN_IF_ERROR(Take(*delivery, consumer));
         quiet_since_ = absl::Now();
       } else if (const auto* failed = std::get_if<client::PartitionFailed>(&*event)) {
@@ -86,21 +86,24 @@ class GroupConsumeRun {
 
  private:
   // Commits and prints in the order that was asked for.
-  absl::Status Take(const naru::v1::GroupDelivery& delivery, client::GroupConsumer& consumer) {
-    const auto count = static_cast<int>(std::min<int64_t>(left_, delivery.records_size()));
+  absl::Status Take(const client::GroupRecords& delivery, client::GroupConsumer& consumer) {
+    const naru::v1::GroupDelivery& head = delivery.head;
+    const client::ReceivedRecords& records = delivery.records;
+    const auto count = static_cast<size_t>(std::min<int64_t>(left_, std::ssize(records)));
     // An acknowledgement stands for the whole delivery; a part of it is committed by its offset.
-    const bool whole = count == delivery.records_size();
+    const bool whole = count == records.size();
     naru::v1::OffsetCommit position;
-    position.set_topic(delivery.topic());
-    position.set_topic_id(delivery.topic_id());
-    position.set_partition(delivery.partition());
-    position.set_offset(whole ? delivery.next_offset() : delivery.records(count - 1).offset() + 1);
+    position.set_topic(head.topic());
+    position.set_topic_id(head.topic_id());
+    position.set_partition(head.partition());
+    position.set_offset(whole ? head.next_offset() : records[count - 1].offset + 1);
 
     if (arguments_.commit == Commit::kBeforePrinting) {
       NARU_RETURN_IF_ERROR(consumer.Commit({position}, global_.timeout));
     }
-    for (int i = 0; i < count && !output_.closed(); ++i) {
-      format_.Append({delivery.topic(), delivery.partition(), &delivery.records(i)}, output_.buffer());
+    for (size_t i = 0; i < count && !output_.closed(); ++i) {
+      NARU_ASSIGN_OR_RETURN(const naru::v1::Record record, records[i].ToMessage());
+      format_.Append({head.topic(), head.partition(), &record}, output_.buffer());
       output_.Written();
     }
     output_.Flush();
@@ -109,10 +112,10 @@ class GroupConsumeRun {
     }
     // Nobody has read the end of it.
     if (output_.closed()) return absl::OkStatus();
-    left_ -= count;
-    printed_ += count;
+    left_ -= static_cast<int64_t>(count);
+    printed_ += static_cast<int64_t>(count);
     if (!whole && arguments_.commit == Commit::kPrinted) return consumer.Commit({position}, global_.timeout);
-    if (whole) consumer.Ack(delivery.delivery_id());
+    if (whole) consumer.Ack(head.delivery_id());
     return absl::OkStatus();
   }
 
