@@ -17,6 +17,7 @@
 #include "tools/bench/echo_server.h"
 #include "tools/bench/first_ack.h"
 #include "tools/bench/group_load.h"
+#include "tools/bench/progress.h"
 #include "tools/bench/suite.h"
 #include "tools/bench/workloads.h"
 
@@ -372,6 +373,7 @@ int Main(int argc, char** argv) {
   if (verb == "echo-server") return ServeEcho(a);
   if (verb == "first-ack") return RunFirstAck(a);
   CleanUpOnSignal();
+  const Progress progress(verb);
   if (verb == "suite") return RunSuiteVerb(a, folder);
   return verb == "disk" || verb == "echo" ? RunLimitVerb(verb, a, folder) : RunHubVerb(verb, a);
 }

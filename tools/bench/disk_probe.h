@@ -13,7 +13,8 @@ namespace naru::bench {
 // `bytes_max` are written.
 struct AppendProbe {
   int64_t piece_bytes = 64 << 10;
-  // fdatasync after so many pieces, with the processors kept awake; 0: none, and the end is not waited for.
+  // fdatasync after so many pieces: half of the time with the processors kept awake, of which the faster half
+  // counts; 0: none, and the end is not waited for.
   int64_t sync_every = 0;
   double seconds = 2;
   int64_t bytes_max = int64_t{4} << 30;

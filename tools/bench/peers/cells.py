@@ -11,11 +11,15 @@ class Entry:
     peer: str
     fsync: bool
     label: str = ""
-    # Settings of the peer's own for this cell.
+    # Settings of the peer's own for this cell; "brokers" says how many, where it is not one.
     changes: tuple = ()
 
     def name(self):
         return f"{self.peer} {self.label}".strip()
+
+    @property
+    def brokers(self):
+        return dict(self.changes).get("brokers", 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +109,29 @@ def _within(limit, cell):
                                title=f"{cell.title}; --memory-limit {limit}")
 
 
-# Of naru alone, and measured only when asked for.
+def _copies(id_, title, kind="produce", headline="mb_per_second", **fields):
+    """Three brokers of each, all on this machine, each with a copy of every partition; and one naru, to see what the
+    copies cost."""
+    three = ("brokers", 3)
+    return Cell(id_, f"three copies: {title}", kind, headline,
+                (Entry("naru", True, "three brokers", (three,)), Entry("kafka", False, "three brokers", (three,)),
+                 Entry("naru", True, "one broker")), **fields,
+                note="acks=all: of naru fsynced by every replica in sync, of Kafka in their memory. All brokers and the "
+                     "client share this machine's cores and its disk.")
+
+
+# Measured only when asked for; all but the copies of naru alone.
 MORE_CELLS = (tuple(cell for partitions in (1, 100, 1_000, 10_000) for cell in _of_partitions(partitions))
-              + tuple(_within("512MiB", cell) for cell in CELLS if cell.kind == "produce"))
+              + tuple(_within("512MiB", cell) for cell in CELLS if cell.kind == "produce")
+              + (_copies("c64k", "1 KB records, 64 KiB batches, 16 partitions", depth=32),
+                 _copies("c1m", "1 KB records, 1 MiB batches, 16 partitions", batch_bytes=MIB, depth=32),
+                 _copies("c100b", "100 B records, 64 KiB batches, 6 partitions", headline="records_per_second",
+                         record_bytes=100, partitions=6, depth=32),
+                 _copies("cone", "1 KB records, one in flight", "one", "records_per_second", partitions=1,
+                         batch_bytes=1024, depth=1)))
 GROUPS = {"partitions": [c.id for c in MORE_CELLS if c.id.startswith("p")],
-          "memory": [c.id for c in MORE_CELLS if c.id.startswith("m")]}
+          "memory": [c.id for c in MORE_CELLS if c.id.startswith("m")],
+          "copies": [c.id for c in MORE_CELLS if c.id.startswith("c")]}
 
 
 def chosen(ids):
@@ -119,6 +141,6 @@ def chosen(ids):
         cells = [c for c in CELLS + MORE_CELLS if c.id == one or c.id.rstrip("ab") == one]
         if not cells:
             raise ValueError(f"cell {one}: there are {', '.join(c.id for c in CELLS + MORE_CELLS)}, and together "
-                             f"{' and '.join(GROUPS)}")
+                             f"{', '.join(GROUPS)}")
         found += [c for c in cells if c not in found]
     return found

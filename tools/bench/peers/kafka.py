@@ -1,4 +1,4 @@
-"""Kafka as a contestant: one KRaft node, driven by rdkafka-load (librdkafka)."""
+"""Kafka as a contestant: one KRaft node or several, driven by rdkafka-load (librdkafka)."""
 
 import glob
 import os
@@ -37,10 +37,13 @@ LOG4J = """<Configuration status="warn">
 # As Kafka's own start script has them.
 JVM = ["-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
        "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"]
-# As its config/server.properties has them, with internal topics for one node; batches of 1 MiB must fit.
+# As its config/server.properties has them, with internal topics for one node; batches of 1 MiB must fit. A topic has a
+# copy on each node, of which two must be there, as naru's have.
 PROPERTIES = """process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
+default.replication.factor={nodes}
+min.insync.replicas={in_sync_min}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
@@ -68,7 +71,8 @@ class Kafka:
         self._load = os.path.join(bin_folder, "rdkafka-load")
         self._folder = os.path.join(build_folder, "kafka-" + VERSION)
         self._cluster_id = "naruPeersBenchmarks001"
-        self.server = self._process = None
+        self.server = None
+        self._processes = []
 
     def fetch(self):
         """From Maven Central into the build folder, once."""
@@ -102,33 +106,44 @@ class Kafka:
                 f"-Dlog4j2.configurationFile={os.path.join(self._folder, 'log4j2.xml')}", *arguments]
 
     def start(self, folder, entry):
-        """Formats an empty folder, then starts it and does not wait. The process."""
-        port, controller = free_ports(2)
-        self.server = f"127.0.0.1:{port}"
-        properties = os.path.join(folder, "server.properties")
-        with open(properties, "w", encoding="utf-8") as f:
-            f.write(PROPERTIES.format(port=port, controller=controller, data=os.path.join(folder, "data")))
+        """Formats an empty folder for each node, then starts them and does not wait. The processes."""
+        nodes = entry.brokers
+        ports, controllers = free_ports(nodes), free_ports(nodes)
+        voters = ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(controllers))
+        self.server = ",".join(f"127.0.0.1:{port}" for port in ports)
         log = os.path.join(folder, "log")
-        formatting = self._children.start(self._java("kafka.tools.StorageTool", "format", "--standalone", "-t",
-                                                     self._cluster_id, "-c", properties), log)
-        formatting.wait(120)
-        self._children.stop(formatting)
-        if formatting.returncode:
-            raise Failure(f"kafka-storage format ended with {formatting.returncode}")
-        self._process = self._children.start(self._java(*JVM, "kafka.Kafka", properties), log)
-        return self._process
+        all_properties = []
+        for i in range(nodes):
+            all_properties.append(os.path.join(folder, f"server-{i + 1}.properties"))
+            with open(all_properties[-1], "w", encoding="utf-8") as f:
+                f.write(PROPERTIES.format(node=i + 1, voters=voters, nodes=nodes, in_sync_min=min(nodes, 2),
+                                          port=ports[i], controller=controllers[i],
+                                          data=os.path.join(folder, f"data-{i + 1}")))
+            formatting = self._children.start(self._java("kafka.tools.StorageTool", "format", "-t", self._cluster_id,
+                                                         "-c", all_properties[-1]), log)
+            formatting.wait(120)
+            self._children.stop(formatting)
+            if formatting.returncode:
+                raise Failure(f"kafka-storage format ended with {formatting.returncode}")
+        for properties in all_properties:
+            self._processes.append(self._children.start(self._java(*JVM, "kafka.Kafka", properties), log))
+        return self._processes
 
     def stop(self):
-        self._children.stop(self._process)
+        for process in self._processes:
+            self._children.stop(process)
+        self._processes = []
 
     def first_ack_command(self):
-        return [self._load, "first-ack", "--server", self.server, "--fsync", "true"]
+        return [self._load, "first-ack", "--server", self.server.split(",")[0], "--fsync", "true"]
 
     def run_cell(self, cell, entry, seconds, warmup):
-        common = ["--server", self.server, "--server-pid", self._process.pid, "--seconds", seconds, "--warmup", warmup,
-                  "--partitions", cell.partitions, "--record-bytes", cell.record_bytes]
+        common = ["--server", self.server, "--seconds", seconds, "--warmup", warmup, "--partitions", cell.partitions,
+                  "--record-bytes", cell.record_bytes]
+        if entry.brokers == 1:
+            common += ["--server-pid", self._processes[0].pid]
         load = ["--batch-bytes", cell.batch_bytes, "--depth", cell.depth, "--fsync", str(entry.fsync).lower(),
-                "--acks", "1"]
+                "--acks", 1 if entry.brokers == 1 else -1]
         linger = dict(entry.changes).get("linger_ms", 0)
         if cell.kind == "fetch":
             verb = ["fetch", *common, "--total-bytes", cell.total_bytes]

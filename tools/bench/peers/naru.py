@@ -1,9 +1,15 @@
-"""naru as a contestant: narud, driven by naru-bench."""
+"""naru as a contestant: narud, one or a cluster of them, driven by naru-bench."""
 
 import os
 import subprocess
+import sys
 
 from processes import Failure, free_ports
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../../../deploy/local"))
+import daemon  # noqa: E402
+from cluster import Cluster, Layout  # noqa: E402
 
 DURABILITY = {True: "every batch fsynced before its ack (the default)",
               False: "acked from the system's memory (topic option `durability: background`)"}
@@ -17,7 +23,7 @@ class Naru:
         self._children = children
         self._narud, self._naru, self._bench = (os.path.join(bin_folder, program)
                                                 for program in ("narud", "naru", "naru-bench"))
-        self.server = self._process = None
+        self.server = self._process = self._cluster = None
 
     def fetch(self):
         """Nothing: it is what was built."""
@@ -29,16 +35,34 @@ class Naru:
         return DURABILITY[fsync]
 
     def start(self, folder, entry):
-        """Starts it on an empty folder, and does not wait. The process."""
+        """Starts it on an empty folder, and does not wait. Its processes."""
+        if entry.brokers > 1:
+            return self._start_cluster(folder, entry.brokers)
         limit = dict(entry.changes).get("memory_limit")
         self.server = f"127.0.0.1:{free_ports(1)[0]}"
         self._process = self._children.start(
             [self._narud, "--data-dir", os.path.join(folder, "data"), "--listen", self.server, "--http", "off",
              "--log-level", "warning"] + (["--memory-limit", limit] if limit else []), os.path.join(folder, "log"))
-        return self._process
+        return [self._process]
+
+    def _start_cluster(self, folder, brokers):
+        """With two coordinators and an etcd, all of it."""
+        self._cluster = Cluster(os.path.join(folder, "cluster"), os.path.dirname(self._narud), Layout.free(brokers),
+                                broker_options=["--log-level", "warning"])
+        try:
+            self._cluster.up()
+        except daemon.Failure as failure:
+            raise Failure(str(failure)) from None
+        self.server = self._cluster.layout.address("broker-1")
+        return list(self._cluster.daemons.values())
 
     def stop(self):
-        self._children.stop(self._process)
+        if self._cluster is not None:
+            self._cluster.down()
+            self._cluster = None
+        if self._process is not None:
+            self._children.stop(self._process)
+            self._process = None
 
     def create_topic(self, partitions):
         """One of so many partitions."""
@@ -53,8 +77,10 @@ class Naru:
 
     def run_cell(self, cell, entry, seconds, warmup):
         """The load generator's figures: one, or for end-to-end those of the acks and of the arrivals."""
-        common = ["--server", self.server, "--server-pid", self._process.pid, "--seconds", seconds, "--warmup", warmup,
-                  "--json", "-", "--partitions", cell.partitions, "--record-bytes", cell.record_bytes]
+        common = ["--server", self.server, "--seconds", seconds, "--warmup", warmup, "--json", "-", "--partitions",
+                  cell.partitions, "--record-bytes", cell.record_bytes]
+        if self._process is not None:
+            common += ["--server-pid", self._process.pid]
         if cell.kind == "fetch":
             decode = ["--decode"] if dict(entry.changes).get("decode") else []
             return self._run(["fetch", *common, "--total-bytes", cell.total_bytes, "--depth", 4, *decode],
@@ -66,6 +92,20 @@ class Naru:
         if cell.rate:
             load += ["--rate", cell.rate]
         return self._run(["produce", *common, *load], seconds + warmup)
+
+    def limits(self, folder, seconds):
+        """What this machine does without any server, name -> figure: its disk in `folder`, and gRPC alone."""
+        measured = {}
+        for name, verb in (("append of 1 MiB", ["disk", "--piece-bytes", 1 << 20, "--sync-every", 0]),
+                           ("append of 64 KiB with fdatasync", ["disk", "--piece-bytes", 64 << 10]),
+                           ("append of 1 MiB with fdatasync", ["disk", "--piece-bytes", 1 << 20]),
+                           ("append of 4 KiB with fdatasync", ["disk", "--piece-bytes", 4 << 10]),
+                           ("gRPC echo of 64 KiB", ["echo", "--batch-bytes", 64 << 10, "--record-bytes", 1024]),
+                           ("gRPC echo of one 1 KiB record at a time",
+                            ["echo", "--batch-bytes", 1024, "--record-bytes", 1024, "--depth", 1])):
+            measured[name] = self._run([*verb, "--folder", folder, "--seconds", seconds, "--warmup", 1, "--json", "-"],
+                                       seconds)[0]
+        return measured
 
     def _run(self, arguments, seconds):
         figures = self._children.run_client([self._bench, *arguments], seconds_max=seconds + 180)

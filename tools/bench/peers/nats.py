@@ -53,7 +53,7 @@ class Nats:
         return DURABILITY[fsync]
 
     def start(self, folder, entry):
-        """Starts it on an empty folder, and does not wait. The process."""
+        """Starts it on an empty folder, and does not wait. Its processes."""
         port = free_ports(1)[0]
         self.server = f"127.0.0.1:{port}"
         configuration = os.path.join(folder, "server.conf")
@@ -61,10 +61,12 @@ class Nats:
             f.write(CONFIGURATION.format(port=port, data=os.path.join(folder, "data"),
                                          sync="sync_interval: always" if entry.fsync else ""))
         self._process = self._children.start([self._program, "-c", configuration], os.path.join(folder, "log"))
-        return self._process
+        return [self._process]
 
     def stop(self):
-        self._children.stop(self._process)
+        if self._process is not None:
+            self._children.stop(self._process)
+            self._process = None
 
     def first_ack_command(self):
         return [self._load, "first-ack", "-server", self.server]

@@ -107,6 +107,12 @@ def stats(pid):
             "rss_mb": status["VmRSS"] * 1024 / 1e6, "rss_max_mb": status["VmHWM"] * 1024 / 1e6}
 
 
+def stats_of(processes):
+    """The same of several processes together."""
+    each = [stats(process.pid) for process in processes]
+    return {name: sum(one[name] for one in each) for name in each[0]}
+
+
 def _disk(path):
     """The kernel's counters of the disk that holds `path`; None where it is no block device."""
     device = os.stat(path).st_dev

@@ -49,8 +49,8 @@ absl::Status ToStatus(rd_kafka_resp_err_t error, const char* text) {
 // Asks once.
 absl::Status AskForTopic(rd_kafka_t* client, const RdKafkaTopicShape& shape) {
   char error[512];
-  rd_kafka_NewTopic_t* topic =
-      rd_kafka_NewTopic_new(shape.name.c_str(), shape.partitions, 1, error, sizeof(error));
+  rd_kafka_NewTopic_t* topic = rd_kafka_NewTopic_new(shape.name.c_str(), shape.partitions,
+                                                     /*replication_factor=*/-1, error, sizeof(error));
   if (!topic) return absl::InvalidArgumentError(error);
   const auto destroy_topic = absl::MakeCleanup([&] { rd_kafka_NewTopic_destroy(topic); });
   if (shape.fsync) rd_kafka_NewTopic_set_config(topic, "flush.messages", "1");

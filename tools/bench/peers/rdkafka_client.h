@@ -40,7 +40,8 @@ struct RdKafkaTopicShape {
   bool fsync = true;
 };
 
-// Returns when every partition has a leader. Asks again while the broker is starting, for up to a minute.
+// With as many copies as the broker makes by itself (default.replication.factor). Returns when every
+// partition has a leader. Asks again while the broker is starting, for up to a minute.
 absl::Status CreateTopic(const std::string& server, const RdKafkaTopicShape& shape);
 
 }  // namespace naru::bench

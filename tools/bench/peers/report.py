@@ -108,6 +108,21 @@ def table(cell):
     return "\n".join(lines + ([""] + said if said else []))
 
 
+def limits(results):
+    """What the machine did alone in the same run, as a Markdown table; no lines where that was not measured."""
+    measured = results.get("limits")
+    if not measured:
+        return []
+    lines = ["", "### What the machine did alone", "", "| | MB/s | a second | p50 ms | p99 ms |",
+             "|---|---:|---:|---:|---:|"]
+    for name, figure in measured.items():
+        latency = figure.get("latency_ms", {})
+        lines.append(f"| {name} | {number(figure['bytes_per_second'] / 1e6, 1)} | "
+                     f"{number(figure['records_per_second'])} | {number(latency.get('p50'), 2)} | "
+                     f"{number(latency.get('p99'), 2)} |")
+    return lines
+
+
 def markdown(results):
     about = results["about"]
     box = about["machine"]
@@ -117,6 +132,7 @@ def markdown(results):
              f"of {about['seconds']:g} s after {about['warmup']:g} s of warm-up, contestants alternating, each "
              "on an empty folder for each run. "
              + "; ".join(f"{name}: {version}" for name, version in about["versions"].items()) + "."]
+    lines += limits(results)
     for cell in results["cells"]:
         lines += ["", f"### {cell['id']}. {cell['title']}", ""]
         lines += [cell["note"], ""] if cell["note"] else []

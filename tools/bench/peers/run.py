@@ -88,17 +88,16 @@ class Runs:
         processes.settle_disk(folder)
         processes.touch_memory(self._options.touch_gib)
         begin = time.monotonic()
-        server = contestant.start(folder, entry)
-        pid = server.pid
         try:
+            servers = contestant.start(folder, entry)
             if cell.kind == "start":
-                return self._start(cell, contestant, server)
+                return self._start(cell, contestant, servers[0])
             self._wait(contestant)
             say(f"    {entry.name()}: up after {time.monotonic() - begin:.1f} s")
             warmup = self._options.warmup + cell.more_warmup + contestant.extra_warmup_seconds
             before = processes.disk_written_mb(folder)
             result = flat(contestant.run_cell(cell, entry, self._options.seconds, warmup), cell)
-            after = processes.stats(pid)
+            after = processes.stats_of(servers)
             # What was written in a run that read, or failed, says nothing of its payload.
             if before is not None and cell.kind != "fetch" and not result["failures"]:
                 payload_mb = result["mb_per_second"] * (warmup + self._options.seconds)
@@ -155,6 +154,10 @@ def measure(options, chosen, children, contestants):
         "cells": [{"id": cell.id, "title": cell.title, "kind": cell.kind, "headline": cell.headline,
                    "lower_is_better": cell.lower_is_better, "rate": cell.rate, "note": cell.note, "rows": rows[cell.id]}
                   for cell in chosen]}
+    say("what the machine does alone")
+    processes.settle_disk(children.folder)
+    processes.touch_memory(options.touch_gib)
+    results["limits"] = contestants["naru"].limits(children.folder, min(options.seconds, 5))
     for number in range(options.rounds):
         for cell in chosen:
             say(f"round {number + 1} of {options.rounds}, cell {cell.id}: {cell.title}")
@@ -174,7 +177,7 @@ def options_of(arguments):
     parser.add_argument("--rounds", type=int, default=3, help="of which the medians are taken (3)")
     parser.add_argument("--seconds", type=float, default=10, help="that each run measures (10)")
     parser.add_argument("--warmup", type=float, default=3, help="seconds before (3; Kafka has 5 more)")
-    parser.add_argument("--cells", default=None, help="with commas (default: 1 to 10); see cells.py")
+    parser.add_argument("--cells", default=None, help="with commas (default: 1 to 10); see cells.py for more")
     parser.add_argument("--touch-gib", type=float, default=4, help="memory written to before each run (4)")
     parser.add_argument("--folder", default=os.environ.get("TMPDIR", "/var/tmp"), help="on the disk that is measured")
     parser.add_argument("--bin", default="build/release/bin", help="where narud and the load generators are")
