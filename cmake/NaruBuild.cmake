@@ -86,7 +86,7 @@ function(naru_library name)
   endif()
 endfunction()
 
-# naru_test(NAME SOURCES a_test.cc [LINK targets] [LABELS fast|slow] [TIMEOUT seconds])
+# naru_test(NAME SOURCES a_test.cc [LINK targets] [LABELS fast|simulation|slow] [TIMEOUT seconds])
 # One GoogleTest program, one ctest entry. Fast tests (the default label) run first.
 function(naru_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS;ARGS" ${ARGN})

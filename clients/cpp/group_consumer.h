@@ -8,8 +8,10 @@
 //     NARU_ASSIGN_OR_RETURN(auto event, consumer->Next(absl::Seconds(1)));
 //     if (!event) continue;  // nothing within that second
 //     if (auto* delivery = std::get_if<naru::client::GroupRecords>(&*event)) {
-//       for (const naru::client::ReceivedRecord& record : delivery->records) Handle(record.key,
-//       record.value); consumer->Ack(delivery->head.delivery_id());
+//       for (const auto& record : delivery->records) {
+//         Handle(record.key, record.value);
+//       }
+//       consumer->Ack(delivery->head.delivery_id());
 //     }
 //   }
 //   absl::Status committed = consumer->Close(absl::Seconds(10));
@@ -97,6 +99,7 @@ class GroupConsumer {
   //   - what the broker refused the member with: NO_COMMITTED_OFFSET, OFFSET_OUT_OF_RANGE, TOO_MANY_MEMBERS,
   //     TOPIC_NOT_FOUND, INVALID_FIELD;
   //   - why the stream could not be made again within reconnect_timeout;
+  //   - DATA_LOSS/CORRUPT_DATA: it gave what cannot be read;
   //   - CANCELLED after Cancel or Close.
   absl::StatusOr<std::optional<GroupEvent>> Next(absl::Duration timeout);
 

@@ -13,21 +13,20 @@ namespace {
 using wire::Tag;
 using wire::Type;
 
-// In SubscribeResponse and ConsumeResponse: the delivery. In a delivery: a record.
+// In SubscribeResponse and ConsumeResponse.
 constexpr char kDeliveryTag = static_cast<char>(Tag(15, Type::kLength));
-constexpr char kRecordTag = static_cast<char>(Tag(15, Type::kLength));
-// A slice that is smaller may hold its bytes itself, and a Cord would copy them anyway.
-constexpr size_t kShareBytesMin = 512;
+// In a delivery.
+constexpr uint64_t kRecordTag = Tag(15, Type::kLength);
+// A smaller slice would hold on to a block of gRPC's that may be many times its size.
+constexpr size_t kShareBytesMin = 16 << 10;
 
 absl::Cord Join(std::vector<grpc::Slice> slices) {
   absl::Cord cord;
   for (grpc::Slice& slice : slices) {
     const absl::string_view bytes(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    if (bytes.size() < kShareBytesMin) {
-      cord.Append(bytes);
-    } else {
-      cord.Append(absl::MakeCordFromExternal(bytes, [slice = std::move(slice)] {}));
-    }
+    cord.Append(bytes.size() < kShareBytesMin
+                    ? absl::Cord(std::string(bytes))
+                    : absl::MakeCordFromExternal(bytes, [slice = std::move(slice)] {}));
   }
   return cord;
 }
@@ -93,11 +92,9 @@ bool ReadRecord(std::string_view message, ReceivedRecord& record, std::vector<He
   return true;
 }
 
-// Copies the next field to the end of `to`.
-bool CopyField(BatchCursor& cursor, std::string& to) {
-  uint64_t tag;
+// Copies the field with this tag, whose value comes next, to the end of `to`.
+bool CopyField(BatchCursor& cursor, uint64_t tag, std::string& to) {
   uint64_t number;
-  if (!cursor.ReadVarint(tag)) return false;
   wire::AppendVarint(to, tag);
   size_t size = 0;
   switch (static_cast<Type>(tag & 7)) {
@@ -164,11 +161,13 @@ absl::StatusOr<SplitResponse> SplitResponse::OfDelivery(std::unique_ptr<const ab
   BatchCursor cursor(*bytes);
   cursor.Skip(begin);
   while (!cursor.done()) {
-    if (!cursor.TakeByteIf(kRecordTag)) {
-      if (!CopyField(cursor, split.rest)) return Unreadable("a delivery");
+    uint64_t tag;
+    uint64_t length;
+    if (!cursor.ReadVarint(tag)) return Unreadable("a delivery");
+    if (tag != kRecordTag) {
+      if (!CopyField(cursor, tag, split.rest)) return Unreadable("a delivery");
       continue;
     }
-    uint64_t length;
     if (!cursor.ReadLength(length)) return Unreadable("a delivery");
     std::string_view message;
     if (cursor.InOnePiece(length)) {

@@ -1,5 +1,5 @@
-// What a stream of deliveries gives, with its records where they were received: views, not messages. A record
-// is copied only where gRPC has cut it in two.
+// What a stream of deliveries gives, with its records where they were received: views, not messages. Copied
+// are only small pieces of a response, and records that gRPC has cut in two.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -8,8 +8,9 @@
 //     NARU_ASSIGN_OR_RETURN(auto event, subscription->Next(absl::Seconds(1)));
 //     if (!event) continue;  // nothing within that second
 //     if (auto* delivery = std::get_if<naru::client::PartitionRecords>(&*event)) {
-//       for (const naru::client::ReceivedRecord& record : delivery->records) Handle(record.key,
-//       record.value);
+//       for (const auto& record : delivery->records) {
+//         Handle(record.key, record.value);
+//       }
 //     }
 //   }
 //
@@ -86,7 +87,8 @@ class Subscription {
   Subscription& operator=(const Subscription&) = delete;
 
   // The next event, waiting for at most `timeout`; nothing when there was none. An error is final: the broker
-  // refused the subscription, the stream could not be made again within reconnect_timeout, or CANCELLED.
+  // refused the subscription, the stream could not be made again within reconnect_timeout, it gave what
+  // cannot be read (DATA_LOSS/CORRUPT_DATA), or CANCELLED.
   absl::StatusOr<std::optional<SubscriptionEvent>> Next(absl::Duration timeout);
 
   // Where to go on after what Next gave, for every partition; by topic and partition.

@@ -91,8 +91,10 @@ inline bool ReadBytes(const char*& at, const char* end, std::string_view& bytes)
   return true;
 }
 
-// Passes over the value of a field with this tag. False: truncated, or of a group.
+// Passes over the value of a field with this tag. False: truncated, or of a group, or no field has such a
+// tag.
 inline bool SkipValue(const char*& at, const char* end, uint64_t tag) {
+  if (tag > UINT32_MAX || tag >> 3 == 0) return false;
   uint64_t number;
   std::string_view bytes;
   const auto pass = [&at, end](ptrdiff_t size) {

@@ -144,6 +144,29 @@ class Document(unittest.TestCase):
                 self.assertEqual(json.load(f), given)
 
 
+    def test_what_the_machine_does_alone_stands_in_front(self):
+        alone = {"append": {"bytes_per_second": 2e9, "records_per_second": 2000.0},
+                 "echo": {"bytes_per_second": 5e6, "records_per_second": 5000.0, "latency_ms": {"p50": 0.2, "p99": 0.4}}}
+        text = report.markdown(results(THREE) | {"limits": alone})
+        self.assertIn("| append | 2,000.0 | 2,000 | – | – |", text)
+        self.assertIn("| echo | 5.0 | 5,000 | 0.20 | 0.40 |", text)
+        self.assertLess(text.index("| echo |"), text.index("### 4."))
+        self.assertNotIn("alone", report.markdown(results(THREE)))
+
+
+class Copies(unittest.TestCase):
+    def test_three_brokers_are_compared_with_three(self):
+        for one in cells.chosen(["copies"]):
+            self.assertEqual([(e.peer, e.brokers) for e in one.entries], [("naru", 3), ("kafka", 3), ("naru", 1)])
+        self.assertEqual(len(cells.chosen(["copies"])), 4)
+
+    def test_it_is_the_first_of_narus_rows_that_is_compared(self):
+        of_cluster = cell(row("naru", figures(50), name="naru three brokers"),
+                          row("kafka", figures(10), name="kafka three brokers"),
+                          row("naru", figures(200), name="naru one broker"))
+        self.assertEqual(report.ratio(of_cluster, of_cluster["rows"][1]), 5)
+
+
 class Plots(unittest.TestCase):
     def rects(self, svg):
         root = xml.etree.ElementTree.fromstring(svg)

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/unknown_field_set.h"
 
 namespace naru::client::testing {
 namespace {
@@ -246,6 +247,15 @@ void FakeGroupHub::Append(int partition, const std::string& value) {
     naru::v1::Record& record = log.emplace_back();
     record.set_value(value);
     record.set_offset(static_cast<int64_t>(log.size()) - 1);
+  }
+  PumpAll();
+}
+
+void FakeGroupHub::AppendUnreadable(int partition) {
+  {
+    absl::MutexLock lock(&mutex_);
+    naru::v1::Record& record = logs_[static_cast<size_t>(partition)].emplace_back();
+    record.GetReflection()->MutableUnknownFields(&record)->AddGroup(200);
   }
   PumpAll();
 }

@@ -29,6 +29,8 @@ class FakeGroupHub final : public naru::v1::GroupService::CallbackService {
 
   std::string address() const { return address_; }
   void Append(int partition, const std::string& value);
+  // Appends a record with a field that no broker lets in, a group.
+  void AppendUnreadable(int partition);
 
   // Breaks a stream instead of sending these deliveries, counted from 1 over all streams; once for each.
   void BreakAt(std::set<int> delivery_numbers);

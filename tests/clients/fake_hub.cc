@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "google/protobuf/unknown_field_set.h"
 
 namespace naru::client::testing {
 namespace {
@@ -133,6 +134,13 @@ void FakeHub::Append(const std::string& topic, int partition, const std::string&
   record.set_value(value);
   record.set_timestamp_ms(1);
   record.set_offset(static_cast<int64_t>(log.size()) - 1);
+  changed_.SignalAll();
+}
+
+void FakeHub::AppendUnreadable(const std::string& topic, int partition) {
+  absl::MutexLock lock(&mutex_);
+  naru::v1::Record& record = logs_[{topic, partition}].emplace_back();
+  record.GetReflection()->MutableUnknownFields(&record)->AddGroup(200);
   changed_.SignalAll();
 }
 

@@ -78,6 +78,8 @@ class FakeHub final : public naru::v1::ProduceService::Service,
   std::vector<std::string> Values(const std::string& topic, int partition);
   // Appends as if somebody had produced.
   void Append(const std::string& topic, int partition, const std::string& value);
+  // Appends a record with a field that no broker lets in, a group.
+  void AppendUnreadable(const std::string& topic, int partition);
 
   int items() const { return items_; }
   int resumes() const { return resumes_; }

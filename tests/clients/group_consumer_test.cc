@@ -244,6 +244,17 @@ TEST_F(GroupConsumerTest, APartitionThatCannotBeReadOnIsTold) {
   EXPECT_EQ(ReasonOf(failed.status), Reason::kCorruptData);
 }
 
+TEST_F(GroupConsumerTest, WhatCannotBeReadEndsItForGood) {
+  Append(1);
+  hub_.AppendUnreadable(0);
+  auto consumer = Open();
+  EXPECT_EQ(NextValue(*consumer), "0");
+  const absl::Status why = NextError(*consumer);
+  EXPECT_EQ(ReasonOf(why), Reason::kCorruptData) << why;
+  EXPECT_EQ(NextError(*consumer), why);
+  EXPECT_EQ(consumer->Close(kLong), why);
+}
+
 TEST_F(GroupConsumerTest, AnExplicitCommitIsAnsweredAndOneOfAnotherMembersPartitionIsFenced) {
   join_.set_commit_mode(naru::v1::COMMIT_MODE_EXPLICIT);
   Append(3);

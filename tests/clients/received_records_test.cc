@@ -14,6 +14,7 @@
 #include "naru/v1/consume.pb.h"
 #include "naru/v1/group.pb.h"
 #include "storage/base/status.h"
+#include "storage/batch/wire.h"
 
 namespace naru::client {
 namespace {
@@ -139,6 +140,20 @@ TEST(ReceivedRecords, FieldsThatAreNotKnownAreLeftToTheMessage) {
   }
 }
 
+TEST(ReceivedRecords, ATagThatIsLongerThanItNeedBeIsARecordAllTheSame) {
+  SubscribeResponse response = ThreeRecords();
+  const std::string record = response.delivery().records(0).SerializeAsString();
+  response.mutable_delivery()->clear_records();
+  std::string delivery = response.delivery().SerializeAsString() + "\xfa";
+  delivery += std::string(1, '\0');
+  wire::AppendVarint(delivery, record.size());
+  delivery += record;
+  std::string bytes;
+  wire::AppendBytesField(bytes, 15, delivery);
+  ASSERT_TRUE(response.ParseFromString(bytes));
+  ExpectSame(RecordsOf(Cut(bytes, 100)), response.delivery());
+}
+
 TEST(ReceivedRecords, ADeliveryBesideOtherFieldsIsOneAllTheSame) {
   SubscribeResponse response = ThreeRecords();
   response.GetReflection()->MutableUnknownFields(&response)->AddVarint(200, 1);
@@ -169,12 +184,9 @@ TEST(ReceivedRecords, WhatIsCutOffOrBroken) {
   const std::string delivery = response.delivery().SerializeAsString();
   // As a whole response, so that only what is in it is broken.
   const auto read = [](const std::string& body) {
-    std::string bytes = "\x7a";
-    for (size_t n = body.size();; n >>= 7) {
-      bytes.push_back(static_cast<char>(n >= 0x80 ? n | 0x80 : n));
-      if (n < 0x80) break;
-    }
-    return Read(Cut(bytes + body, 100)).status();
+    std::string bytes;
+    wire::AppendBytesField(bytes, 15, body);
+    return Read(Cut(bytes, 100)).status();
   };
   EXPECT_TRUE(read(delivery).ok());
   // A cut in front of a field leaves a shorter message; every other is an error.
@@ -188,6 +200,8 @@ TEST(ReceivedRecords, WhatIsCutOffOrBroken) {
   }
   EXPECT_EQ(readable, 9);
   EXPECT_FALSE(read("\x7b").ok()) << "a group";
+  EXPECT_FALSE(read(std::string("\x02\x01", 2)).ok()) << "field number 0";
+  EXPECT_FALSE(read(std::string("\x7a\x02\x02\x00", 4)).ok()) << "field number 0, in a record";
   EXPECT_FALSE(read(std::string("\x7a\x02\x0a\x05", 4)).ok()) << "a record whose key runs past it";
 }
 

@@ -92,6 +92,17 @@ TEST_F(SubscriptionTest, ABrokenStreamGoesOnAtTheNextOffsetWithoutGapsOrRepeats)
   EXPECT_EQ(hub_.subscribe_streams(), 5);
 }
 
+TEST_F(SubscriptionTest, WhatCannotBeReadEndsItForGood) {
+  hub_.Append("t", 0, "0");
+  hub_.AppendUnreadable("t", 0);
+  auto subscription = Open();
+  EXPECT_EQ(std::get<PartitionRecords>(NextEvent(*subscription)).records[0].value, "0");
+  const absl::Status why = subscription->Next(kLong).status();
+  EXPECT_EQ(ReasonOf(why), Reason::kCorruptData) << why;
+  EXPECT_EQ(subscription->Next(kLong).status(), why);
+  EXPECT_EQ(hub_.subscribe_streams(), 1);
+}
+
 TEST_F(SubscriptionTest, BegunAtTheLatestAndBrokenAtOnceItStillBeginsWhereItWasOpened) {
   hub_.Append("t", 0, "old");
   hub_.BreakSubscribeAt({1});

@@ -80,7 +80,7 @@ absl::StatusOr<Tally> Consume(const std::shared_ptr<client::Client>& client, con
     if (delivery == nullptr) continue;
     tally.records += static_cast<int64_t>(delivery->records.size());
     for (const client::ReceivedRecord& record : delivery->records) {
-      tally.payload_bytes += static_cast<int64_t>(record.value->size());
+      tally.payload_bytes += static_cast<int64_t>(record.value.value_or("").size());
     }
   }
   return tally;

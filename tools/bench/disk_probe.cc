@@ -118,6 +118,7 @@ absl::StatusOr<AppendResult> Append(const std::string& folder, const AppendProbe
     result.sync.Record(NowNs() - sync_begin);
   }
   const double seconds = static_cast<double>(now - begin) / 1e9;
+  result.seconds = seconds;
   result.pieces_per_second = static_cast<double>(pieces) / seconds;
   result.bytes_per_second = result.pieces_per_second * static_cast<double>(probe.piece_bytes);
   return result;
@@ -129,12 +130,13 @@ absl::StatusOr<AppendResult> ProbeAppend(const std::string& folder, const Append
   if (probe.sync_every == 0) return Append(folder, probe);
   AppendProbe half = probe;
   half.seconds = probe.seconds / 2;
+  half.bytes_max = probe.bytes_max / 2;
   const auto asleep = Append(folder, half);
   if (!asleep.ok()) return asleep;
   const AwakeProcessors awake;
   const auto kept_awake = Append(folder, half);
   if (!kept_awake.ok()) return kept_awake;
-  // Where the kernel is late to leave even what it runs for want of anything else, that is the slower one.
+  // Threads of the lowest priority may hold up the one that writes: then that is the slower half.
   return kept_awake->pieces_per_second > asleep->pieces_per_second ? kept_awake : asleep;
 }
 

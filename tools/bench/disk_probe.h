@@ -21,6 +21,7 @@ struct AppendProbe {
 };
 
 struct AppendResult {
+  double seconds = 0;  // that were measured
   double bytes_per_second = 0;
   double pieces_per_second = 0;
   // Of each fdatasync.

@@ -8,8 +8,8 @@
 
 namespace naru::bench {
 
-// From its construction to its end, once a second, on one line that leaves nothing behind: whatever is
-// printed meanwhile and is longer stands over it.
+// From its construction to its end, once a second, on one line: a longer one that is printed meanwhile stands
+// over it, and at the end it goes.
 class Progress {
  public:
   explicit Progress(std::string what);

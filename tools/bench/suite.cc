@@ -238,7 +238,7 @@ absl::StatusOr<Figure> MeasureAppend(const std::string& folder, int64_t piece_by
   Figure figure;
   figure.workload = absl::StrCat("append ", piece_bytes >> 10, "k");
   if (sync_every) absl::StrAppend(&figure.workload, ", fdatasync every ", sync_every);
-  figure.seconds = time.seconds;
+  figure.seconds = result->seconds;
   figure.records_per_second = result->pieces_per_second;
   figure.bytes_per_second = result->bytes_per_second;
   figure.latency = result->sync;

@@ -216,6 +216,41 @@ TEST_F(GroupShardTest, TheTimeToReleaseRunsFromWhenTheMemberWasTold) {
   EXPECT_EQ(shard_->Find("g")->members().size(), 1u);
 }
 
+TEST_F(GroupShardTest, WhoLosesItsSessionBeforeItIsToldIsToldInTheNext) {
+  const auto at = [](int64_t ms) { return GroupTime{.steady_ms = ms, .wall_ms = 1'000'000 + ms}; };
+  Join("g", 1, "a");
+  shard_->OnAppended(absl::OkStatus(), at(10));
+  Join("g", 2, "b");
+  shard_->On("g", LoseSession{.session = 1, .unheard = true}, at(20));
+  const int64_t epoch = shard_->Find("g")->members().at("a").epoch;
+  JoinGroup resume{.session = 3,
+                   .member_id = "a",
+                   .session_timeout_ms = 1'000,
+                   .rebalance_timeout_ms = 1'000,
+                   .resumes_epoch = epoch};
+  resume.subscription.topics.insert("orders");
+  shard_->On("g", resume, at(30));
+  outside_.TakeTold();
+  shard_->OnAppended(absl::OkStatus(), at(5'000));  // what session 1 was to be told
+  EXPECT_EQ(shard_->NextDeadline(), std::nullopt) << "session 3 was told of nothing yet";
+  while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus(), at(6'000));
+  EXPECT_THAT(outside_.TakeTold(), testing::Contains("s3 revoking orders/1"));
+  EXPECT_EQ(shard_->NextDeadline(), 7'000);
+}
+
+TEST_F(GroupShardTest, AGroupThatIsGoneWhenItsMemberIsToldIsLeftAlone) {
+  const auto at = [](int64_t ms) { return GroupTime{.steady_ms = ms, .wall_ms = 1'000'000 + ms}; };
+  Join("g", 1, "a");
+  shard_->OnAppended(absl::OkStatus(), at(10));
+  Join("g", 2, "b");
+  for (const uint64_t session : {1u, 2u}) shard_->On("g", LeaveGroup{.session = session}, at(20));
+  shard_->On("g", DeleteGroup{.request = 7}, at(20));
+  EXPECT_EQ(shard_->Find("g"), nullptr);
+  while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus(), at(30));
+  EXPECT_THAT(outside_.TakeTold(), testing::Contains("s1 revoking orders/1"));
+  EXPECT_EQ(shard_->NextDeadline(), std::nullopt);
+}
+
 TEST_F(GroupShardTest, GroupsHearOfTopics) {
   Join("g", 1, "a");
   shard_->OnAppended(absl::OkStatus(), kNow);

@@ -108,7 +108,8 @@ class Kafka:
     def start(self, folder, entry):
         """Formats an empty folder for each node, then starts them and does not wait. The processes."""
         nodes = entry.brokers
-        ports, controllers = free_ports(nodes), free_ports(nodes)
+        ports = free_ports(2 * nodes)
+        ports, controllers = ports[:nodes], ports[nodes:]
         voters = ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(controllers))
         self.server = ",".join(f"127.0.0.1:{port}" for port in ports)
         log = os.path.join(folder, "log")

@@ -28,6 +28,7 @@ import report
 
 PEERS = {"kafka": kafka.Kafka, "nats": nats.Nats}
 SETTLE_SECONDS = 1
+START_SECONDS_MAX = 60
 PERCENTILES = {"p50": "p50_ms", "p99": "p99_ms", "p99.9": "p999_ms", "p99.99": "p9999_ms", "max": "max_ms"}
 
 
@@ -77,12 +78,11 @@ class Runs:
             shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
-
     def _tail(path):
         if not os.path.exists(path):
             return ""
         with open(path, encoding="utf-8", errors="replace") as f:
-            return f.read()[-1000:]
+            return f.read()[-1000:].strip()
 
     def _measured(self, cell, entry, contestant, folder):
         processes.settle_disk(folder)
@@ -91,8 +91,8 @@ class Runs:
         try:
             servers = contestant.start(folder, entry)
             if cell.kind == "start":
-                return self._start(cell, contestant, servers[0])
-            self._wait(contestant)
+                return self._start(cell, contestant, servers[0], folder)
+            self._wait(contestant, folder)
             say(f"    {entry.name()}: up after {time.monotonic() - begin:.1f} s")
             warmup = self._options.warmup + cell.more_warmup + contestant.extra_warmup_seconds
             before = processes.disk_written_mb(folder)
@@ -106,18 +106,25 @@ class Runs:
         finally:
             contestant.stop()
 
-    def _wait(self, contestant):
+    def _wait(self, contestant, folder):
         """Until the server has acknowledged a record."""
-        program = self._children.start(contestant.first_ack_command(), os.devnull)
-        try:
-            # It gives up by itself after a minute; a wait with a limit of its own would look only now and then.
-            if program.wait() != 0:
-                raise processes.Failure(f"{contestant.name} did not start")
-        finally:
-            self._children.stop(program, seconds_max=1)
+        log = os.path.join(folder, "first-ack")
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            program = self._children.start(contestant.first_ack_command(), log)
+            try:
+                # It gives up by itself after a minute; a wait with a limit of its own would look only now and then.
+                if program.wait() == 0:
+                    return
+            finally:
+                self._children.stop(program, seconds_max=1)
+            # Brokers that have just found each other may not take everything at once.
+            if time.monotonic() > deadline:
+                raise processes.Failure(f"{contestant.name} did not start: {self._tail(log)}")
+            say(f"    {contestant.name}: not yet: {self._tail(log)}")
 
-    def _start(self, cell, contestant, server):
-        self._wait(contestant)
+    def _start(self, cell, contestant, server, folder):
+        self._wait(contestant, folder)
         acked = time.monotonic()
         if cell.idle_topic:
             contestant.create_topic(cell.partitions)
