@@ -336,7 +336,11 @@ int Main(int argc, char** argv) {
   app.add_option("--json", a.json, "write the figures there as JSON; - for standard output");
   app.add_subcommand("suite", "disk, fdatasync, gRPC, then the hub: throughput, reading, latency");
   AddProduceOptions(*app.add_subcommand("produce", "write"), a);
-  AddProduceOptions(*app.add_subcommand("end-to-end", "write at a rate and read at the tail"), a);
+  auto* end_to_end = app.add_subcommand("end-to-end", "write at a rate and read at the tail");
+  end_to_end->add_option("--readers", a.produce.readers, "that each read everything")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  AddProduceOptions(*end_to_end, a);
   auto* fetch = app.add_subcommand("fetch", "read with Fetch calls");
   fetch->add_option("--depth", a.read.depth, "calls at a time")
       ->check(CLI::Range(1, 1'000))

@@ -134,6 +134,7 @@ absl::Status SuiteRun::Throughput() {
   NARU_RETURN_IF_ERROR(Produce(Cell(16, 1024, 64 * kKiB, kAll, true, 64), synced));
   NARU_RETURN_IF_ERROR(Produce(Cell(16, 1024, kMiB, kAll, true, 16), large_synced));
   NARU_RETURN_IF_ERROR(Produce(Cell(1000, 1024, 64 * kKiB, kAll, true, 64), synced));
+  NARU_RETURN_IF_ERROR(Produce(Cell(1, 1'000'000, 1'000'000, kLeader, false, 16), large));
   NARU_RETURN_IF_ERROR(Produce(Cell(1, 1'000'000, 1'000'000, kAll, true, 16), large_synced));
   NARU_RETURN_IF_ERROR(Produce(Cell(1, 1024, 1024, kAll, true, 1),
                                {"append 1k, fdatasync each", "grpc echo 1k, one in flight"}));
@@ -172,6 +173,9 @@ absl::Status SuiteRun::Latency() {
   for (const double share : {0.1, 0.5, 0.8}) {
     ProduceWorkload at = batches;
     at.load.rate = std::max(1.0, share * peak->bytes_per_second / static_cast<double>(64 * kKiB));
+    workloads.push_back(at);
+    if (share != 0.5) continue;
+    at.readers = 5;
     workloads.push_back(at);
   }
   for (const ProduceWorkload& workload : workloads) {

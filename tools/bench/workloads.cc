@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -78,6 +79,7 @@ std::string NameOf(const ProduceWorkload& workload) {
   if (load.shape.codec != Codec::kNone) absl::StrAppend(&name, "-", CodecName(load.shape.codec));
   if (load.unary) absl::StrAppend(&name, "-unary");
   if (load.rate > 0) absl::StrAppend(&name, "-at-", static_cast<int64_t>(load.rate));
+  if (workload.readers > 1) absl::StrAppend(&name, "-", workload.readers, "-readers");
   return absl::StrCat(name, workload.topic.fsync ? "-fsync" : "");
 }
 
@@ -115,14 +117,18 @@ absl::StatusOr<EndToEnd> MeasureEndToEnd(BenchHub& hub, const ProduceWorkload& w
   load.stamped = true;
   const Channels channels = Connect(hub.address(), workload.connections);
   const Window window = Window::FromNow(time.warmup_seconds, time.seconds);
-  TailReader reader(*topic, Connect(hub.address(), 1)[0], window);  // the topic is new, so this is its end
+  std::vector<std::unique_ptr<TailReader>> readers;  // the topic is new, so they begin at its end
+  for (int i = 0; i < workload.readers; ++i) {
+    readers.push_back(std::make_unique<TailReader>(*topic, Connect(hub.address(), 1)[0], window));
+  }
   const CpuMeter meter(hub.pid(), hub.data_folder());
   auto tally = RunProduce(load, channels, window);
   if (!tally.ok()) return tally.status();
   EndToEnd result;
   result.ack = ToFigure(NameOf(workload), *tally, time.seconds);
   meter.Apply(result.ack);
-  const Tally arrived = reader.Finish();
+  Tally arrived;
+  for (const auto& reader : readers) arrived.Merge(reader->Finish());
   result.arrival = ToFigure(absl::StrCat(NameOf(workload), "-arrival"), arrived, time.seconds);
   result.arrival.latency = arrived.end_to_end;
   result.arrival.latency_of = "arrival at a reader";

@@ -23,6 +23,8 @@ struct ProduceWorkload {
   // Without topic and partitions.
   ProduceLoad load;
   int connections = 2;
+  // Of MeasureEndToEnd: each reads everything, over a connection of its own.
+  int readers = 1;
 };
 
 // "1-topic-16-partitions-1kb", then "-64kb-batches", "-fsync", "-unary" and the like where they tell
@@ -31,7 +33,8 @@ std::string NameOf(const ProduceWorkload& workload);
 
 absl::StatusOr<Figure> MeasureProduce(BenchHub& hub, const ProduceWorkload& workload, const RunTime& time);
 
-// As MeasureProduce with a rate; gives the acks' latency and that of the records' arrival at a reader.
+// As MeasureProduce with a rate; gives the acks' latency and that of the records' arrival at the readers, of
+// all of them together.
 struct EndToEnd {
   Figure ack;
   Figure arrival;

@@ -11,7 +11,8 @@ class Entry:
     peer: str
     fsync: bool
     label: str = ""
-    # Settings of the peer's own for this cell; "brokers" says how many, where it is not one.
+    # Settings of the peer's own for this cell; "brokers" says how many, where it is not one, and "client" which load
+    # generator, where a peer has two.
     changes: tuple = ()
 
     def name(self):
@@ -45,8 +46,11 @@ class Cell:
     note: str = ""
 
 
-def _produce(id_, title, fsync, nats=False, kafka_fsync=None, **fields):
-    entries = [Entry("naru", fsync), Entry("kafka", fsync if kafka_fsync is None else kafka_fsync)]
+def _produce(id_, title, fsync, nats=False, kafka_fsync=None, perf_test=True, **fields):
+    kafka_fsync = fsync if kafka_fsync is None else kafka_fsync
+    entries = [Entry("naru", fsync), Entry("kafka", kafka_fsync)]
+    if perf_test:
+        entries.append(Entry("kafka", kafka_fsync, "perf-test", (("client", "perf-test"),)))
     if nats:
         entries.append(Entry("nats", fsync))
     return Cell(id_, title, "produce", fields.pop("headline", "mb_per_second"), tuple(entries), **fields)
@@ -62,7 +66,7 @@ CELLS = (
     Cell("6", "1 KB records, one in flight, fsync before the ack", "one", "records_per_second",
          (Entry("naru", True), Entry("kafka", True), Entry("nats", True)), partitions=1, batch_bytes=1024, depth=1),
     _produce("7", "1 KB records, 64 KiB batches, 1,000 partitions, fsync before the ack", True, kafka_fsync=False,
-             partitions=1000, more_warmup=15,
+             perf_test=False, partitions=1000, more_warmup=15,
              note="Kafka without fsync. 15 s more of warm-up for both: Kafka is busy for a while with so many new "
                   "partitions."),
     Cell("8", "20,000 single 1 KB records a second, end to end", "end-to-end", "p99_ms",

@@ -1,11 +1,14 @@
-"""Kafka as a contestant: one KRaft node or several, driven by rdkafka-load (librdkafka)."""
+"""Kafka as a contestant: one KRaft node or several, driven by rdkafka-load (librdkafka), or by Kafka's own perf-test."""
 
+import base64
 import glob
 import os
+import re
 import shutil
 import subprocess
+import time
 
-from processes import Failure, free_ports
+from processes import Failure, free_ports, stats
 
 VERSION = "4.3.0"
 LOG4J_VERSION = "2.25.4"
@@ -61,6 +64,11 @@ auto.create.topics.enable=false
 """
 
 
+# What perf-test chooses from, and what it says in each interval.
+PAYLOADS = 10_000
+REPORT = re.compile(r"^(\d+) records sent, ([\d.]+) records/sec", re.M)
+
+
 class Kafka:
     name = "kafka"
     # The JVM compiles what is hot while it runs: more time to get to speed than the others.
@@ -71,7 +79,7 @@ class Kafka:
         self._load = os.path.join(bin_folder, "rdkafka-load")
         self._folder = os.path.join(build_folder, "kafka-" + VERSION)
         self._cluster_id = "naruPeersBenchmarks001"
-        self.server = None
+        self.server = self._run_folder = None
         self._processes = []
 
     def fetch(self):
@@ -107,6 +115,7 @@ class Kafka:
 
     def start(self, folder, entry):
         """Formats an empty folder for each node, then starts them and does not wait. The processes."""
+        self._run_folder = folder
         nodes = entry.brokers
         ports = free_ports(2 * nodes)
         ports, controllers = ports[:nodes], ports[nodes:]
@@ -138,7 +147,54 @@ class Kafka:
     def first_ack_command(self):
         return [self._load, "first-ack", "--server", self.server.split(",")[0], "--fsync", "true"]
 
+    def _create_topic(self, name, partitions, fsync):
+        made = subprocess.run(
+            self._java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.server, "--create", "--topic",
+                       name, "--partitions", str(partitions), *(["--config", "flush.messages=1"] if fsync else [])),
+            capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise Failure(f"kafka-topics: {made.stdout.strip()[-500:]} {made.stderr.strip()[-500:]}")
+
+    def _perf_test(self, cell, entry, seconds, warmup):
+        """Kafka's own load generator until it is stopped, with payloads from a file: to make random ones costs it more
+        than to send them. It says an average and a maximum of the latencies, so none are given."""
+        payloads, log = (os.path.join(self._run_folder, name) for name in ("payloads", "perf-test"))
+        random_bytes = cell.record_bytes // 2
+        with open(payloads, "w", encoding="ascii") as f:
+            for _ in range(PAYLOADS):
+                text = base64.b64encode(os.urandom(random_bytes)).decode()[:random_bytes]
+                f.write(text.ljust(cell.record_bytes, "x") + "\n")
+        self._create_topic("perf-test", cell.partitions, entry.fsync)
+        client = self._children.start(
+            self._java("-Xmx1g", "org.apache.kafka.tools.ProducerPerformance", "--bootstrap-server", self.server,
+                       "--topic", "perf-test", "--num-records", str(10**9), "--throughput", "-1", "--payload-file",
+                       payloads, "--reporting-interval", "1000", "--command-property", "acks=1",
+                       f"batch.size={cell.batch_bytes}", "linger.ms=5", "buffer.memory=134217728",
+                       "max.request.size=4194304"), log)
+        server = self._processes[0]
+        try:
+            time.sleep(warmup)
+            size, begin = os.path.getsize(log), time.monotonic()
+            before = stats(client.pid), stats(server.pid)
+            time.sleep(seconds)
+            after, took = (stats(client.pid), stats(server.pid)), time.monotonic() - begin
+        except OSError:
+            size = before = None
+        finally:
+            self._children.stop(client)
+        with open(log, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        reports = [(int(records), float(rate)) for records, rate in REPORT.findall(text[size or 0:])]
+        if before is None or not reports:
+            raise Failure(f"kafka-producer-perf-test: {text.strip()[-500:]}")
+        client_cores, server_cores = ((new["cpu_seconds"] - old["cpu_seconds"]) / took
+                                      for old, new in zip(before, after))
+        return [{"records_per_second": sum(n for n, _ in reports) / sum(n / rate for n, rate in reports if rate),
+                 "client_cores": client_cores, "server_cores": server_cores, "failures": 0}]
+
     def run_cell(self, cell, entry, seconds, warmup):
+        if dict(entry.changes).get("client") == "perf-test":
+            return self._perf_test(cell, entry, seconds, warmup)
         common = ["--server", self.server, "--seconds", seconds, "--warmup", warmup, "--partitions", cell.partitions,
                   "--record-bytes", cell.record_bytes]
         if entry.brokers == 1:
