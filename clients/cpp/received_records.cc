@@ -17,14 +17,12 @@ using wire::Type;
 constexpr char kDeliveryTag = static_cast<char>(Tag(15, Type::kLength));
 // In a delivery.
 constexpr uint64_t kRecordTag = Tag(15, Type::kLength);
-// A smaller slice would hold on to a block of gRPC's that may be many times its size.
-constexpr size_t kShareBytesMin = 16 << 10;
 
-absl::Cord Join(std::vector<grpc::Slice> slices) {
+absl::Cord Join(std::vector<grpc::Slice> slices, size_t share_bytes_min) {
   absl::Cord cord;
   for (grpc::Slice& slice : slices) {
     const absl::string_view bytes(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    cord.Append(bytes.size() < kShareBytesMin
+    cord.Append(bytes.size() < share_bytes_min
                     ? absl::Cord(std::string(bytes))
                     : absl::MakeCordFromExternal(bytes, [slice = std::move(slice)] {}));
   }
@@ -142,10 +140,10 @@ absl::Status SplitResponse::Unreadable(std::string_view what) {
   return MakeError(Reason::kCorruptData, absl::StrCat("the broker sent ", what, " that cannot be read"));
 }
 
-absl::StatusOr<SplitResponse> SplitResponse::Of(const grpc::ByteBuffer& response) {
+absl::StatusOr<SplitResponse> SplitResponse::Of(const grpc::ByteBuffer& response, size_t share_bytes_min) {
   std::vector<grpc::Slice> slices;
   if (!response.Dump(&slices).ok()) return Unreadable("a response");
-  auto bytes = std::make_unique<const absl::Cord>(Join(std::move(slices)));
+  auto bytes = std::make_unique<const absl::Cord>(Join(std::move(slices), share_bytes_min));
   BatchCursor cursor(*bytes);
   uint64_t length;
   if (!cursor.TakeByteIf(kDeliveryTag) || !cursor.ReadLength(length) || length != cursor.remaining()) {

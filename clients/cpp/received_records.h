@@ -24,6 +24,9 @@
 
 namespace naru::client {
 
+// A smaller slice would hold on to a block of gRPC's that may be many times its size.
+constexpr size_t kShareBytesMin = 16 << 10;
+
 // One record where it lies. All views are valid while the ReceivedRecords that it is of live; they may be
 // moved.
 struct ReceivedRecord {
@@ -78,7 +81,7 @@ struct Received {
 // A response taken apart; internal to ReadResponse.
 struct SplitResponse {
   // A response that is a delivery (field 15) and nothing else, as brokers write it; any other is left whole.
-  static absl::StatusOr<SplitResponse> Of(const grpc::ByteBuffer& response);
+  static absl::StatusOr<SplitResponse> Of(const grpc::ByteBuffer& response, size_t share_bytes_min);
   static absl::StatusOr<SplitResponse> OfDelivery(std::unique_ptr<const absl::Cord> bytes, size_t begin);
   static absl::Status Unreadable(std::string_view what);
 
@@ -89,11 +92,13 @@ struct SplitResponse {
 };
 
 // What a broker sent: a delivery, or a response that holds none. `Response` is naru.v1.SubscribeResponse or
-// naru.v1.ConsumeResponse. DATA_LOSS when it is no such message.
+// naru.v1.ConsumeResponse. Slices below `share_bytes_min`, at least 512, are copied. DATA_LOSS when it is no
+// such message.
 template <typename Head, typename Response>
-absl::StatusOr<std::variant<Received<Head>, Response>> ReadResponse(const grpc::ByteBuffer& bytes) {
+absl::StatusOr<std::variant<Received<Head>, Response>> ReadResponse(const grpc::ByteBuffer& bytes,
+                                                                    size_t share_bytes_min = kShareBytesMin) {
   using Result = std::variant<Received<Head>, Response>;
-  NARU_ASSIGN_OR_RETURN(SplitResponse split, SplitResponse::Of(bytes));
+  NARU_ASSIGN_OR_RETURN(SplitResponse split, SplitResponse::Of(bytes, share_bytes_min));
   if (!split.is_delivery) {
     Response response;
     if (!response.ParseFromString(split.rest)) return SplitResponse::Unreadable("a response");

@@ -34,7 +34,12 @@ grpc::ByteBuffer Cut(const std::string& bytes, size_t piece_bytes) {
 
 using PartitionRecords = Received<PartitionDelivery>;
 
-auto Read(const grpc::ByteBuffer& bytes) { return ReadResponse<PartitionDelivery, SubscribeResponse>(bytes); }
+// So small that pieces of a small message are left apart.
+constexpr size_t kShareBytes = 512;
+
+auto Read(const grpc::ByteBuffer& bytes) {
+  return ReadResponse<PartitionDelivery, SubscribeResponse>(bytes, kShareBytes);
+}
 
 PartitionRecords RecordsOf(const grpc::ByteBuffer& bytes) {
   auto response = Read(bytes);

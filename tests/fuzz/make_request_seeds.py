@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the first inputs of fuzz_keys, fuzz_read_requests, fuzz_admin_requests and fuzz_group_requests:
-make_request_seeds.py CORPUS_DIRECTORY. Needs nothing but Python."""
+"""Writes the first inputs of fuzz_keys, fuzz_read_requests, fuzz_admin_requests, fuzz_group_requests and
+fuzz_received_records: make_request_seeds.py CORPUS_DIRECTORY. Needs nothing but Python."""
 
 import base64
 import pathlib
@@ -261,9 +261,35 @@ def rows():
     yield "short", b"R\0\0"
 
 
+def responses():
+    def record(offset, *fields):
+        return data(15, b"".join(fields) + number(4, 1_700_000_000_000) + number(15, offset))
+
+    def header(key, value):
+        return data(3, data(1, key) + data(2, value))
+
+    head = data(1, b"orders") + number(2, 7) + number(3, 20) + number(4, 30) + number(5, 1) + number(6, 4096)
+    small = record(17, data(1, b"key"), data(2, b"value")) + record(18, data(2, b"")) + record(19)
+    large = b"".join(record(i, data(2, bytes([97 + i]) * 300 * i)) for i in range(1, 6))
+    yield "small", data(15, head + small)
+    yield "large", data(15, head + large)
+    yield "headers", data(15, head + record(17, header(b"a", b"1"), header(b"", b""), data(2, b"v")))
+    yield "header_no_text", data(15, head + record(17, header(b"\xff", b"1")))
+    yield "head_behind", data(15, small + head)
+    yield "unknown", data(15, head + data(200, b"later") + small + record(20, number(99, 5)))
+    yield "long_tag", data(15, head + b"\xfa\x00" + varint(4) + data(2, b"ab"))
+    yield "twice", data(15, head + small) + data(15, large)
+    yield "group", data(15, head + b"\x0b\x0c")
+    yield "batches", data(15, head + data(14, number(1, 5)))
+    yield "end", data(3, data(1, b"orders") + number(2, 1) + number(3, 20))
+    yield "idle", data(2, number(1, 1_700_000_000_000))
+    yield "cut", data(15, head + small)[:-3]
+
+
 TARGETS = {
     "fuzz_keys": (keys, rows, topic_records, stores),
     "fuzz_read_requests": (fetches, subscriptions, listings),
+    "fuzz_received_records": (responses,),
     "fuzz_group_requests": (joins, commits, group_pages, sessions),
     "fuzz_admin_requests": (creations, updates, growths, deletions, pages, record_deletions),
 }
