@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -9,10 +11,40 @@
 #include "tools/cli/table.h"
 
 namespace naru::cli {
+namespace {
+
+using naru::v1::BrokerState;
+using naru::v1::DescribeClusterResponse;
+
+// A broker that has not answered by then is shown as the one that was asked first knows it.
+constexpr absl::Duration kOthersTimeout = absl::Seconds(1);
+
+// What a broker does not know of the others, they are asked themselves.
+void AskOthers(const GlobalArguments& global, DescribeClusterResponse& cluster) {
+  for (BrokerState& broker : *cluster.mutable_brokers()) {
+    if (!broker.version().empty() || broker.away()) continue;
+    GlobalArguments direct = global;
+    direct.servers = {broker.broker().address()};
+    direct.timeout = std::min(global.timeout, kOthersTimeout);
+    const auto client = MakeClient(direct);
+    if (!client.ok()) continue;
+    auto told = client::Admin(*client).DescribeCluster();
+    if (!told.ok() || told->cluster_id() != cluster.cluster_id()) continue;
+    for (BrokerState& itself : *told->mutable_brokers()) {
+      if (itself.version().empty() || itself.broker().broker_id() != broker.broker().broker_id()) continue;
+      itself.set_coordinator(broker.coordinator());
+      broker = std::move(itself);
+      break;
+    }
+  }
+}
+
+}  // namespace
 
 int RunDescribeCluster(const GlobalArguments& global) {
   return RunWith<client::Admin>(global, [&](client::Admin& admin) -> absl::StatusOr<std::string> {
-    NARU_ASSIGN_OR_RETURN(const auto cluster, admin.DescribeCluster());
+    NARU_ASSIGN_OR_RETURN(auto cluster, admin.DescribeCluster());
+    AskOthers(global, cluster);
     if (global.output == OutputFormat::kJson) return ToJson(cluster);
     std::string out = absl::StrCat("cluster     ", cluster.cluster_id(), "\n");
     absl::StrAppend(&out, "topics      ", cluster.topic_count(), "\n");
@@ -34,7 +66,6 @@ int RunDescribeCluster(const GlobalArguments& global) {
                    {"DISK", Align::kRight},
                    {"STATE"}});
     for (const auto& broker : cluster.brokers()) {
-      // Each broker says how it is itself; of the others it knows that they are there.
       if (broker.version().empty()) {
         brokers.AddRow({absl::StrCat(broker.broker().broker_id()), broker.broker().address(), "-", "-", "-",
                         "-", "-", "-", broker.away() ? "AWAY" : "up"});

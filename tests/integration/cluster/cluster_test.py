@@ -86,6 +86,18 @@ class OnCluster(unittest.TestCase):
 
 
 class ClusterTest(OnCluster):
+    def test_every_broker_tells_of_its_disk_and_one_that_does_not_answer_holds_nobody_up(self):
+        def telling():
+            return [broker["broker"]["broker_id"] for broker in self.described()[0] if broker["version"]]
+
+        self.assertEqual(telling(), [1, 2, 3])
+        self.assertTrue(all(int(broker["disk_total_bytes"]) > 0 for broker in self.described()[0]))
+        self.assertEqual(sum(1 for broker in self.described()[0] if broker["coordinator"]), 1)
+        silent = self.cluster.daemons["broker-3"]
+        silent.signal(signal.SIGSTOP)
+        self.assertEqual(telling(), [1, 2])
+        silent.signal(signal.SIGCONT)
+
     def kill_coordinators(self):
         for name in self.cluster.daemons:
             if name.startswith("coordinator"):
