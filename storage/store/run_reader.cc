@@ -158,9 +158,9 @@ absl::Status RunReader::ReadStretch(const ReadRequest& request, const Stretch& s
   while (at < stop && !progress.done) {
     // One buffer, shared by all batches that are cut out of it, and not cleared first.
     const size_t room = std::min<uint64_t>(wanted, stop - at);
-    const auto room_of_it = std::make_shared_for_overwrite<char[]>(room);
-    NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, room_of_it.get(), room));
-    const std::shared_ptr<const char[]> buffer = room_of_it;
+    const auto filled = std::make_shared_for_overwrite<char[]>(room);
+    NARU_ASSIGN_OR_RETURN(const size_t read, segment.file().Read(at, filled.get(), room));
+    const std::shared_ptr<const char[]> buffer = filled;
     size_t used = 0;
     EntryHeader header;
     while (used < read) {

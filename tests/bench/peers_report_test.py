@@ -143,7 +143,6 @@ class Document(unittest.TestCase):
             with open(os.path.join(folder, "results.json"), encoding="utf-8") as f:
                 self.assertEqual(json.load(f), given)
 
-
     def test_what_the_machine_does_alone_stands_in_front(self):
         alone = {"append": {"bytes_per_second": 2e9, "records_per_second": 2000.0},
                  "echo": {"bytes_per_second": 5e6, "records_per_second": 5000.0, "latency_ms": {"p50": 0.2, "p99": 0.4}}}

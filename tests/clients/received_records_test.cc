@@ -15,6 +15,7 @@
 #include "naru/v1/group.pb.h"
 #include "storage/base/status.h"
 #include "storage/batch/wire.h"
+#include "tests/clients/cut_bytes.h"
 
 namespace naru::client {
 namespace {
@@ -22,15 +23,7 @@ namespace {
 using google::protobuf::util::MessageDifferencer;
 using naru::v1::PartitionDelivery;
 using naru::v1::SubscribeResponse;
-
-// Pieces of `piece_bytes` each.
-grpc::ByteBuffer Cut(const std::string& bytes, size_t piece_bytes) {
-  std::vector<grpc::Slice> slices;
-  for (size_t at = 0; at < bytes.size(); at += piece_bytes) {
-    slices.emplace_back(bytes.data() + at, std::min(piece_bytes, bytes.size() - at));
-  }
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
+using testing::Cut;
 
 using PartitionRecords = Received<PartitionDelivery>;
 

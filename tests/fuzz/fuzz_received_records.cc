@@ -6,7 +6,6 @@
 #include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/message_differencer.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -15,6 +14,7 @@
 #include "clients/cpp/received_records.h"
 #include "naru/v1/consume.pb.h"
 #include "storage/base/check.h"
+#include "tests/clients/cut_bytes.h"
 
 namespace naru::client {
 namespace {
@@ -22,17 +22,10 @@ namespace {
 using google::protobuf::util::MessageDifferencer;
 using naru::v1::PartitionDelivery;
 using naru::v1::SubscribeResponse;
+using testing::Cut;
 
 // Smaller ones would be put together again.
 constexpr size_t kPieceBytesMin = 512;
-
-grpc::ByteBuffer Cut(const std::string& bytes, size_t piece_bytes) {
-  std::vector<grpc::Slice> slices;
-  for (size_t at = 0; at < bytes.size(); at += piece_bytes) {
-    slices.emplace_back(bytes.data() + at, std::min(piece_bytes, bytes.size() - at));
-  }
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
 
 void CheckRecord(const ReceivedRecord& read, const naru::v1::Record& record) {
   NARU_CHECK(read.offset == record.offset() && read.timestamp_ms == record.timestamp_ms());

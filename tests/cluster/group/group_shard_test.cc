@@ -16,6 +16,8 @@ using testing::IsEmpty;
 
 constexpr GroupTime kNow{.steady_ms = 1, .wall_ms = 1'000'000};
 
+GroupTime At(int64_t ms) { return {.steady_ms = ms, .wall_ms = 1'000'000 + ms}; }
+
 // A log, and what was told.
 class Outside final : public GroupShard::Effects {
  public:
@@ -49,6 +51,12 @@ class GroupShardTest : public testing::Test {
   }
   void Commit(const std::string& group, uint64_t request, int64_t offset) {
     shard_->On(group, CommitOffsets{.request = request, .offsets = {{Orders(0), {.offset = offset}}}}, kNow);
+  }
+  // Session 1 of "a" has both partitions of orders, and is about to be told that "b", session 2, gets one.
+  void MakeAMemberGiveHalf() {
+    Join("g", 1, "a");
+    shard_->OnAppended(absl::OkStatus(), At(10));
+    Join("g", 2, "b");
   }
   // A new shard from what was written: the first `batches` of the log.
   void Restart(size_t batches) {
@@ -198,30 +206,24 @@ TEST_F(GroupShardTest, TimePassesForTheGroupsThatAreDue) {
 }
 
 TEST_F(GroupShardTest, TheTimeToReleaseRunsFromWhenTheMemberWasTold) {
-  const auto at = [](int64_t ms) { return GroupTime{.steady_ms = ms, .wall_ms = 1'000'000 + ms}; };
-  Join("g", 1, "a");
-  shard_->OnAppended(absl::OkStatus(), at(10));
-  Join("g", 2, "b");
+  MakeAMemberGiveHalf();
   // The log takes longer than the member has.
-  shard_->PassTime(at(5'000));
+  shard_->PassTime(At(5'000));
   EXPECT_EQ(shard_->Find("g")->members().size(), 2u);
   EXPECT_EQ(shard_->NextDeadline(), std::nullopt);
   outside_.TakeTold();
-  shard_->OnAppended(absl::OkStatus(), at(6'000));
+  shard_->OnAppended(absl::OkStatus(), At(6'000));
   EXPECT_THAT(outside_.TakeTold(), testing::Contains("s1 revoking orders/1"));
   EXPECT_EQ(shard_->NextDeadline(), 7'000);
-  shard_->PassTime(at(6'999));
+  shard_->PassTime(At(6'999));
   EXPECT_EQ(shard_->Find("g")->members().size(), 2u);
-  shard_->PassTime(at(7'000));
+  shard_->PassTime(At(7'000));
   EXPECT_EQ(shard_->Find("g")->members().size(), 1u);
 }
 
 TEST_F(GroupShardTest, WhoLosesItsSessionBeforeItIsToldIsToldInTheNext) {
-  const auto at = [](int64_t ms) { return GroupTime{.steady_ms = ms, .wall_ms = 1'000'000 + ms}; };
-  Join("g", 1, "a");
-  shard_->OnAppended(absl::OkStatus(), at(10));
-  Join("g", 2, "b");
-  shard_->On("g", LoseSession{.session = 1, .unheard = true}, at(20));
+  MakeAMemberGiveHalf();
+  shard_->On("g", LoseSession{.session = 1, .unheard = true}, At(20));
   const int64_t epoch = shard_->Find("g")->members().at("a").epoch;
   JoinGroup resume{.session = 3,
                    .member_id = "a",
@@ -229,24 +231,21 @@ TEST_F(GroupShardTest, WhoLosesItsSessionBeforeItIsToldIsToldInTheNext) {
                    .rebalance_timeout_ms = 1'000,
                    .resumes_epoch = epoch};
   resume.subscription.topics.insert("orders");
-  shard_->On("g", resume, at(30));
+  shard_->On("g", resume, At(30));
   outside_.TakeTold();
-  shard_->OnAppended(absl::OkStatus(), at(5'000));  // what session 1 was to be told
+  shard_->OnAppended(absl::OkStatus(), At(5'000));  // what session 1 was to be told
   EXPECT_EQ(shard_->NextDeadline(), std::nullopt) << "session 3 was told of nothing yet";
-  while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus(), at(6'000));
+  while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus(), At(6'000));
   EXPECT_THAT(outside_.TakeTold(), testing::Contains("s3 revoking orders/1"));
   EXPECT_EQ(shard_->NextDeadline(), 7'000);
 }
 
 TEST_F(GroupShardTest, AGroupThatIsGoneWhenItsMemberIsToldIsLeftAlone) {
-  const auto at = [](int64_t ms) { return GroupTime{.steady_ms = ms, .wall_ms = 1'000'000 + ms}; };
-  Join("g", 1, "a");
-  shard_->OnAppended(absl::OkStatus(), at(10));
-  Join("g", 2, "b");
-  for (const uint64_t session : {1u, 2u}) shard_->On("g", LeaveGroup{.session = session}, at(20));
-  shard_->On("g", DeleteGroup{.request = 7}, at(20));
+  MakeAMemberGiveHalf();
+  for (const uint64_t session : {1u, 2u}) shard_->On("g", LeaveGroup{.session = session}, At(20));
+  shard_->On("g", DeleteGroup{.request = 7}, At(20));
   EXPECT_EQ(shard_->Find("g"), nullptr);
-  while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus(), at(30));
+  while (shard_->waiting_records() > 0) shard_->OnAppended(absl::OkStatus(), At(30));
   EXPECT_THAT(outside_.TakeTold(), testing::Contains("s1 revoking orders/1"));
   EXPECT_EQ(shard_->NextDeadline(), std::nullopt);
 }
