@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "clients/cpp/backoff.h"
 #include "clients/cpp/errors.h"
+#include "clients/cpp/raw_stream.h"
 #include "storage/base/status.h"
 
 namespace naru::client {

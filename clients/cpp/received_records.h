@@ -2,9 +2,7 @@
 // are only small pieces of a response, and records that gRPC has cut in two.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/sync_stream.h>
 
 #include <cstdint>
 #include <memory>
@@ -109,17 +107,6 @@ absl::StatusOr<std::variant<Received<Head>, Response>> ReadResponse(const grpc::
   Received<Head> received{.head = {}, .records = std::move(split.records)};
   if (!received.head.ParseFromString(split.rest)) return SplitResponse::Unreadable("a delivery");
   return Result(std::move(received));
-}
-
-// As a generated stub begins a stream of both sides, but with responses that are not parsed. `method`: as
-// "/package.Service/Method"; outlives the stream.
-template <typename Request>
-std::unique_ptr<grpc::ClientReaderWriter<Request, grpc::ByteBuffer>> OpenRawStream(
-    const std::shared_ptr<grpc::Channel>& channel, const char* method, grpc::ClientContext& context) {
-  const grpc::internal::RpcMethod rpc(method, grpc::internal::RpcMethod::BIDI_STREAMING, channel);
-  return std::unique_ptr<grpc::ClientReaderWriter<Request, grpc::ByteBuffer>>(
-      grpc::internal::ClientReaderWriterFactory<Request, grpc::ByteBuffer>::Create(channel.get(), rpc,
-                                                                                   &context));
 }
 
 }  // namespace naru::client

@@ -7,6 +7,7 @@
 #include "clients/cpp/backoff.h"
 #include "clients/cpp/consumer.h"
 #include "clients/cpp/errors.h"
+#include "clients/cpp/raw_stream.h"
 #include "storage/base/status.h"
 
 namespace naru::client {
